@@ -1,0 +1,5 @@
+import sys
+
+from repgeom.cli import main
+
+sys.exit(main())

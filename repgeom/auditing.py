@@ -1,0 +1,292 @@
+"""One call from features to a report: collects the evidence in at most two passes over the rows."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from repgeom import files
+from repgeom.catalogue import Evidence, LabelEvidence, ReferenceEvidence
+from repgeom.classes import ClassSums, as_labels, class_effective_rank, knn_accuracy
+from repgeom.cloud import CloudAccumulator
+from repgeom.decompose import SpectrumAccumulator, _climb, _dense_spectrum
+from repgeom.features import Source, as_source, check_normalize, unit_rows
+from repgeom.pairs import PairSums, _sums, captured_curve, check_pair, subspace_angles
+from repgeom.report import Report
+from repgeom.spectra import Spectrum
+from repgeom.verdict import judge
+
+
+def audit(
+    features: Any,
+    *,
+    reference: Any = None,
+    labels: Any = None,
+    normalize: str | None = None,
+    name: str | None = None,
+    thresholds: Mapping[str, Any] | None = None,
+    drop_nonfinite: bool = False,
+    k: int = 10,
+    max_pair_rows: int = 4096,
+    seed: int = 0,
+    progress: bool = False,
+) -> Report:
+    """Measures one set of features, compares it with what isotropic features would read, and says what is wrong.
+
+    Args:
+        features: (n_samples, n_features) of any array kind, or the path or glob pattern of a file (see `open_source`).
+        reference: features of the same samples from another model (a teacher), array or path.
+        labels: one label per row, whole numbers or text, array or path.
+        normalize: "l2" scales rows to unit length before centring, for every spectral measure except RankMe.
+        name: heading of the report; the path, or "features".
+        thresholds: {rule: (warn, fail)}, overriding `repgeom.verdict.RULES`; None for never.
+        drop_nonfinite: go on without rows that hold NaN or infinity; the report says how many.
+        k: neighbours for mutual kNN and kNN accuracy.
+        max_pair_rows: what needs all pairs (uniformity, both kNN) reads at most so many rows, drawn with `seed`.
+        seed: of that sample.
+        progress: show a progress bar on standard error.
+
+    Returns:
+        A `Report`: `.to_frame()`, `.to_dict()`, `.to_json()`, `.to_html()`, `.plot()`, and printing it shows a table.
+
+    Raises:
+        ValueError: NaN or infinity (counted, first place named) unless `drop_nonfinite`; fewer than 2 rows; no
+            variance; labels or a reference of another length; unknown thresholds.
+        TypeError: complex, text, sparse or masked data.
+        FileNotFoundError: a path that is not there.
+
+    >>> import repgeom as rg
+    >>> report = rg.audit(rg.features_with_spectrum([1.0] * 16, n_samples=400))
+    >>> report.level, round(report["effective_rank"].value, 6)
+    ('ok', 16.0)
+    """
+    check_normalize(normalize)
+    source, other = _open(features, "features"), None if reference is None else _open(reference, "reference")
+    if other is not None:
+        check_pair((source.n_samples, source.n_features), (other.n_samples, other.n_features), True, False)
+    if isinstance(labels, (str, os.PathLike)):
+        labels = files.read_labels(labels)
+    codes, names = (None, None) if labels is None else as_labels(labels, source.n_samples)
+    dropped = None
+    if drop_nonfinite:
+        keep = _finite_rows(source) & (True if other is None else _finite_rows(other))
+        dropped = int((~keep).sum())
+        if dropped:
+            source, other = source.select(keep), None if other is None else other.select(keep)
+            codes = None if codes is None else codes[keep]
+    _check_size(source, dropped)
+
+    cloud = CloudAccumulator()
+    mine = _Decomposition(source, normalize, cloud, "features", progress)
+    rows = _sample_rows(source.n_samples, max_pair_rows, seed)
+    k = min(k, len(rows) - 1)
+    label_evidence = None
+    theirs = None if other is None else _Decomposition(other, normalize, None, "reference", progress)
+    sums, cosine, between = _second_pass(source, mine, other, theirs, codes, names, normalize)
+    sample = source.rows(rows).double()
+    if codes is not None and names is not None:
+        ranks = class_effective_rank(source, names[codes], normalize=normalize, seed=seed)
+        accuracy = knn_accuracy(sample, codes[rows], k=k)
+        majority = float(np.bincount(codes).max() / len(codes))
+        label_evidence = LabelEvidence(ranks, between, accuracy, majority)
+    evidence = Evidence(
+        n_samples=source.n_samples,
+        n_features=source.n_features,
+        spectrum=mine.spectrum,
+        raw=mine.raw,
+        health=cloud.health(),
+        norms=cloud.norms(),
+        mean_cosine=cloud.mean_cosine(),
+        feature_std=cloud.feature_std(),
+        sample=sample,
+        k=k,
+        labels=label_evidence,
+        reference=None
+        if other is None or theirs is None or sums is None
+        else _reference_evidence(mine, theirs, sums, cosine, other.name, other.rows(rows).double()),
+    )
+    return Report.of(
+        evidence,
+        judge(evidence, thresholds),
+        name=name or source.name,
+        dtype=str(source.dtype).removeprefix("torch."),
+        notes=_notes(source, rows, dropped, evidence),
+        seed=seed,
+    )
+
+
+class _Decomposition:
+    """Spectra and directions of one source, from products where rows are many and from the rows where they are few."""
+
+    def __init__(
+        self, source: Source, normalize: str | None, cloud: CloudAccumulator | None, name: str, progress: bool
+    ) -> None:
+        self._rows: Tensor | None = None
+        self._acc: SpectrumAccumulator | None = None
+        if source.n_samples <= source.n_features:
+            rows = source.read(0, source.n_samples)
+            if cloud is not None:
+                cloud.update(rows)
+            spectrum = _dense_spectrum(rows, True, normalize, True, name)
+            raw = _dense_spectrum(rows, False, None, True, name)
+            units = unit_rows(rows.double()) if normalize else rows.double()
+            self._rows = units - units.mean(0)
+        else:
+            chunks = _Passes(source, cloud, name, progress)
+            centers = (True,) if normalize else (True, False)
+            self._acc, (spectrum, *rest) = _climb(source, chunks, normalize, centers, True, name)
+            raw = rest[0] if rest else _climb(source, chunks, None, (False,), True, name)[1][0]
+        self.spectrum, self.raw = _numpy(spectrum), _numpy(raw)
+        self.mean = torch.as_tensor(self.spectrum.mean)
+        self.total = torch.as_tensor(self.spectrum.singular_values).square().sum()
+
+    def directions(self) -> Tensor:
+        """Principal directions as columns, leading first."""
+        if self._acc is None:
+            assert self._rows is not None
+            return torch.linalg.svd(self._rows, full_matrices=False).Vh.mT[:, : len(self._rows) - 1]
+        return torch.linalg.eigh(self._acc.scatter()).eigenvectors.flip(-1)
+
+    def energy(self, directions: Tensor) -> Tensor:
+        """Sum of squares of the centred rows along each direction."""
+        if self._acc is None:
+            assert self._rows is not None
+            return (self._rows @ directions).square().sum(0)
+        return (directions * (self._acc.scatter() @ directions)).sum(0)
+
+    def scatter(self) -> Tensor | None:
+        return None if self._acc is None else self._acc.scatter()
+
+
+class _Passes:
+    """Chunks of a source; the first pass also feeds the cloud, so that a file is not read once more for it."""
+
+    def __init__(self, source: Source, cloud: CloudAccumulator | None, name: str, progress: bool) -> None:
+        self.source, self.cloud, self.name, self.progress = source, cloud, name, progress
+
+    def __call__(self) -> Iterator[Tensor]:
+        from tqdm import tqdm
+
+        total = -(-self.source.n_samples // self.source.chunk_rows)
+        # disable=None switches the bar off where standard error is not a terminal; short audits never show one.
+        off = None if self.progress else True
+        bar = tqdm(self.source.chunks(), self.name, total, leave=False, delay=1.0, disable=off)
+        for rows in bar:
+            if self.cloud is not None:
+                self.cloud.update(rows)
+            yield rows
+        self.cloud = None
+
+
+def _second_pass(
+    source: Source,
+    mine: _Decomposition,
+    other: Source | None,
+    theirs: _Decomposition | None,
+    codes: np.ndarray | None,
+    names: np.ndarray | None,
+    normalize: str | None,
+) -> tuple[PairSums | None, float | None, float]:
+    """What needs the means: sums over pairs of rows, and sums per class."""
+    classes = None if names is None else ClassSums(len(names), mine.mean)
+    sums, cosine, step = None, 0.0, source.chunk_rows
+    if other is not None and theirs is not None:
+        step = min(step, other.chunk_rows)
+        few = source.n_samples <= max(source.n_features, other.n_features)
+        if few:  # columns can be reduced to as many as rows, which the one-array form does
+            x, y = (_shaped(s.read(0, s.n_samples), normalize) for s in (source, other))
+            sums = _sums(x, y)
+        else:
+            zero = torch.zeros((), dtype=torch.float64)
+            square_x, square_y = mine.scatter(), theirs.scatter()
+            sums = PairSums(zero, zero if square_x is None else square_x, zero if square_y is None else square_y)
+    if classes is None and sums is None:
+        return None, None, 0.0
+    same_width = other is not None and other.n_features == source.n_features
+    pairs = other.chunks(step) if other is not None else None
+    for start, x in zip(range(0, source.n_samples, step), source.chunks(step), strict=True):
+        x = _shaped(x, normalize)
+        if classes is not None and codes is not None:
+            classes.update(x, codes[start : start + len(x)])
+        if pairs is not None and sums is not None and theirs is not None:
+            y = _shaped(next(pairs), normalize)
+            if same_width:
+                cosine += float((unit_rows(x) * unit_rows(y)).sum())
+            if not few:
+                sums.update(x - mine.mean, y - theirs.mean, own=False)
+    return sums, cosine / source.n_samples if same_width else None, classes.between_share() if classes else 0.0
+
+
+def _shaped(rows: Tensor, normalize: str | None) -> Tensor:
+    return unit_rows(rows.double()) if normalize else rows.double()
+
+
+def _reference_evidence(
+    mine: _Decomposition, theirs: _Decomposition, sums: PairSums, cosine: float | None, name: str, sample: Tensor
+) -> ReferenceEvidence:
+    captured = own = angles = None
+    if len(mine.mean) == len(theirs.mean):
+        directions = theirs.directions()
+        captured = captured_curve(mine.energy(directions), mine.total).numpy()
+        own = captured_curve(theirs.energy(directions), theirs.total).numpy()
+        if directions.shape[1] > 10:
+            angles = subspace_angles(mine.directions()[:, :10], directions[:, :10]).numpy()
+    return ReferenceEvidence(
+        name=name,
+        spectrum=theirs.spectrum,
+        sample=sample,
+        captured=captured,
+        own_curve=own,
+        angles=angles,
+        cosine=cosine,
+        cka=float(sums.linear_cka()) if sums.n >= 4 else None,
+        procrustes=float(sums.procrustes_distance()),
+    )
+
+
+def _open(features: Any, name: str) -> Source:
+    if isinstance(features, (str, os.PathLike)):
+        return files.open_source(features)
+    return as_source(features, name)
+
+
+def _finite_rows(source: Source) -> np.ndarray:
+    return torch.cat([torch.isfinite(rows).all(-1) for rows in source.chunks()]).numpy()
+
+
+def _check_size(source: Source, dropped: int | None) -> None:
+    if source.n_samples < 2:
+        after = f" after {dropped:,} rows with NaN or infinity were dropped" if dropped else ""
+        raise ValueError(
+            f"`features` has {source.n_samples} row{'s' * (source.n_samples != 1)}{after} "
+            f"(shape {(source.n_samples, source.n_features)}) and needs at least 2: rows are samples, columns are features."
+        )
+
+
+def _sample_rows(n: int, most: int, seed: int) -> np.ndarray:
+    if n <= most:
+        return np.arange(n)
+    return np.sort(np.random.default_rng(seed).choice(n, max(2, most), replace=False))
+
+
+def _numpy(s: Spectrum) -> Spectrum:
+    return dataclasses.replace(s, singular_values=s.singular_values.cpu().numpy(), mean=s.mean.cpu().numpy())
+
+
+def _notes(source: Source, rows: np.ndarray, dropped: int | None, e: Evidence) -> tuple[str, ...]:
+    notes = list(source.notes)
+    if dropped:
+        notes.append(f"{dropped:,} rows with NaN or infinity were left out; {source.n_samples:,} remain.")
+    if len(rows) < source.n_samples:
+        notes.append(
+            f"Uniformity and kNN are read from {len(rows):,} of {source.n_samples:,} rows, drawn with a fixed seed."
+        )
+    if e.labels is not None and (e.labels.ranks.n_samples.sum() < source.n_samples):
+        notes.append("Ranks of large classes are read from 16 rows per feature, drawn with a fixed seed.")
+    return tuple(notes)

@@ -1,0 +1,227 @@
+"""The one gate: whatever a user holds becomes float rows of shape (..., n_samples, n_features).
+
+Nothing behind this module checks its input again.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+# 4,194,304 values a chunk: 16 MB of float32, large enough for the matrix product to run at full speed.
+CHUNK_VALUES = 1 << 22
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """Rows that can be read piece by piece: a tensor in memory, a file, or many shards."""
+
+    name: str
+    n_samples: int
+    n_features: int
+    dtype: torch.dtype
+    read: Callable[[int, int], Tensor]  # (start, stop) -> rows start..stop-1, a float tensor on the CPU or its device
+    notes: tuple[str, ...] = ()  # what a reader of the report should know about how the rows were read
+
+    def chunks(self, step: int | None = None) -> Iterator[Tensor]:
+        """All rows in order, `step` at a time."""
+        step = step or self.chunk_rows
+        for start in range(0, self.n_samples, step):
+            yield self.read(start, min(start + step, self.n_samples))
+
+    @property
+    def chunk_rows(self) -> int:
+        return max(1, CHUNK_VALUES // self.n_features)
+
+    def rows(self, indices: np.ndarray) -> Tensor:
+        """The rows at `indices` (ascending), read run by run so that a file is never read whole."""
+        breaks = np.flatnonzero(np.diff(indices) != 1) + 1
+        runs = np.split(indices, breaks)
+        return torch.cat([self.read(int(run[0]), int(run[-1]) + 1) for run in runs])
+
+    def select(self, keep: np.ndarray) -> Source:
+        """The same source without the rows where `keep` is False."""
+        kept = np.flatnonzero(keep)
+        return dataclasses.replace(self, n_samples=len(kept), read=lambda start, stop: self.rows(kept[start:stop]))
+
+
+def as_source(features: Any, name: str = "features") -> Source:
+    """A single (n_samples, n_features) array as a `Source`; NaN and infinity are let through to be counted."""
+    if isinstance(features, Source):
+        return features
+    x = as_features(features, name).detach()
+    if x.ndim != 2:
+        raise ValueError(
+            f"`{name}` must be one array of n_samples x n_features, got shape {shape_of(x)}. "
+            "Flatten leading dimensions with `reshape(-1, n_features)`, or call once per layer."
+        )
+    return Source(name, x.shape[0], x.shape[1], x.dtype, lambda start, stop: x[start:stop])
+
+
+def as_features(features: Any, name: str = "features", *, min_rows: int = 2) -> Tensor:
+    """Any array kind as a float tensor (..., n_samples, n_features) that shares its memory where it can.
+
+    Raises TypeError for complex, text, object, sparse or masked data and ValueError for a wrong shape.
+    """
+    x = as_tensor(features, name)
+    if x.ndim < 2:
+        raise ValueError(
+            f"`{name}` must have shape (n_samples, n_features), got shape {shape_of(x)}. If these are singular values or "
+            "variances, wrap them: `Spectrum.from_singular_values(values)` or `Spectrum.from_variances(values)`; if they "
+            "are one sample, a spectrum needs at least two."
+        )
+    if x.shape[-1] == 0 or 0 in x.shape[:-2]:
+        raise ValueError(
+            f"`{name}` is empty: shape {shape_of(x)}. It needs at least one feature and no empty dimension."
+        )
+    if x.shape[-2] < min_rows:
+        raise ValueError(
+            f"`{name}` has {x.shape[-2]} row{'s' * (x.shape[-2] != 1)} (shape {shape_of(x)}) and needs at least {min_rows}: "
+            "rows are samples, columns are features. If yours lie the other way, transpose first."
+        )
+    return x
+
+
+def as_tensor(values: Any, name: str) -> Tensor:
+    """Any numeric array kind as a tensor of float16, bfloat16, float32 or float64."""
+    if isinstance(values, Tensor):
+        x = values
+    elif isinstance(values, (str, bytes)):
+        raise TypeError(
+            f"`{name}` is text ({values!r:.60}), not an array. To read a file, pass its path to `repgeom.audit`."
+        )
+    elif hasattr(values, "__dlpack__") and not isinstance(values, np.ndarray):
+        x = torch.utils.dlpack.from_dlpack(values)
+    else:
+        x = _from_numpy(_as_numpy(values, name), name)
+    if x.layout is not torch.strided:
+        raise TypeError(f"`{name}` is a sparse tensor ({x.layout}); call `.to_dense()` first.")
+    if x.is_complex():
+        raise TypeError(f"`{name}` is complex ({x.dtype}); stack `x.real` and `x.imag` as features, or take `abs()`.")
+    if x.is_floating_point():
+        return x if x.dtype in (torch.float16, torch.bfloat16, torch.float32, torch.float64) else x.float()
+    # float32 holds every integer up to 16 bits exactly, float64 up to 53.
+    return x.to(torch.float32 if x.element_size() <= 2 else torch.float64)
+
+
+def _as_numpy(values: Any, name: str) -> np.ndarray:
+    if isinstance(values, np.ma.MaskedArray):
+        raise TypeError(f"`{name}` is a masked array; fill it or drop the masked rows first: a mask cannot be kept.")
+    if hasattr(values, "toarray") and hasattr(values, "nnz"):
+        raise TypeError(f"`{name}` is a sparse matrix ({type(values).__name__}); call `.toarray()` first.")
+    if hasattr(values, "dtypes") and hasattr(values, "columns"):  # a data frame: name the column, not just the kind
+        bad = [str(c) for c, t in zip(values.columns, values.dtypes, strict=True) if not _is_number(t)]
+        if bad:
+            raise TypeError(
+                f"`{name}` has columns that are not numbers: {', '.join(bad[:5])}. Select the numeric ones first."
+            )
+        plain = all(isinstance(t, np.dtype) for t in values.dtypes)
+        return np.asarray(values if plain else values.to_numpy(dtype="float64", na_value=np.nan))
+    try:
+        return np.asarray(values)
+    except ValueError as error:
+        raise ValueError(f"`{name}` cannot be made into one array; its rows may differ in length ({error}).") from None
+
+
+def _is_number(dtype: Any) -> bool:
+    return getattr(dtype, "kind", "O") in "fiub"
+
+
+def _from_numpy(array: np.ndarray, name: str) -> Tensor:
+    if array.dtype.name == "bfloat16":  # ml_dtypes, which JAX hands out
+        array = array.astype(np.float32)
+    if array.dtype.kind not in "fiubc":
+        raise TypeError(
+            f"`{name}` holds {array.dtype} values (shape {array.shape}), not numbers. Text or object columns often come from "
+            "a table read whole; select the numeric columns, or convert with `astype(float)`."
+        )
+    if array.dtype.kind == "f" and array.dtype.itemsize > 8:
+        array = array.astype(np.float64)
+    if array.dtype.kind == "u" and array.dtype.itemsize > 1:
+        array = array.astype(np.float64)
+    if not array.dtype.isnative:
+        array = array.astype(array.dtype.newbyteorder("="))
+    if any(stride < 0 for stride in array.strides):
+        array = array.copy()
+    with warnings.catch_warnings():
+        # A read-only array (a mapped file) is shared on purpose: nothing here writes to its input.
+        warnings.filterwarnings("ignore", message=".*not writable.*")
+        return torch.from_numpy(array)
+
+
+def give_back(features: Any) -> Callable[[Tensor], Any]:
+    """How results return to the user: tensors for tensors, else Python numbers (NumPy arrays for stacks)."""
+    if isinstance(features, Tensor):
+        return lambda value: value
+    return lambda value: value.item() if value.ndim == 0 else value.detach().cpu().numpy()
+
+
+def check_normalize(normalize: str | None) -> None:
+    if normalize not in (None, "l2"):
+        raise ValueError(f'`normalize` must be None or "l2" (rows scaled to unit length), got {normalize!r}.')
+
+
+def unit_rows(x: Tensor) -> Tensor:
+    """Rows scaled to unit length; a row of zeros has no direction and stays zero."""
+    # Dividing by the largest entry first keeps tiny and huge rows from under- or overflowing when squared.
+    largest = x.abs().amax(-1, keepdim=True)
+    x = x / torch.where(largest > 0, largest, 1)
+    norms = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
+    return x / torch.where(norms > 0, norms, 1)
+
+
+def row_chunks(x: Tensor) -> Iterator[Tensor]:
+    """A tensor (..., n_samples, n_features) in pieces of rows, so that temporaries stay small."""
+    values_per_row = x[..., :1, :].numel()
+    return iter(torch.split(x, max(1, CHUNK_VALUES // values_per_row), dim=-2))
+
+
+def finite_rows(features: Any, name: str = "features") -> Tensor:
+    """float64 rows, or an error that counts what is not finite."""
+    x = as_features(features, name)
+    rows = x.double()
+    if not torch.isfinite(rows).all():
+        raise nonfinite_error(x.detach(), name) or AssertionError("unreachable: every float type fits float64")
+    return rows
+
+
+def pair_blocks(x: Tensor) -> Iterator[tuple[int, Tensor]]:
+    """(start, rows) pieces whose products with all rows stay within a few ten megabytes."""
+    step = max(1, CHUNK_VALUES // max(1, x.shape[:-2].numel() * x.shape[-2]))
+    return ((start, x[..., start : start + step, :]) for start in range(0, x.shape[-2], step))
+
+
+def nonfinite_error(x: Tensor | Source, name: str) -> ValueError | None:
+    """The error for NaN or infinity in `x`: how many, and where the first one is. None if there are none."""
+    chunks = x.chunks() if isinstance(x, Source) else row_chunks(x)
+    count, start, first = 0, 0, ""
+    for chunk in chunks:
+        bad = ~torch.isfinite(chunk)
+        if bad.any():
+            if not first:
+                at = [int(i) for i in bad.nonzero()[0]]
+                value = chunk[tuple(at)].item()
+                at[-2] += start
+                place = f"row {at[-2]}, column {at[-1]}"
+                first = f"{value} at {place}" if len(at) == 2 else f"{value} at {place} of batch {tuple(at[:-2])}"
+            count += int(bad.sum())
+        start += chunk.shape[-2]
+    if not count:
+        return None
+    shape = (x.n_samples, x.n_features) if isinstance(x, Source) else shape_of(x)
+    dtype = str(x.dtype).removeprefix("torch.")
+    return ValueError(
+        f"`{name}` has {count:,} non-finite value{'s' * (count != 1)}; the first is {first} (shape {shape}, {dtype}). "
+        "Half-precision activations often overflow: extract in float32, or drop those rows "
+        "(`drop_nonfinite=True` in `audit`, `--drop-nonfinite` on the command line)."
+    )
+
+
+def shape_of(x: Tensor) -> tuple[int, ...]:
+    return tuple(x.shape)

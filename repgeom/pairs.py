@@ -1,0 +1,298 @@
+"""What do two representations of the same samples share? Row i of both is the same sample."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from repgeom.features import finite_rows, give_back, pair_blocks, row_chunks, unit_rows
+
+
+def captured_variance(features: Any, reference: Any, *, k: int | None = None) -> Any:
+    """Share of the features' variance that lies inside the reference's leading k directions. Both are centred.
+
+    ‖Xc V_k‖²_F / ‖Xc‖²_F, with V_k the leading k principal directions of the reference. A student whose curve runs
+    above the teacher's own lives in the teacher's leading directions.
+
+    Args:
+        features, reference: (..., n, d), same d; the rows need not be the same samples, nor as many.
+        k: number of directions; None gives the whole curve.
+
+    Returns:
+        In [0, 1]: one value for `k`, else (..., min(m − 1, d)) for k = 1, 2, ..., with m the reference's rows; never
+        falls along k. Isotropic features read k/d. Unchanged by a rotation of both.
+
+    Raises:
+        ValueError: different widths, k out of range, no variance in the features; else as `effective_rank`.
+
+    >>> student = [[1.0, 0.0], [-1.0, 0.0], [0.0, 0.5], [0.0, -0.5]]
+    >>> captured_variance(student, [[0.0, 3.0], [0.0, -3.0], [1.0, 0.0], [-1.0, 0.0]], k=1)
+    0.2
+    """
+    x, y = _pair(features, reference, same_rows=False, same_width=True)
+    directions = torch.linalg.svd(_centre(y), full_matrices=False).Vh.mT[..., : y.shape[-2] - 1]
+    energy = (_centre(x) @ directions).square().sum(-2)
+    total = _centre(x).square().sum((-2, -1))
+    _refuse_constant(total, "features")
+    curve = captured_curve(energy, total)
+    return give_back(features)(curve if k is None else curve[..., _check_k(k, curve.shape[-1]) - 1])
+
+
+def captured_curve(energy: Tensor, total: Tensor) -> Tensor:
+    """Cumulative share from the energy along each direction."""
+    return (energy.cumsum(-1) / total[..., None]).clamp(max=1)
+
+
+def principal_angles(features: Any, reference: Any, *, k: int = 10) -> Any:
+    """Angles between the spans of the leading k principal directions of both (Björck & Golub 1973).
+
+    cos θ_i are the singular values of V_kᵀ W_k; small angles are taken from their sines, so that 1e-9 is not lost.
+
+    Args:
+        features, reference: (..., n, d), same d.
+        k: directions of each; at most the rank of either.
+
+    Returns:
+        (..., k), ascending, in radians, each in [0, π/2]; all 0 for the same subspace.
+
+    Raises:
+        ValueError: different widths, or k larger than n − 1 or d; else as `effective_rank`.
+
+    >>> x = [[2.0, 0.0, 0.0], [-2.0, 0.0, 0.0], [0.0, 0.0, 0.1], [0.0, 0.0, -0.1]]
+    >>> y = [[0.0, 0.0, 3.0], [0.0, 0.0, -3.0], [0.1, 0.0, 0.0], [-0.1, 0.0, 0.0]]
+    >>> principal_angles(x, y, k=1).round(6)
+    array([1.570796])
+    """
+    x, y = _pair(features, reference, same_rows=False, same_width=True)
+    _check_k(k, min(x.shape[-2] - 1, y.shape[-2] - 1, x.shape[-1]))
+    v, w = (torch.linalg.svd(_centre(z), full_matrices=False).Vh.mT[..., :k] for z in (x, y))
+    return give_back(features)(subspace_angles(v, w))
+
+
+def subspace_angles(v: Tensor, w: Tensor) -> Tensor:
+    """Angles between the column spans of two orthonormal bases, ascending."""
+    cosines = torch.linalg.svdvals(v.mT @ w).clamp(max=1)
+    sines = torch.linalg.svdvals(w - v @ (v.mT @ w)).clamp(max=1).flip(-1)
+    return torch.where(cosines.square() > 0.5, sines.asin(), cosines.acos())
+
+
+def linear_cka(features: Any, reference: Any, *, debiased: bool = True) -> Any:
+    """Linear centred kernel alignment (Kornblith et al. 2019), by default with the unbiased HSIC of Song et al. (2012).
+
+    HSIC(K, L) / √(HSIC(K, K) HSIC(L, L)) of the linear kernels. The biased form reads 0.86 for independent features
+    of 128 × 768; the debiased one reads 0 there. Computed from products of features, in O(n d²).
+
+    Args:
+        features, reference: (..., n, d1) and (..., n, d2), the same n samples in the same order; n ≥ 4 if debiased.
+        debiased: False gives the original, which lies in [0, 1].
+
+    Returns:
+        1 for equal features up to rotation, translation and scale; about 0 (of either sign) for unrelated ones.
+
+    Raises:
+        ValueError: different numbers of rows, fewer than 4 rows if debiased, no variance; else as `effective_rank`.
+
+    >>> x = [[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0], [0.0, -2.0], [3.0, 1.0]]
+    >>> round(linear_cka(x, [[2 * b, -2 * a] for a, b in x]), 12)
+    1.0
+    """
+    sums = _sums(features, reference, min_rows=4 if debiased else 2)
+    return give_back(features)(sums.linear_cka(debiased))
+
+
+def procrustes_distance(features: Any, reference: Any) -> Any:
+    """Orthogonal Procrustes distance after centring and scaling both to unit Frobenius norm (Ding et al. 2021).
+
+    min over rotations Q of ‖X − Y Q‖²_F = 2 − 2 ‖XᵀY‖_*, squared as published. Features of different width are
+    compared as if the narrower had zero columns added.
+
+    Args:
+        features, reference: (..., n, d1) and (..., n, d2), the same n samples in the same order.
+
+    Returns:
+        Between 0 (equal up to rotation, translation and scale) and 2.
+
+    Raises:
+        ValueError: different numbers of rows, no variance; else as `effective_rank`.
+
+    >>> x = [[1.0, 0.0], [0.0, 1.0], [-1.0, -1.0]]
+    >>> abs(round(procrustes_distance(x, [[5 - b, 7 + a] for a, b in x]), 12))
+    0.0
+    """
+    return give_back(features)(_sums(features, reference).procrustes_distance())
+
+
+def mutual_knn(features: Any, reference: Any, *, k: int = 10) -> Any:
+    """Share of the k nearest neighbours (by cosine) that both representations agree on (Huh et al. 2024).
+
+    Mean over samples of |N_k(x_i) ∩ N_k(y_i)| / k; a sample is not its own neighbour. Costs O(n² (d1 + d2)), in blocks.
+
+    Args:
+        features, reference: (..., n, d1) and (..., n, d2), the same n samples in the same order.
+        k: neighbours, from 1 to n − 1.
+
+    Returns:
+        In [0, 1]; about k/(n − 1) for unrelated features.
+
+    Raises:
+        ValueError: different numbers of rows, k out of range; else as `effective_rank`.
+
+    >>> x = [[1.0, 0.0], [1.0, 0.1], [0.0, 1.0], [0.1, 1.0]]
+    >>> mutual_knn(x, x, k=1)
+    1.0
+    """
+    x, y = _pair(features, reference, same_rows=True)
+    n = x.shape[-2]
+    _check_k(k, n - 1)
+    x, y = unit_rows(x), unit_rows(y)
+    shared = x.new_zeros(torch.broadcast_shapes(x.shape[:-2], y.shape[:-2]))
+    for (start, a), (_, b) in zip(pair_blocks(x), pair_blocks(y), strict=True):
+        near, far = nearest(a, x, start, k), nearest(b, y, start, k)
+        shared = shared + (near[..., :, None] == far[..., None, :]).sum((-3, -2, -1))
+    return give_back(features)(shared / (n * k))
+
+
+def nearest(queries: Tensor, units: Tensor, start: int, k: int) -> Tensor:
+    """Indices (..., q, k) of the k most similar other rows; query i is row start + i itself."""
+    similarity = queries @ units.mT
+    own = torch.arange(start, start + queries.shape[-2], device=units.device)
+    similarity[..., own - start, own] = -torch.inf
+    return similarity.topk(k, dim=-1).indices
+
+
+def cosine_alignment(features: Any, reference: Any) -> Any:
+    """Mean cosine between row i of both: what cosine distillation maximises.
+
+    Args:
+        features, reference: (..., n, d), the same samples in the same order, the same width. Not centred.
+
+    Returns:
+        In [−1, 1]; 0 for unrelated isotropic features. A row of zeros counts as 0.
+
+    Raises:
+        ValueError: different numbers of rows or widths; else as `effective_rank`.
+
+    >>> cosine_alignment([[1.0, 0.0], [0.0, 1.0]], [[2.0, 0.0], [0.0, -3.0]])
+    0.0
+    """
+    x, y = _pair(features, reference, same_rows=True, same_width=True)
+    return give_back(features)((unit_rows(x) * unit_rows(y)).sum(-1).mean(-1))
+
+
+@dataclasses.dataclass
+class PairSums:
+    """What one pass over both representations must keep for CKA, Procrustes and the mean cosine: O(d1 d2) memory.
+
+    Rows are taken about the two means, which must be known. With a_i = ‖x_i‖² and b_i = ‖y_i‖² of centred rows, the
+    sums below give every HSIC without an n × n kernel.
+    """
+
+    cross: Tensor  # Xᵀ Y
+    square_x: Tensor  # Xᵀ X
+    square_y: Tensor  # Yᵀ Y
+    n: int = 0
+    a: Any = 0.0
+    b: Any = 0.0
+    aa: Any = 0.0
+    bb: Any = 0.0
+    ab: Any = 0.0
+
+    def update(self, x: Tensor, y: Tensor, own: bool = True) -> None:
+        """Adds centred float64 rows; `own=False` where XᵀX and YᵀY are known already."""
+        self.n += x.shape[-2]
+        self.cross = self.cross + x.mT @ y
+        if own:
+            self.square_x = self.square_x + x.mT @ x
+            self.square_y = self.square_y + y.mT @ y
+        a, b = x.square().sum(-1), y.square().sum(-1)
+        self.a, self.b = self.a + a.sum(-1), self.b + b.sum(-1)
+        self.aa, self.bb = self.aa + a.square().sum(-1), self.bb + b.square().sum(-1)
+        self.ab = self.ab + (a * b).sum(-1)
+
+    def linear_cka(self, debiased: bool = True) -> Tensor:
+        xy = _squared(self.cross)
+        xx, yy = _squared(self.square_x), _squared(self.square_y)
+        if debiased:
+            xy = self._unbiased(xy, self.ab, self.a * self.b)
+            xx = self._unbiased(xx, self.aa, self.a * self.a)
+            yy = self._unbiased(yy, self.bb, self.b * self.b)
+        return xy / (xx * yy).sqrt()
+
+    def _unbiased(self, square: Tensor, products: Any, totals: Any) -> Tensor:
+        """n(n − 3) times the HSIC of Song et al.: kernels without their diagonal; the centred rows sum to zero."""
+        n = self.n
+        return square - products + totals / ((n - 1) * (n - 2)) - 2 * products / (n - 2)
+
+    def procrustes_distance(self) -> Tensor:
+        nuclear = torch.linalg.svdvals(self.cross).sum(-1)
+        return (2 - 2 * nuclear / (self.a * self.b) ** 0.5).clamp(min=0)
+
+
+def _squared(matrix: Tensor) -> Tensor:
+    return matrix.square().sum((-2, -1))
+
+
+def _sums(features: Any, reference: Any, min_rows: int = 2) -> PairSums:
+    x, y = _pair(features, reference, same_rows=True, min_rows=min_rows)
+    x, y = _compact(_centre(x)), _compact(_centre(y))
+    _refuse_constant(x.square().sum((-2, -1)), "features")
+    _refuse_constant(y.square().sum((-2, -1)), "reference")
+    zero = x.new_zeros(())
+    sums = PairSums(zero, zero, zero)
+    step = min(_rows_per_chunk(x), _rows_per_chunk(y))
+    for a, b in zip(x.split(step, -2), y.split(step, -2), strict=True):
+        sums.update(a, b)
+    return sums
+
+
+def _rows_per_chunk(x: Tensor) -> int:
+    return next(row_chunks(x)).shape[-2]
+
+
+def _compact(rows: Tensor) -> Tensor:
+    """Fewer columns, the same inner products between rows, where there are fewer rows than columns."""
+    if rows.shape[-2] >= rows.shape[-1]:
+        return rows
+    return torch.linalg.qr(rows.mT, mode="r").R.mT
+
+
+def _centre(x: Tensor) -> Tensor:
+    rows = x - x.mean(-2, keepdim=True)
+    return rows - rows.mean(-2, keepdim=True)
+
+
+def _pair(
+    features: Any, reference: Any, *, same_rows: bool, same_width: bool = False, min_rows: int = 2
+) -> tuple[Tensor, Tensor]:
+    x, y = finite_rows(features), finite_rows(reference, "reference")
+    check_pair(tuple(x.shape), tuple(y.shape), same_rows, same_width)
+    if same_rows and x.shape[-2] < min_rows:
+        raise ValueError(f"this measure needs at least {min_rows} rows, got {x.shape[-2]}; `debiased=False` needs 2.")
+    return x, y.to(x.device)
+
+
+def check_pair(x: tuple[int, ...], y: tuple[int, ...], same_rows: bool, same_width: bool) -> None:
+    if same_rows and x[-2] != y[-2]:
+        raise ValueError(
+            f"`features` has {x[-2]:,} rows and `reference` {y[-2]:,} (shapes {x} and {y}): row i of both must be the same "
+            "sample. Was one of them extracted with a last batch dropped, or shuffled?"
+        )
+    if same_width and x[-1] != y[-1]:
+        raise ValueError(
+            f"`features` has {x[-1]} columns and `reference` {y[-1]} (shapes {x} and {y}): this measure compares directions "
+            "in one space. For different widths use `linear_cka`, `procrustes_distance` or `mutual_knn`."
+        )
+
+
+def _check_k(k: int, most: int) -> int:
+    if not 1 <= k <= most:
+        raise ValueError(f"`k` must be from 1 to {most} here, got {k}.")
+    return k
+
+
+def _refuse_constant(total: Tensor, name: str) -> None:
+    if bool((total <= 0).any()):
+        raise ValueError(f"`{name}` has zero variance: all rows are equal, so there is nothing to compare.")

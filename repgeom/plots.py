@@ -1,0 +1,187 @@
+"""Drawings of results. Each takes a result and an optional `ax`, returns the Axes, and never shows or saves."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from repgeom.baseline import isotropic_baseline
+from repgeom.classes import ClassRanks
+from repgeom.decompose import spectrum
+from repgeom.spectra import Spectrum
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from repgeom.report import Report
+
+_GREY = "0.55"
+
+
+def plot_spectrum(spectra: Any, *, ax: Axes | None = None, baseline: bool = True) -> Axes:
+    """Share of variance along each direction on a log scale; several spectra overlaid, n in the legend.
+
+    Args:
+        spectra: a `Spectrum`, features, or {name: either} (teacher against students).
+        ax: drawn into; a new figure's by default.
+        baseline: add what isotropic features of the first one's size would show, dashed.
+
+    Directions without any variance are not drawn: a log scale has no zero.
+
+    >>> ax = plot_spectrum({"student": Spectrum.from_variances([4.0, 2.0, 1.0], n_samples=50)})
+    >>> ax.get_legend().get_texts()[0].get_text()
+    'student (n = 50)'
+    """
+    ax = _axes(ax)
+    named = _named(spectra)
+    for (label, s), color in zip(named.items(), _colors(len(named)), strict=True):
+        share = np.asarray(s.variance_ratio)
+        shown = share > 1e-16
+        ax.plot(np.arange(1, len(share) + 1)[shown], share[shown], color=color, label=_with_n(label, s))
+    first = next(iter(named.values()))
+    if baseline and first.n_samples is not None:
+        share = np.asarray(isotropic_baseline(first).variance_ratio)
+        shown = share > 0
+        ax.plot(np.arange(1, len(share) + 1)[shown], share[shown], "--", color=_GREY, label="isotropic, same size")
+    ax.set(yscale="log", xlabel="direction", ylabel="share of variance", title="Spectrum")
+    return _finish(ax)
+
+
+def plot_cumulative_variance(spectra: Any, *, ax: Axes | None = None) -> Axes:
+    """Share of variance in the leading k directions, with the k that holds 90 %. Arguments as `plot_spectrum`."""
+    ax = _axes(ax)
+    named = _named(spectra)
+    for (label, s), color in zip(named.items(), _colors(len(named)), strict=True):
+        total = np.cumsum(np.asarray(s.variance_ratio))
+        ax.plot(np.arange(1, len(total) + 1), total, color=color, label=_with_n(label, s))
+    ax.axhline(0.9, color=_GREY, linestyle=":", linewidth=1)
+    ax.annotate("90 %", (1, 0.9), xycoords=("axes fraction", "data"), ha="right", va="bottom", color="0.35", fontsize=8)
+    ax.set(ylim=(0, 1.02), xlabel="leading directions k", ylabel="share of variance", title="Cumulative variance")
+    return _finish(ax)
+
+
+def plot_captured_variance(curves: Any, *, ax: Axes | None = None, own: Any = None) -> Axes:
+    """Share of variance inside the reference's leading k directions, as `captured_variance` returns it.
+
+    Args:
+        curves: one curve (r,), or {name: curve}.
+        ax: drawn into; a new figure's by default.
+        own: the reference's own curve, dashed.
+    """
+    ax = _axes(ax)
+    named = dict(curves) if isinstance(curves, Mapping) else {"features": curves}
+    for (label, curve), color in zip(named.items(), _colors(len(named)), strict=True):
+        values = np.asarray(curve)
+        ax.plot(np.arange(1, len(values) + 1), values, color=color, label=str(label))
+    if own is not None:
+        ax.plot(np.arange(1, len(own) + 1), np.asarray(own), "--", color=_GREY, label="reference itself")
+    ax.set(ylim=(0, 1.02), xlabel="reference's leading directions k", ylabel="share of variance")
+    ax.set_title("Captured variance")
+    return _finish(ax)
+
+
+def plot_class_ranks(ranks: ClassRanks | Mapping[str, ClassRanks], *, ax: Axes | None = None, most: int = 30) -> Axes:
+    """Effective rank within each class; at most the `most` lowest classes of the first are shown, sorted by label."""
+    ax = _axes(ax)
+    named = dict(ranks) if isinstance(ranks, Mapping) else {"features": ranks}
+    first = next(iter(named.values()))
+    lowest = np.sort(np.argsort(first.effective_rank, kind="stable")[:most])
+    place = np.arange(len(lowest))
+    width = 0.8 / len(named)
+    for i, ((label, r), color) in enumerate(zip(named.items(), _colors(len(named)), strict=True)):
+        left = place + (i - (len(named) - 1) / 2) * width
+        ax.bar(left, r.effective_rank[lowest], width, color=color, label=str(label))
+    ax.plot(place, first.baseline[lowest], "_", color=_GREY, markersize=12, label="isotropic, same size")
+    ax.set_xticks(place, [str(name) for name in first.labels[lowest]], rotation=0 if len(place) <= 12 else 90)
+    hidden = len(first.labels) - len(lowest)
+    title = (
+        f"Rank within each class ({len(lowest)} lowest of {len(first.labels)})" if hidden else "Rank within each class"
+    )
+    ax.set(yscale="log", xlabel="class", ylabel="effective rank", title=title)
+    return _finish(ax)
+
+
+def plot_reports(reports: Sequence[Report]) -> Figure:
+    """All plots that these audits have something to show in, in one figure."""
+    from matplotlib.figure import Figure
+
+    named = {_unique(r.name, i, reports): r for i, r in enumerate(reports)}
+    spectra = {name: r.spectrum for name, r in named.items()}
+    classes = {name: r.labels.ranks for name, r in named.items() if r.labels is not None}
+    references = {name: r.reference for name, r in named.items() if r.reference is not None}
+    captured = {name: r.captured for name, r in references.items() if r.captured is not None}
+    for r in list(references.values())[:1]:
+        spectra[f"{r.name} (reference)"] = r.spectrum
+    n_plots = 2 + bool(classes) + bool(captured)
+    n_rows = math.ceil(n_plots / 2)
+    figure = Figure(figsize=(11, 4 * n_rows), layout="constrained")
+    axes = iter(figure.subplots(n_rows, 2, squeeze=False).flat)
+    plot_spectrum(spectra, ax=next(axes))
+    plot_cumulative_variance(spectra, ax=next(axes))
+    if classes:
+        plot_class_ranks(classes, ax=next(axes))
+    if captured:
+        own = next(r.own_curve for r in references.values() if r.captured is not None)
+        plot_captured_variance(captured, ax=next(axes), own=own)
+    for unused in axes:
+        unused.set_axis_off()
+    return figure
+
+
+def as_svg(figure: Figure) -> str:
+    """The figure as an <svg> element, its text as text."""
+    from matplotlib import rc_context
+
+    out = io.StringIO()
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "repgeom"}):
+        figure.savefig(out, format="svg", metadata={"Date": None})
+    text = out.getvalue()
+    return text[text.index("<svg") :]
+
+
+def _axes(ax: Axes | None) -> Axes:
+    if ax is not None:
+        return ax
+    from matplotlib import pyplot
+
+    return pyplot.subplots(layout="constrained")[1]
+
+
+def _colors(n: int) -> list[Any]:
+    import seaborn
+
+    return list(seaborn.color_palette("colorblind", n))
+
+
+def _named(spectra: Any) -> dict[str, Spectrum]:
+    items = spectra.items() if isinstance(spectra, Mapping) else [("features", spectra)]
+    named = {str(name): s if isinstance(s, Spectrum) else spectrum(s) for name, s in items}
+    if not named:
+        raise ValueError("there is no spectrum to draw: `spectra` is empty.")
+    for name, s in named.items():
+        if np.ndim(s.singular_values) != 1:
+            shape = tuple(np.shape(s.singular_values))
+            raise ValueError(f"`spectra[{name!r}]` is a stack of shape {shape}; draw one spectrum at a time, by name.")
+    return named
+
+
+def _with_n(label: str, s: Spectrum) -> str:
+    return label if s.n_samples is None else f"{label} (n = {s.n_samples:,})"
+
+
+def _unique(name: str, index: int, reports: Sequence[Report]) -> str:
+    short = name if len(name) <= 40 else "…" + name[-39:]
+    return short if [r.name for r in reports].count(name) == 1 else f"{short} [{index + 1}]"
+
+
+def _finish(ax: Axes) -> Axes:
+    ax.grid(True, color="0.92", linewidth=0.8)
+    ax.set_axisbelow(True)
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.legend(frameon=False, fontsize=8)
+    return ax

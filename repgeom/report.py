@@ -1,0 +1,368 @@
+"""The result of an audit, and its forms: table, dictionary, JSON, HTML, figure."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from repgeom.catalogue import MEASURES, Evidence, LabelEvidence, Measure, ReferenceEvidence
+from repgeom.cloud import Health
+from repgeom.spectra import Spectrum
+from repgeom.verdict import Finding, worst
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+SCHEMA_VERSION = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Value:
+    """One measure as it was read.
+
+    Attributes:
+        name, label, group, convention, aliases: as in the catalogue.
+        value: None where it could not be read; `note` then says why.
+        range: the smallest and largest value that is possible at this size.
+        baseline: what isotropic (or, between two, unrelated) features of the same size read; None without meaning.
+        note: a remark, such as how many rows were used.
+    """
+
+    name: str
+    label: str
+    group: str
+    convention: str
+    value: float | None
+    range: tuple[float, float]
+    baseline: float | None
+    aliases: tuple[str, ...] = ()
+    note: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """What `audit` returns. `report["effective_rank"].value` reads one measure; `print(report)` shows them all."""
+
+    name: str
+    n_samples: int
+    n_features: int
+    dtype: str
+    convention: dict[str, Any]
+    level: str
+    findings: tuple[Finding, ...]
+    values: tuple[Value, ...]
+    health: Health
+    spectrum: Spectrum
+    notes: tuple[str, ...] = ()
+    labels: LabelEvidence | None = None
+    reference: ReferenceEvidence | None = None
+
+    @classmethod
+    def of(
+        cls, e: Evidence, findings: tuple[Finding, ...], *, name: str, dtype: str, notes: tuple[str, ...], seed: int
+    ) -> Report:
+        convention = {
+            "effective_rank": "exp of the Shannon entropy, in nats, of σ²/Σσ²",
+            "centered": True,
+            "normalize": e.spectrum.normalize,
+            "variances": "divided by n − 1",
+            "route": e.spectrum.method,
+            "pair_rows": len(e.sample),
+            "neighbours": e.k,
+            "seed": seed,
+        }
+        values = tuple(_value(m, e) for m in MEASURES if _applies(m, e))
+        return cls(
+            name, e.n_samples, e.n_features, dtype, convention, worst(findings), findings, values, e.health, e.spectrum,
+            notes, e.labels, e.reference,
+        )  # fmt: skip
+
+    def __getitem__(self, name: str) -> Value:
+        for value in self.values:
+            if value.name == name:
+                return value
+        raise KeyError(f"no measure named {name!r} in this report; there are {', '.join(v.name for v in self.values)}")
+
+    def __str__(self) -> str:
+        return table([self])
+
+    @property
+    def headline(self) -> str:
+        """The verdict in one sentence."""
+        bad = [f for f in self.findings if f.level == self.level != "ok"]
+        if bad:
+            return bad[0].reason
+        return next((f.reason for f in self.findings if f.name == "rank_share"), "no rule was broken")
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row per measure, indexed by name: value, minimum, maximum, baseline, group, convention, note."""
+        import pandas as pd
+
+        rows = [
+            (v.name, v.value, v.range[0], v.range[1], v.baseline, v.group, v.convention, v.note) for v in self.values
+        ]
+        columns = ["measure", "value", "minimum", "maximum", "baseline", "group", "convention", "note"]
+        frame = pd.DataFrame(rows, columns=columns).set_index("measure")
+        return frame.astype({"value": float, "minimum": float, "maximum": float, "baseline": float})
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as plain Python values; infinity and NaN become text, which JSON can hold."""
+        from repgeom import __version__
+
+        found: dict[str, Any] = {
+            "schema_version": SCHEMA_VERSION,
+            "repgeom_version": __version__,
+            "name": self.name,
+            "n_samples": self.n_samples,
+            "n_features": self.n_features,
+            "dtype": self.dtype,
+            "convention": self.convention,
+            "verdict": {
+                "level": self.level,
+                "headline": self.headline,
+                "findings": [dataclasses.asdict(f) for f in self.findings],
+            },
+            "health": dataclasses.asdict(self.health),
+            "measures": {v.name: _measure_dict(v) for v in self.values},
+            "spectrum": {"variance_ratio": self.spectrum.variance_ratio.tolist()},
+            "notes": list(self.notes),
+        }
+        if self.labels is not None:
+            found["classes"] = _class_rows(self.labels)
+        if self.reference is not None:
+            r = self.reference
+            found["reference"] = {
+                "name": r.name,
+                "n_features": r.spectrum.n_features,
+                "variance_ratio": r.spectrum.variance_ratio.tolist(),
+                "captured_variance": None if r.captured is None else r.captured.tolist(),
+                "principal_angles": None if r.angles is None else r.angles.tolist(),
+            }
+        plain: dict[str, Any] = _plain(found)
+        return plain
+
+    def to_json(self, path: str | os.PathLike[str] | None = None, *, indent: int | None = 2) -> str:
+        """The dictionary as JSON text; written to `path` if given, whole or not at all."""
+        text = json.dumps(self.to_dict(), indent=indent, ensure_ascii=False, allow_nan=False)
+        if path is not None:
+            write_whole(path, text + "\n")
+        return text
+
+    def to_html(self, path: str | os.PathLike[str] | None = None) -> str:
+        """One page with the verdict, the table and the plots, with nothing to load; written to `path` if given."""
+        return html([self], path)
+
+    def plot(self) -> Figure:
+        """Spectrum, cumulative variance and, where there are, classes and captured variance, in one figure."""
+        from repgeom.plots import plot_reports
+
+        return plot_reports([self])
+
+
+def table(reports: Sequence[Report]) -> str:
+    """Reports side by side as text: verdicts first, then one row per measure."""
+    lines: list[str] = []
+    for r in reports:
+        lines += [*_verdict_lines(r), ""]
+    heads = [r.name for r in reports] if len(reports) > 1 else ["value"]
+    lines += _measure_lines(reports, [_short(head, 22) for head in heads])
+    for r in reports:
+        prefix = f"{_short(r.name, 22)}: " if len(reports) > 1 else ""
+        lines += [f"{prefix}{note}" for note in r.notes]
+    return "\n".join(lines).rstrip()
+
+
+def html(reports: Sequence[Report], path: str | os.PathLike[str] | None = None) -> str:
+    """Reports side by side as one HTML page."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    from repgeom import __version__
+    from repgeom.plots import as_svg, plot_reports
+
+    template = Environment(
+        loader=PackageLoader("repgeom", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    ).get_template("report.html.j2")
+    groups = list(dict.fromkeys(v.group for r in reports for v in r.values))
+    text = template.render(
+        reports=reports,
+        groups=[(g, [row for row in _rows(reports) if row[0].group == g]) for g in groups],
+        number=number,
+        interval=interval,
+        figure=as_svg(plot_reports(reports)),
+        version=__version__,
+    )
+    if path is not None:
+        write_whole(path, text)
+    return text
+
+
+def write_whole(path: str | os.PathLike[str], text: str) -> None:
+    """Writes beside the target and renames, so that a reader never sees half a file."""
+    target = Path(path)
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(name, 0o666 & ~umask)  # mkstemp makes it private; a report is as readable as any new file
+        os.replace(name, target)
+    except BaseException:
+        os.unlink(name)
+        raise
+
+
+def number(value: float | None) -> str:
+    """A number as a person reads it: four figures, no exponent where it can be helped."""
+    if value is None:
+        return "–"
+    if math.isinf(value) or math.isnan(value):
+        return {"inf": "∞", "-inf": "−∞"}.get(str(value), "–")
+    if value == int(value) and abs(value) < 1e6:
+        return f"{int(value):,}".replace("-", "−")
+    if abs(value) >= 1e6 or abs(value) < 1e-4:
+        return f"{value:.2e}".replace("-", "−")
+    digits = max(0, 3 - math.floor(math.log10(abs(value)))) if abs(value) < 1000 else 0
+    return f"{value:,.{min(digits, 5)}f}".replace("-", "−")
+
+
+def interval(limits: tuple[float, float]) -> str:
+    return f"{number(limits[0])} to {number(limits[1])}"
+
+
+def _applies(m: Measure, e: Evidence) -> bool:
+    return not (
+        (m.group == "With labels" and e.labels is None) or (m.group == "Against the reference" and e.reference is None)
+    )
+
+
+def _value(m: Measure, e: Evidence) -> Value:
+    value, baseline = m.read(e), m.baseline(e)
+    value = None if value is None or math.isnan(value) else float(value)
+    low, high = m.limits(e)
+    note = m.missing if value is None else ""
+    if m.sampled and len(e.sample) < e.n_samples:
+        note = f"from {len(e.sample):,} rows"
+    limits = (float(low), float(high))
+    return Value(
+        m.name,
+        m.label,
+        m.group,
+        m.convention,
+        value,
+        limits,
+        None if baseline is None else float(baseline),
+        m.aliases,
+        note,
+    )
+
+
+def _measure_dict(v: Value) -> dict[str, Any]:
+    found = dataclasses.asdict(v)
+    del found["name"]
+    return {"value": found.pop("value"), "range": list(found.pop("range")), "baseline": found.pop("baseline"), **found}
+
+
+def _class_rows(y: LabelEvidence) -> list[dict[str, Any]]:
+    from repgeom.verdict import COLLAPSED_CLASS
+
+    ranks = y.ranks
+    columns = zip(ranks.labels, ranks.n_samples, ranks.effective_rank, ranks.baseline, ranks.share, strict=True)
+    return [
+        {
+            "label": label.item(),
+            "n_samples": int(n),
+            "effective_rank": None if math.isnan(rank) else float(rank),
+            "baseline": None if math.isnan(baseline) else float(baseline),
+            "collapsed": bool(share < COLLAPSED_CLASS),
+        }
+        for label, n, rank, baseline, share in columns
+    ]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(v) for v in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return {math.inf: "Infinity", -math.inf: "-Infinity"}.get(value, "NaN")
+    return value
+
+
+def _rows(reports: Sequence[Report]) -> list[tuple[Value, list[Value | None]]]:
+    """The measures that any report has, each with its value in every report."""
+    first: dict[str, Value] = {}
+    for r in reports:
+        for v in r.values:
+            first.setdefault(v.name, v)
+    return [(v, [next((w for w in r.values if w.name == name), None) for r in reports]) for name, v in first.items()]
+
+
+def _verdict_lines(r: Report) -> list[str]:
+    size = f"{r.n_samples:,} samples × {r.n_features:,} features, {r.dtype}"
+    how = "rows scaled to unit length, then centred" if r.convention["normalize"] else "centred"
+    lines = [f"{r.name}: {size} ({how})", f"  {r.level.upper():<5}{r.headline}"]
+    for f in r.findings:
+        if f.level == "ok":
+            continue
+        if f.reason != r.headline:
+            lines.append(f"  {f.level.upper():<5}{f.reason}")
+        lines += [
+            f"       likely: {f.causes}",
+            f"       try: {f.advice}",
+            f"       threshold: {_threshold(f)} ({f.source})",
+        ]
+    passed = sum(f.level == "ok" for f in r.findings)
+    h = r.health
+    lines.append(
+        f"  {passed} of {len(r.findings)} checks ok. {h.zero_rows:,} zero rows, {h.duplicate_rows:,} duplicates, "
+        f"{h.constant_features:,} constant features, {h.extreme_norms:,} extreme norms."
+    )
+    return lines
+
+
+def _threshold(f: Finding) -> str:
+    limit = f.fail if f.level == "fail" else f.warn
+    return f"{f.name} {f.worse} {number(limit)}"
+
+
+def _measure_lines(reports: Sequence[Report], heads: list[str]) -> list[str]:
+    rows = _rows(reports)
+    same_size = len({(r.n_samples, r.n_features) for r in reports}) == 1
+    cells = []
+    for v, found in rows:
+        base = number(v.baseline) if same_size else "varies"
+        values = ["" if w is None else number(w.value) for w in found]
+        remark = v.convention + (f"; {v.note}" if v.note else "")
+        cells.append((v.group, [v.label, *values, base, interval(v.range) if same_size else "varies", remark]))
+    head = ["", *heads, "isotropic", "range", "convention"]
+    widths = [max(len(row[i]) for row in [head, *(c for _, c in cells)]) for i in range(len(head))]
+    lines, group = [_line(head, widths)], ""
+    for g, row in cells:
+        if g != group:
+            lines.append(g)
+            group = g
+        lines.append(_line(["  " + row[0], *row[1:]], [widths[0] + 2, *widths[1:]]))
+    lines[0] = "  " + lines[0]
+    return [*lines, ""]
+
+
+def _line(row: list[str], widths: list[int]) -> str:
+    middle = [cell.rjust(width) for cell, width in zip(row[1:-2], widths[1:-2], strict=True)]
+    return "  ".join([row[0].ljust(widths[0]), *middle, row[-2].rjust(widths[-2]), row[-1]]).rstrip()
+
+
+def _short(text: str, most: int) -> str:
+    return text if len(text) <= most else "…" + text[1 - most :]
