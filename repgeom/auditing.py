@@ -14,7 +14,7 @@ from torch import Tensor
 from repgeom import files
 from repgeom.catalogue import Evidence, LabelEvidence, ReferenceEvidence
 from repgeom.classes import ClassSums, as_labels, class_effective_rank, knn_accuracy
-from repgeom.cloud import CloudAccumulator
+from repgeom.cloud import CloudAccumulator, Health, health
 from repgeom.decompose import SpectrumAccumulator, _climb, _dense_spectrum
 from repgeom.features import Source, as_source, check_normalize, unit_rows
 from repgeom.pairs import PairSums, _sums, captured_curve, check_pair, subspace_angles
@@ -74,7 +74,9 @@ def audit(
         labels = files.read_labels(labels)
     codes, names = (None, None) if labels is None else as_labels(labels, source.n_samples)
     dropped = None
+    nonfinite = None
     if drop_nonfinite:
+        nonfinite = health(source)
         keep = _finite_rows(source) & (True if other is None else _finite_rows(other))
         dropped = int((~keep).sum())
         if dropped:
@@ -100,7 +102,7 @@ def audit(
         n_features=source.n_features,
         spectrum=mine.spectrum,
         raw=mine.raw,
-        health=cloud.health(),
+        health=_whole_health(cloud.health(), nonfinite, dropped),
         norms=cloud.norms(),
         mean_cosine=cloud.mean_cosine(),
         feature_std=cloud.feature_std(),
@@ -258,6 +260,13 @@ def _open(features: Any, name: str) -> Source:
 
 def _finite_rows(source: Source) -> np.ndarray:
     return torch.cat([torch.isfinite(rows).all(-1) for rows in source.chunks()]).numpy()
+
+
+def _whole_health(rest: Health, before: Health | None, dropped: int | None) -> Health:
+    """Counts of the rows that were audited, with what was non-finite before rows were dropped."""
+    if before is None or not dropped:
+        return rest
+    return dataclasses.replace(rest, nan=before.nan, inf=before.inf, nonfinite_rows=dropped)
 
 
 def _check_size(source: Source, dropped: int | None) -> None:

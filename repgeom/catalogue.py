@@ -359,7 +359,7 @@ MEASURES: tuple[Measure, ...] = (
         lambda e: 0.0,
         (),
         "higher",
-        missing="needs at least 4 rows",
+        missing="needs at least 4 rows that do not all lie equally far apart",
     ),
     Measure(
         "procrustes_distance",

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from repgeom.baseline import isotropic_spectrum
-from repgeom.features import as_features, as_source, finite_rows, pair_blocks, unit_rows
-from repgeom.pairs import nearest
+from repgeom.decompose import spectrum
+from repgeom.features import as_source, centred, finite_rows, nonfinite_error, pair_blocks, unit_rows
+from repgeom.pairs import check_k, nearest
 from repgeom.rank import effective_rank
 
 # Rows of one class that are read for its effective rank; 16 times the width is past any visible bias.
@@ -27,7 +28,8 @@ class ClassRanks:
         n_samples: (C,), rows that were read of each.
         effective_rank: (C,), NaN where a class has one row; 0 where all its rows are equal.
         baseline: (C,), what isotropic features of the class's own n × d read.
-        share: (C,), (effective rank − 1) / (baseline − 1): 0 for a line or a point, 1 for isotropic.
+        share: (C,), (effective rank − 1) / (baseline − 1): 0 for a line or a point, about 1 for isotropic; NaN where
+            the class's size allows no more than one direction.
     """
 
     labels: np.ndarray
@@ -37,8 +39,8 @@ class ClassRanks:
 
     @property
     def share(self) -> np.ndarray:
-        share = (self.effective_rank - 1) / np.maximum(self.baseline - 1, 1e-12)
-        return np.clip(share, 0, None)  # NaN stays NaN
+        possible = np.where(self.baseline > 1 + 1e-9, self.baseline - 1, np.nan)
+        return np.clip((self.effective_rank - 1) / possible, 0, None)
 
 
 def class_effective_rank(features: Any, labels: Any, *, normalize: str | None = None, seed: int = 0) -> ClassRanks:
@@ -58,6 +60,9 @@ def class_effective_rank(features: Any, labels: Any, *, normalize: str | None = 
     array([2., 1.])
     """
     source = as_source(features)
+    error = nonfinite_error(source, "features")
+    if error:
+        raise error
     codes, names = as_labels(labels, source.n_samples)
     rng = np.random.default_rng(seed)
     rows_read, ranks, baselines = [], [], []
@@ -76,9 +81,12 @@ def class_effective_rank(features: Any, labels: Any, *, normalize: str | None = 
 def _rank_of(rows: Tensor, normalize: str | None) -> float:
     if len(rows) < 2:
         return float("nan")
-    if bool((rows == rows[0]).all()):
+    s = spectrum(rows, normalize=normalize)
+    # Rows of one direction are equal once they have unit length, but for the last bit.
+    largest = float(s.singular_values[0]) / len(rows) ** 0.5
+    if largest <= (8 * torch.finfo(rows.dtype).eps if normalize else 0.0):
         return 0.0
-    return float(effective_rank(rows, normalize=normalize))
+    return float(effective_rank(s))
 
 
 def between_class_variance(features: Any, labels: Any) -> float:
@@ -94,11 +102,12 @@ def between_class_variance(features: Any, labels: Any) -> float:
     Raises:
         ValueError: another number of labels, no variance; else as `effective_rank`.
 
-    >>> between_class_variance([[0.0], [2.0], [10.0], [12.0]], ["a", "a", "b", "b"])
-    0.9615384615384616
+    >>> round(between_class_variance([[0.0], [2.0], [10.0], [12.0]], ["a", "a", "b", "b"]), 6)
+    0.961538
     """
-    x = finite_rows(features)
-    codes, names = as_labels(labels, x.shape[0])
+    x = centred(_one_array(features))
+    codes, names = as_labels(labels, len(x))
+    x = x / x.abs().max().clamp(min=torch.finfo(x.dtype).tiny)
     sums = ClassSums(len(names), x.mean(0))
     sums.update(x, codes)
     return sums.between_share()
@@ -143,24 +152,32 @@ def knn_accuracy(features: Any, labels: Any, *, k: int = 10) -> float:
     >>> knn_accuracy([[1.0, 0.0], [1.0, 0.1], [0.0, 1.0], [0.1, 1.0]], ["a", "a", "b", "b"], k=1)
     1.0
     """
-    x = as_features(finite_rows(features))
-    codes, names = as_labels(labels, x.shape[0])
-    if not 1 <= k <= len(x) - 1:
-        raise ValueError(f"`k` must be from 1 to n_samples − 1 = {len(x) - 1}, got {k}.")
+    x = _one_array(features)
+    codes, names = as_labels(labels, len(x))
+    check_k(k, len(x) - 1)
     units, classes = unit_rows(x), torch.as_tensor(codes, device=x.device)
-    # A vote counts 1, and a little more the nearer it is: less in all than one vote, so it only breaks ties.
-    weights = 1 + torch.arange(k, 0, -1, dtype=x.dtype, device=x.device) / (2 * k * k)
+    places = torch.arange(k, device=x.device)
     right = 0
     for start, block in pair_blocks(units):
-        votes = x.new_zeros(len(block), len(names))
-        votes.scatter_add_(1, classes[nearest(block, units, start, k)], weights.expand(len(block), k))
-        right += int((votes.argmax(1) == classes[start : start + len(block)]).sum())
+        voters, size = classes[nearest(block, units, start, k)], (len(block), len(names))
+        votes = places.new_zeros(size).scatter_add_(1, voters, torch.ones_like(voters))
+        first = places.new_full(size, k).scatter_reduce_(1, voters, places.expand(len(block), k), "amin")
+        # One more vote outweighs any place; among equals the class whose nearest voter stands first wins.
+        right += int(((votes * (k + 1) - first).argmax(1) == classes[start : start + len(block)]).sum())
     return right / len(x)
+
+
+def _one_array(features: Any) -> Tensor:
+    source = as_source(features)
+    return finite_rows(source.read(0, source.n_samples))
 
 
 def as_labels(labels: Any, n_samples: int) -> tuple[np.ndarray, np.ndarray]:
     """Class codes 0..C−1 (n_samples,) and the classes' names (C,)."""
-    values = np.asarray(labels.detach().cpu() if isinstance(labels, Tensor) else labels)
+    if isinstance(labels, Tensor):
+        labels = labels.detach().cpu()
+        labels = labels.float() if labels.dtype == torch.bfloat16 else labels
+    values = np.asarray(labels)
     if values.ndim == 2 and values.shape[1] == 1:
         values = values[:, 0]
     if values.ndim != 1:
@@ -176,10 +193,13 @@ def as_labels(labels: Any, n_samples: int) -> tuple[np.ndarray, np.ndarray]:
             f"`labels` has {(~np.isfinite(values)).sum()} values that are not finite; the first is at {at}."
         )
     if values.dtype.kind == "O":
+        missing = np.array([v is None or v != v for v in values])
+        if missing.any():
+            raise ValueError(f"`labels` has {missing.sum()} missing values; the first is at {missing.argmax()}.")
         values = values.astype(str)
     if values.dtype.kind not in "iufbUS":
         raise TypeError(f"`labels` must be whole numbers or text, got {values.dtype}.")
     names, codes = np.unique(values, return_inverse=True)
-    if len(names) == n_samples > 1 and values.dtype.kind == "f":
+    if len(names) == n_samples > 1 and values.dtype.kind == "f" and (values != np.round(values)).any():
         raise ValueError(f"`labels` holds {len(names):,} different fractions: it looks like features, not classes.")
     return codes, names

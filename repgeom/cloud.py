@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from repgeom.features import as_source, finite_rows, give_back, pair_blocks, unit_rows
+from repgeom.features import as_source, centred, finite_rows, give_back, pair_blocks, row_norms, unit_rows
 
 # A row is extreme when its norm is more than this many robust standard deviations from the median norm.
 EXTREME_NORM = 10.0
@@ -64,8 +65,8 @@ def mean_cosine(features: Any, *, center: bool = False) -> Any:
         center: subtract the mean row first.
 
     Returns:
-        Between −1/(n − 1) and 1; 0 for isotropic features; 1 where all point one way. Unchanged by rotation and by
-        the length of rows.
+        Between −1/(n − 1) and 1; 0 for isotropic features; 1 where all point one way. Unchanged by rotation and,
+        if not centred, by the length of rows.
 
     Raises:
         ValueError, TypeError: as `effective_rank`.
@@ -74,7 +75,7 @@ def mean_cosine(features: Any, *, center: bool = False) -> Any:
     0.471405
     """
     x = finite_rows(features)
-    units = unit_rows(x - x.mean(-2, keepdim=True) if center else x)
+    units = unit_rows(centred(x) if center else x)
     n = x.shape[-2]
     square = units.sum(-2).square().sum(-1) - units.square().sum((-2, -1))
     return give_back(features)(square / (n * (n - 1)))
@@ -103,12 +104,16 @@ def uniformity(features: Any, *, t: float = 2.0) -> Any:
         raise ValueError(f"`t` must be positive, got {t!r}.")
     units = unit_rows(finite_rows(features))
     n = units.shape[-2]
-    total = units.new_zeros(units.shape[:-2])
+    squares = units.square().sum(-1)  # 1, or 0 for a row of zeros
+    logs = []
     for start, block in pair_blocks(units):
         # Each block against the rows from its own start on: the pairs above the diagonal, and the diagonal itself.
-        kernel = (2 * t * (block @ units[..., start:, :].mT) - 2 * t).clamp(max=0).exp()
-        total = total + kernel.triu(1).sum((-2, -1))
-    return give_back(features)((total / (n * (n - 1) / 2)).log())
+        rows = block.shape[-2]
+        near = squares[..., start : start + rows, None] + squares[..., None, start:]
+        exponent = (t * (2 * (block @ units[..., start:, :].mT) - near)).clamp(max=0)
+        seen = torch.ones(rows, n - start, dtype=torch.bool, device=units.device).tril()
+        logs.append(exponent.masked_fill(seen, -torch.inf).flatten(-2).logsumexp(-1))
+    return give_back(features)(torch.stack(logs).logsumexp(0) - math.log(n * (n - 1) / 2))
 
 
 def alignment(features: Any, positives: Any, *, alpha: float = 2.0) -> Any:
@@ -133,11 +138,14 @@ def alignment(features: Any, positives: Any, *, alpha: float = 2.0) -> Any:
     if a.shape != b.shape:
         raise ValueError(f"`features` and `positives` must have one shape, got {tuple(a.shape)} and {tuple(b.shape)}.")
     distance = (unit_rows(a) - unit_rows(b)).square().sum(-1)
-    return give_back(features)((distance ** (alpha / 2)).mean(-1))
+    apart = distance > 0  # where two views agree the slope of the power may be infinite; it is taken as 0
+    return give_back(features)((torch.where(apart, distance, 1) ** (alpha / 2)).where(apart, 0).mean(-1))
 
 
 def feature_std(features: Any) -> Any:
     """Mean over columns of the standard deviation of unit-length rows (Chen & He 2021): 0 means collapse to a point.
+
+    Not unchanged by rotation: it is largest where all columns vary alike.
 
     Args:
         features: (..., n_samples, n_features), at least 2 rows.
@@ -167,15 +175,23 @@ def norms(features: Any) -> Norms:
     >>> norms([[3.0, 4.0], [0.0, 1.0]]).mean
     3.0
     """
-    values = torch.linalg.vector_norm(finite_rows(features), dim=-1)
-    return norms_of(values, give_back(features))
+    return norms_of(row_norms(finite_rows(features)), give_back(features))
 
 
 def norms_of(values: Tensor, give: Any) -> Norms:
-    mean, std = values.mean(-1), values.std(-1, correction=0)
+    largest = values.amax(-1)
+    scale = torch.where(largest > 0, largest, 1)  # squares stay in range
+    shares = values / scale[..., None]
+    mean, std = shares.mean(-1), shares.std(-1, correction=0)
     cv = std / torch.where(mean > 0, mean, 1)
-    middle = values.quantile(0.5, dim=-1) if values.shape[-1] <= 1 << 24 else values.median(-1).values
-    return Norms(*(give(v) for v in (mean, std, cv, values.amin(-1), middle, values.amax(-1))))
+    return Norms(*(give(v) for v in (mean * scale, std * scale, cv, values.amin(-1), _median(values), largest)))
+
+
+def _median(values: Tensor) -> Tensor:
+    """The middle of the last dimension, halfway between two where it is even (torch's own takes the lower one)."""
+    middle = values.shape[-1] // 2
+    ordered = values.sort(-1).values
+    return ordered[..., middle] if values.shape[-1] % 2 else (ordered[..., middle - 1] + ordered[..., middle]) / 2
 
 
 def health(features: Any) -> Health:
@@ -215,13 +231,10 @@ class CloudAccumulator:
         self.n_samples += rows.shape[0]
         self.n_features = rows.shape[1]
         self._hashes.append(_row_hashes(rows))
-        lengths = torch.linalg.vector_norm(rows, dim=-1, dtype=torch.float64 if rows.dtype == torch.float64 else None)
-        finite = torch.isfinite(lengths)
-        if not finite.all():
+        rows = rows.float() if rows.element_size() == 2 else rows
+        lengths = row_norms(rows)
+        if not torch.isfinite(lengths).all():
             rows, lengths = self._count_nonfinite(rows)
-        if rows.dtype in (torch.float16, torch.bfloat16):
-            rows = rows.float()
-            lengths = torch.linalg.vector_norm(rows, dim=-1)
         self.zero_rows += int((lengths == 0).sum())
         self._norms.append(lengths.cpu())
         if len(rows):
@@ -234,7 +247,7 @@ class CloudAccumulator:
         self.inf += int(torch.isinf(rows).sum())
         self.nonfinite_rows += int((~finite.all(-1)).sum())
         rows = rows[finite.all(-1)].double()
-        return rows, torch.linalg.vector_norm(rows, dim=-1)
+        return rows, row_norms(rows)
 
     def _spread(self, rows: Tensor) -> None:
         low, high = rows.amin(0).double(), rows.amax(0).double()
@@ -255,9 +268,9 @@ class CloudAccumulator:
 
     def health(self) -> Health:
         lengths = torch.cat(self._norms).double()
-        middle = lengths.median() if len(lengths) else torch.zeros(())
+        middle = _median(lengths) if len(lengths) else torch.zeros(())
         away = (lengths - middle).abs()
-        spread = max(1.4826 * float(away.median()) if len(lengths) else 0.0, 1e-3 * float(middle))
+        spread = max(1.4826 * float(_median(away)) if len(lengths) else 0.0, 1e-3 * float(middle))
         hashes = np.concatenate(self._hashes)
         constant = 0 if self._low is None or self._high is None else int((self._low == self._high).sum())
         return Health(

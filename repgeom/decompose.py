@@ -22,6 +22,7 @@ from repgeom.features import (
     CHUNK_VALUES,
     Source,
     as_features,
+    centred,
     check_normalize,
     finite_rows,
     give_back,
@@ -344,11 +345,7 @@ def _centred(x: Tensor, center: bool, normalize: str | None, name: str) -> tuple
     if normalize:
         rows = unit_rows(rows)
     mean = rows.mean(-2)
-    if not center:
-        return rows, torch.zeros_like(mean)
-    rows = rows - mean[..., None, :]
-    # A second pass removes what the first mean's rounding left, which matters where it is large against the spread.
-    return rows - rows.mean(-2, keepdim=True), mean
+    return (centred(rows), mean) if center else (rows, torch.zeros_like(mean))
 
 
 def _dense_spectrum(x: Tensor, center: bool, normalize: str | None, tail: bool, name: str) -> Spectrum:

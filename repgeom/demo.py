@@ -19,18 +19,21 @@ BATCH = 256
 
 
 def digit_features(seed: int = 0) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Features (898, 64) of the held-out half of the digits from both encoders, by name, and the digits (898,)."""
+    """Features (899, 64) of the held-out half of the digits from both encoders, by name, and the digits (899,)."""
+    seen, held_out, digits = digit_halves(seed)
+    losses = {"contrastive": info_nce, "alignment only": pull_together}
+    return {name: encode(train_encoder(seen, loss, seed), held_out) for name, loss in losses.items()}, digits
+
+
+def digit_halves(seed: int = 0) -> tuple[Tensor, Tensor, np.ndarray]:
+    """Scans (898, 8, 8) to train on and (899, 8, 8) held out, in [0, 1], and the held-out digits (899,)."""
     from sklearn.datasets import load_digits
 
     digits = load_digits()
     order = np.random.default_rng(seed).permutation(len(digits.target))
     images = torch.tensor(digits.images[order] / 16, dtype=torch.float32)
     half = len(images) // 2
-    features = {
-        "contrastive": _train(images[:half], info_nce, seed)(images[half:]),
-        "alignment only": _train(images[:half], pull_together, seed)(images[half:]),
-    }
-    return features, digits.target[order][half:]
+    return images[:half], images[half:], digits.target[order][half:]
 
 
 def info_nce(a: Tensor, b: Tensor, temperature: float = 0.2) -> Tensor:
@@ -44,7 +47,8 @@ def pull_together(a: Tensor, b: Tensor) -> Tensor:
     return 1 - F.cosine_similarity(a, b).mean()
 
 
-def _train(images: Tensor, loss: Callable[[Tensor, Tensor], Tensor], seed: int) -> Callable[[Tensor], np.ndarray]:
+def train_encoder(images: Tensor, loss: Callable[[Tensor, Tensor], Tensor], seed: int = 0) -> nn.Module:
+    """A small network trained so that `loss` of two random views of the same images is low."""
     random = torch.Generator().manual_seed(seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -57,12 +61,13 @@ def _train(images: Tensor, loss: Callable[[Tensor, Tensor], Tensor], seed: int) 
         optimizer.zero_grad()
         value.backward()
         optimizer.step()
+    return encoder
 
-    def encode(x: Tensor) -> np.ndarray:
-        with torch.no_grad():
-            return np.asarray(encoder(x).numpy())
 
-    return encode
+def encode(encoder: nn.Module, images: Tensor) -> np.ndarray:
+    """Features of images, (n, 64)."""
+    with torch.no_grad():
+        return np.asarray(encoder(images).numpy())
 
 
 def _view(images: Tensor, random: torch.Generator) -> Tensor:

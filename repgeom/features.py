@@ -176,6 +176,19 @@ def unit_rows(x: Tensor) -> Tensor:
     return x / torch.where(norms > 0, norms, 1)
 
 
+def row_norms(x: Tensor) -> Tensor:
+    """Lengths of rows, (...,), whose squares may lie beyond the range of their type."""
+    largest = x.abs().amax(-1)
+    scale = torch.where(largest > 0, largest, 1)
+    return torch.linalg.vector_norm(x / scale[..., None], dim=-1) * scale
+
+
+def centred(x: Tensor) -> Tensor:
+    """Rows minus their mean. The second pass removes what rounding of a mean far above the spread left."""
+    rows = x - x.mean(-2, keepdim=True)
+    return rows - rows.mean(-2, keepdim=True)
+
+
 def row_chunks(x: Tensor) -> Iterator[Tensor]:
     """A tensor (..., n_samples, n_features) in pieces of rows, so that temporaries stay small."""
     values_per_row = x[..., :1, :].numel()

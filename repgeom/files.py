@@ -19,12 +19,19 @@ from repgeom.formats import FORMATS, LABEL_FORMATS, TABLES, StoredArray, damage_
 
 
 def open_source(path: str | os.PathLike[str], *, key: str | None = None) -> Source:
-    """The rows of a file, or of all files that match a pattern such as `"dump/part-*.npy"`, as one `Source`.
+    """The rows of a file, or of all files that match a pattern, as one `Source` that `audit` takes.
 
-    Shards are joined in natural order (`part-2` before `part-10`) and promoted to one dtype. `key` names the array
-    where a file holds several, or the columns of a table: one column of lists, or numeric columns separated by commas.
+    Args:
+        path: `.npy` (read in pieces, never whole), `.npz`, `.pt`, `.pth`, `.safetensors`, `.parquet`, `.csv`, `.tsv` or
+            `.h5`; or a pattern such as `"dump/part-*.npy"`, whose files are joined in natural order (`part-2` before
+            `part-10`) and promoted to one dtype.
+        key: the array where a file holds several, or the columns of a table: one column of lists, or numeric columns
+            separated by commas. Without it a table's numeric columns are read, and a note says what was left out.
 
-    Raises FileNotFoundError, and ValueError or TypeError for content that is damaged, of another kind or shape.
+    Raises:
+        FileNotFoundError: no such file, or nothing matches; close names are suggested.
+        ValueError, TypeError: content that is damaged, pickled, of another kind or shape; several arrays and no key.
+        ImportError: the format needs a package that is not installed.
     """
     name = os.fsdecode(path)
     return _joined(name, [(shard, _features(shard, key)) for shard in _shards(name)])

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from repgeom.features import finite_rows, give_back, pair_blocks, row_chunks, unit_rows
+from repgeom.features import centred, finite_rows, give_back, pair_blocks, row_chunks, unit_rows
 
 
 def captured_variance(features: Any, reference: Any, *, k: int | None = None) -> Any:
@@ -33,12 +33,10 @@ def captured_variance(features: Any, reference: Any, *, k: int | None = None) ->
     0.2
     """
     x, y = _pair(features, reference, same_rows=False, same_width=True)
-    directions = torch.linalg.svd(_centre(y), full_matrices=False).Vh.mT[..., : y.shape[-2] - 1]
-    energy = (_centre(x) @ directions).square().sum(-2)
-    total = _centre(x).square().sum((-2, -1))
-    _refuse_constant(total, "features")
-    curve = captured_curve(energy, total)
-    return give_back(features)(curve if k is None else curve[..., _check_k(k, curve.shape[-1]) - 1])
+    x, y = _varying(x, "features"), _varying(y, "reference")
+    directions = torch.linalg.svd(y, full_matrices=False).Vh.mT[..., : y.shape[-2] - 1]
+    curve = captured_curve((x @ directions).square().sum(-2), x.square().sum((-2, -1)))
+    return give_back(features)(curve if k is None else curve[..., check_k(k, curve.shape[-1]) - 1])
 
 
 def captured_curve(energy: Tensor, total: Tensor) -> Tensor:
@@ -67,9 +65,20 @@ def principal_angles(features: Any, reference: Any, *, k: int = 10) -> Any:
     array([1.570796])
     """
     x, y = _pair(features, reference, same_rows=False, same_width=True)
-    _check_k(k, min(x.shape[-2] - 1, y.shape[-2] - 1, x.shape[-1]))
-    v, w = (torch.linalg.svd(_centre(z), full_matrices=False).Vh.mT[..., :k] for z in (x, y))
+    check_k(k, min(x.shape[-2] - 1, y.shape[-2] - 1, x.shape[-1]))
+    v, w = (_leading(_varying(z, name), k, name) for z, name in ((x, "features"), (y, "reference")))
     return give_back(features)(subspace_angles(v, w))
+
+
+def _leading(rows: Tensor, k: int, name: str) -> Tensor:
+    """The first k principal directions as columns."""
+    _, sigma, directions = torch.linalg.svd(rows, full_matrices=False)
+    varying = (sigma > sigma[..., :1] * max(rows.shape[-2:]) * torch.finfo(rows.dtype).eps).sum(-1)
+    if bool((varying < k).any()):
+        raise ValueError(
+            f"`{name}` varies along {int(varying.min())} directions only, so there are no {k} leading ones."
+        )
+    return directions.mT[..., :k]
 
 
 def subspace_angles(v: Tensor, w: Tensor) -> Tensor:
@@ -90,7 +99,8 @@ def linear_cka(features: Any, reference: Any, *, debiased: bool = True) -> Any:
         debiased: False gives the original, which lies in [0, 1].
 
     Returns:
-        1 for equal features up to rotation, translation and scale; about 0 (of either sign) for unrelated ones.
+        1 for equal features up to rotation, translation and scale; about 0 (of either sign) for unrelated ones. NaN if
+        debiased where all rows of one lie equally far apart: without its diagonal nothing of its kernel is left.
 
     Raises:
         ValueError: different numbers of rows, fewer than 4 rows if debiased, no variance; else as `effective_rank`.
@@ -146,12 +156,13 @@ def mutual_knn(features: Any, reference: Any, *, k: int = 10) -> Any:
     """
     x, y = _pair(features, reference, same_rows=True)
     n = x.shape[-2]
-    _check_k(k, n - 1)
-    x, y = unit_rows(x), unit_rows(y)
-    shared = x.new_zeros(torch.broadcast_shapes(x.shape[:-2], y.shape[:-2]))
+    check_k(k, n - 1)
+    lead = torch.broadcast_shapes(x.shape[:-2], y.shape[:-2])
+    x, y = unit_rows(x).expand(*lead, -1, -1), unit_rows(y).expand(*lead, -1, -1)
+    shared = x.new_zeros(lead)
     for (start, a), (_, b) in zip(pair_blocks(x), pair_blocks(y), strict=True):
-        near, far = nearest(a, x, start, k), nearest(b, y, start, k)
-        shared = shared + (near[..., :, None] == far[..., None, :]).sum((-3, -2, -1))
+        marked = x.new_zeros((*a.shape[:-1], n), dtype=torch.bool).scatter_(-1, nearest(a, x, start, k), True)
+        shared = shared + marked.gather(-1, nearest(b, y, start, k)).sum((-2, -1))
     return give_back(features)(shared / (n * k))
 
 
@@ -217,8 +228,12 @@ class PairSums:
         xx, yy = _squared(self.square_x), _squared(self.square_y)
         if debiased:
             xy = self._unbiased(xy, self.ab, self.a * self.b)
+            full = xx * yy
             xx = self._unbiased(xx, self.aa, self.a * self.a)
             yy = self._unbiased(yy, self.bb, self.b * self.b)
+            # Rows that are all equally far apart have no structure left without the diagonal: 0 / 0.
+            small = (xx * yy).abs() <= (self.n * torch.finfo(full.dtype).eps) ** 2 * full
+            return torch.where(small, torch.nan, xy / torch.where(small, 1, xx * yy).abs().sqrt())
         return xy / (xx * yy).sqrt()
 
     def _unbiased(self, square: Tensor, products: Any, totals: Any) -> Tensor:
@@ -237,9 +252,7 @@ def _squared(matrix: Tensor) -> Tensor:
 
 def _sums(features: Any, reference: Any, min_rows: int = 2) -> PairSums:
     x, y = _pair(features, reference, same_rows=True, min_rows=min_rows)
-    x, y = _compact(_centre(x)), _compact(_centre(y))
-    _refuse_constant(x.square().sum((-2, -1)), "features")
-    _refuse_constant(y.square().sum((-2, -1)), "reference")
+    x, y = _compact(_varying(x, "features")), _compact(_varying(y, "reference"))
     zero = x.new_zeros(())
     sums = PairSums(zero, zero, zero)
     step = min(_rows_per_chunk(x), _rows_per_chunk(y))
@@ -254,14 +267,9 @@ def _rows_per_chunk(x: Tensor) -> int:
 
 def _compact(rows: Tensor) -> Tensor:
     """Fewer columns, the same inner products between rows, where there are fewer rows than columns."""
-    if rows.shape[-2] >= rows.shape[-1]:
+    if rows.shape[-2] >= rows.shape[-1] or rows.requires_grad:  # QR has no gradient here: centred rows are singular
         return rows
     return torch.linalg.qr(rows.mT, mode="r").R.mT
-
-
-def _centre(x: Tensor) -> Tensor:
-    rows = x - x.mean(-2, keepdim=True)
-    return rows - rows.mean(-2, keepdim=True)
 
 
 def _pair(
@@ -287,12 +295,16 @@ def check_pair(x: tuple[int, ...], y: tuple[int, ...], same_rows: bool, same_wid
         )
 
 
-def _check_k(k: int, most: int) -> int:
-    if not 1 <= k <= most:
-        raise ValueError(f"`k` must be from 1 to {most} here, got {k}.")
+def check_k(k: int, most: int) -> int:
+    if not (isinstance(k, int) and 1 <= k <= most):
+        raise ValueError(f"`k` must be a whole number from 1 to {most} here, got {k!r}.")
     return k
 
 
-def _refuse_constant(total: Tensor, name: str) -> None:
-    if bool((total <= 0).any()):
+def _varying(x: Tensor, name: str) -> Tensor:
+    """Centred rows over their largest entry, so that powers stay in range; refuses rows that are all equal."""
+    rows = centred(x)
+    largest = rows.abs().amax((-2, -1), keepdim=True)
+    if bool((largest == 0).any()):
         raise ValueError(f"`{name}` has zero variance: all rows are equal, so there is nothing to compare.")
+    return rows / largest.detach()

@@ -86,7 +86,13 @@ def plot_captured_variance(curves: Any, *, ax: Axes | None = None, own: Any = No
 
 
 def plot_class_ranks(ranks: ClassRanks | Mapping[str, ClassRanks], *, ax: Axes | None = None, most: int = 30) -> Axes:
-    """Effective rank within each class; at most the `most` lowest classes of the first are shown, sorted by label."""
+    """Effective rank within each class, with what isotropic features of the class's size would read.
+
+    Args:
+        ranks: as `class_effective_rank` returns it, or {name: such}, with the same classes.
+        ax: drawn into; a new figure's by default.
+        most: so many classes are shown, those in which the first one's rank is lowest, in the order of their labels.
+    """
     ax = _axes(ax)
     named = dict(ranks) if isinstance(ranks, Mapping) else {"features": ranks}
     first = next(iter(named.values()))
@@ -103,7 +109,8 @@ def plot_class_ranks(ranks: ClassRanks | Mapping[str, ClassRanks], *, ax: Axes |
         f"Rank within each class ({len(lowest)} lowest of {len(first.labels)})" if hidden else "Rank within each class"
     )
     ax.set(yscale="log", xlabel="class", ylabel="effective rank", title=title)
-    return _finish(ax)
+    ax.set_ylim(0.8, 4 * np.nanmax([2.0, *first.baseline]))  # room for the legend above the marks
+    return _finish(ax, loc="upper center", ncols=len(named) + 1)
 
 
 def plot_reports(reports: Sequence[Report]) -> Figure:
@@ -179,9 +186,9 @@ def _unique(name: str, index: int, reports: Sequence[Report]) -> str:
     return short if [r.name for r in reports].count(name) == 1 else f"{short} [{index + 1}]"
 
 
-def _finish(ax: Axes) -> Axes:
+def _finish(ax: Axes, **legend: Any) -> Axes:
     ax.grid(True, color="0.92", linewidth=0.8)
     ax.set_axisbelow(True)
     ax.spines[["top", "right"]].set_visible(False)
-    ax.legend(frameon=False, fontsize=8)
+    ax.legend(frameon=False, fontsize=8, **legend)
     return ax

@@ -145,6 +145,19 @@ RULES: tuple[Rule, ...] = (
         _OURS,
     ),
     Rule(
+        "directions_that_vary",
+        "below",
+        0.9,
+        None,
+        lambda e: rank.numerical_rank(e.spectrum) / e.most,
+        lambda e, value: (
+            f"varies along {rank.numerical_rank(e.spectrum):,} of {e.most:,} possible directions; the rest is rounding"
+        ),
+        "a narrower layer before this one, dead units, or features that were projected",
+        "read the rank of the layer before; the columns beyond it add nothing and can be dropped",
+        _OURS,
+    ),
+    Rule(
         "mean_cosine",
         "above",
         0.7,
@@ -160,8 +173,10 @@ RULES: tuple[Rule, ...] = (
         "above",
         0.0,
         0.01,
-        _share("nonfinite_rows"),
-        _count_reason("nonfinite_rows", "hold NaN or infinity and were left out"),
+        lambda e: e.health.nonfinite_rows / (e.health.n_samples + e.health.nonfinite_rows),
+        lambda e, value: (
+            f"{e.health.nonfinite_rows:,} rows ({value:.2%}) hold NaN or infinity, here or in the reference, and were left out"
+        ),
         "overflow in half precision, or a division by a zero norm",
         "extract in float32 and find the samples",
         _OURS,

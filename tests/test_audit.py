@@ -152,6 +152,7 @@ def _troubles():
     yield "duplicate_rows", np.concatenate([x, x[:900], x[:900]]), {}
     yield "constant_features", np.where(np.arange(16) < 9, 1.0, x), {}
     yield "extreme_norms", np.where(np.arange(1000)[:, None] < 150, 1e3, 1) * x, {}
+    yield "directions_that_vary", x[:, :8] @ healthy(8, 16), {}
     yield "rank_retained", x * np.where(np.arange(16) < 3, 1, 1e-2), {"reference": x}
     collapsed = np.where(np.arange(1000)[:, None] % 2 == 0, x[:, :1], x)
     yield "collapsed_classes", collapsed, {"labels": np.arange(1000) % 2}
@@ -192,6 +193,7 @@ def test_nonfinite_rows_stop_the_audit_or_are_counted():
     assert report["linear_cka"].value == pytest.approx(rg.linear_cka(x[kept], y[kept]), rel=1e-9)
     assert report["knn_accuracy"].value == rg.knn_accuracy(x[kept], (np.arange(600) % 2)[kept])
     assert finding(report, "nonfinite_rows").level == "warn"
+    assert "3 rows (0.50%) hold NaN or infinity" in str(report)
     assert report.health.nonfinite_rows == 3
 
 
@@ -247,7 +249,7 @@ def test_frame_has_a_row_per_measure(everything):
     assert frame.loc["effective_rank", "value"] == everything[3]["effective_rank"].value
     assert list(frame.columns[:4]) == ["value", "minimum", "maximum", "baseline"]
     assert len(frame) == len(MEASURES)
-    with pytest.raises(KeyError, match="no measure named 'rank'.*effective_rank"):
+    with pytest.raises(KeyError, match=r"no measure named 'rank'.*effective_rank"):
         everything[3]["rank"]
 
 

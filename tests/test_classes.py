@@ -244,5 +244,5 @@ def test_bad_features_are_named(measure):
 
 @pytest.mark.parametrize("k", [0, 4, 10])
 def test_k_out_of_range_is_named(k):
-    with pytest.raises(ValueError, match=f"`k` must be from 1 to n_samples − 1 = 3, got {k}"):
+    with pytest.raises(ValueError, match=f"`k` must be a whole number from 1 to 3 here, got {k}"):
         rg.knn_accuracy(np.eye(4), [0, 0, 1, 1], k=k)

@@ -221,10 +221,15 @@ BAD = {
     "width": (rg.cosine_alignment, (9, 3), (9, 4), r"`features` has 3 columns and `reference` 4 \(shapes"),
     "captured width": (rg.captured_variance, (9, 3), (5, 4), r"`features` has 3 columns and `reference` 4"),
     "few rows": (rg.linear_cka, (3, 3), (3, 3), "needs at least 4 rows, got 3; `debiased=False` needs 2"),
-    "k of kNN": (rg.mutual_knn, (9, 3), (9, 3), "`k` must be from 1 to 8 here, got 10"),
-    "k of angles": (rg.principal_angles, (9, 12), (6, 12), "`k` must be from 1 to 5 here, got 10"),
-    "k over width": (rg.principal_angles, (90, 7), (90, 7), "`k` must be from 1 to 7 here, got 10"),
-    "k zero": (lambda x, y: rg.captured_variance(x, y, k=0), (9, 3), (9, 3), "`k` must be from 1 to 3 here, got 0"),
+    "k of kNN": (rg.mutual_knn, (9, 3), (9, 3), "`k` must be a whole number from 1 to 8 here, got 10"),
+    "k of angles": (rg.principal_angles, (9, 12), (6, 12), "`k` must be a whole number from 1 to 5 here, got 10"),
+    "k over width": (rg.principal_angles, (90, 7), (90, 7), "`k` must be a whole number from 1 to 7 here, got 10"),
+    "k zero": (
+        lambda x, y: rg.captured_variance(x, y, k=0),
+        (9, 3),
+        (9, 3),
+        "`k` must be a whole number from 1 to 3 here, got 0",
+    ),
 }
 
 

@@ -1,5 +1,7 @@
 """The spectral family: closed forms, inequalities, finite-sample facts, refusals."""
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -62,7 +64,7 @@ def test_the_family_is_ordered_for_every_spectrum(variances):
         rg.effective_rank(s, of="singular_values"),
         float((np.asarray(variances) > 0).sum()),
     ]
-    assert all(low <= high * (1 + 1e-12) for low, high in zip(family, family[1:], strict=False))
+    assert all(low <= high * (1 + 1e-12) for low, high in itertools.pairwise(family))
 
 
 @settings(max_examples=50, deadline=None)
@@ -212,7 +214,7 @@ def test_no_variance_is_refused_with_its_place():
 
 def test_arguments_out_of_range(rng):
     x = rng.standard_normal((10, 3))
-    with pytest.raises(ValueError, match='got "sigma"|got .sigma.'):
+    with pytest.raises(ValueError, match=r"got 'sigma'"):
         rg.effective_rank(x, of="sigma")
     with pytest.raises(ValueError, match="got 'L2'"):
         rg.effective_rank(x, normalize="L2")

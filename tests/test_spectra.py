@@ -175,7 +175,7 @@ def test_a_product_refuses_the_tail_and_qr_answers():
     s = rg.SpectrumAccumulator().update(x).spectrum()
     assert rg.effective_rank(s) == pytest.approx(oracle(x)["effective_rank"], rel=1e-9)
     for read in (rg.numerical_rank, rg.condition_number, READINGS["effective_rank_sigma"]):
-        with pytest.raises(ValueError, match='float64 product.*SpectrumAccumulator\\(method="qr"\\)'):
+        with pytest.raises(ValueError, match=r'float64 product.*SpectrumAccumulator\(method="qr"\)'):
             read(s)
     exact = rg.SpectrumAccumulator(method="qr").update(x).spectrum()
     assert_readings(exact, oracle(x), 1e-6)

@@ -1,0 +1,30 @@
+"""Each example runs, and shows what it says."""
+
+import importlib
+import re
+
+import pytest
+
+
+def shown(name, capsys):
+    importlib.import_module(f"repgeom_examples.{name}").main()
+    return capsys.readouterr().out
+
+
+def test_rank_as_a_loss_prevents_collapse(capsys):
+    alone, with_rank = [float(r) for r in re.findall(r"rank +([\d.]+) of", shown("rank_as_a_loss", capsys))]
+    assert alone < 3
+    assert with_rank > 5 * alone
+
+
+def test_layers_of_a_network(capsys):
+    widths = [int(w) for w in re.findall(r"width +(\d+)", shown("layers_of_a_network", capsys))]
+    assert widths == [64, 256, 256, 256, 256, 64]
+
+
+@pytest.mark.parametrize("name", ["examples", "tests", "benchmarks"])
+def test_only_the_examples_own_name_is_installed(name):
+    from importlib.metadata import distribution
+
+    assert "repgeom_examples" in (distribution("repgeom").read_text("top_level.txt") or "repgeom_examples").split()
+    assert name not in (distribution("repgeom").read_text("top_level.txt") or "").split()
