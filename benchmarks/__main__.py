@@ -86,19 +86,21 @@ def with_error(row: Row, truth: Row, measure: str) -> Row:
     return row if row.get("value") is None else row | {"error": error(row["value"], truth[measure])}
 
 
-def array_rows(file: Path, runs: int, device: str, rivals: str | None) -> dict[str, Row]:
+def array_rows(args: argparse.Namespace, file: Path, device: str) -> dict[str, Row]:
     """All candidates on one file of features, on the CPU with their memory; the other tools on one file only."""
     truth = json.loads(file.with_suffix(".json").read_text())
-    rows = {n: with_error(r, truth, "effective_rank") for n, r in spectra("time", str(file), str(runs), device).items()}
+    timed = spectra("time", str(file), str(args.runs), device)
+    rows = {name: with_error(row, truth, "effective_rank") for name, row in timed.items()}
     if device != "cpu":
         return rows
     for name, row in rows.items():
-        if file.stem == "gentle" or name.startswith("repgeom"):  # the others' memory depends on the shape alone
+        # The others' memory depends on the shape alone.
+        if name.startswith("repgeom") or (file.stem == "gentle" and not args.quick):
             row |= spectra("weigh", str(file), name)
-    if rivals and file.stem == "gentle":
-        installed = rivals_child(rivals, "about")
+    if args.rivals and file.stem == "gentle":
+        installed = rivals_child(args.rivals, "about")
         for name in (name for name in RIVALS if name in installed):
-            row = rivals_child(rivals, str(file), name, str(max(1, runs // 2)))
+            row = rivals_child(args.rivals, str(file), name, str(max(1, args.runs // 2)))
             rows[f"{name}, participation ratio"] = with_error(row, truth, RIVALS[name])
     return rows
 
@@ -230,13 +232,13 @@ def array_tables(
     where = {"cpu": "", "cuda": "GPU: "}[device]
     for name, kind in (("gentle", "σ_i ∝ i^-0.5"), ("steep", "σ_i ∝ i^-1")):
         say(f"{device}: {name} spectrum")
-        rows = array_rows(folder / f"{name}.npy", args.runs, device, args.rivals)
+        rows = array_rows(args, folder / f"{name}.npy", device)
         title = f"{where}Spectrum of {shape(sizes['features'])}"
         tables[f"{title}, {kind}"] = rows
         bars += speed_bars(rows, kind, title)
     say(f"{device}: stack")
     n, *each = sizes["stack"]
-    rows = array_rows(folder / "stack.npy", args.runs, device, args.rivals)
+    rows = array_rows(args, folder / "stack.npy", device)
     tables[f"{where}Stack of {n:,} x ({shape(each)})"] = rows
     return tables, bars
 

@@ -207,7 +207,7 @@ MEASURES: tuple[Measure, ...] = (
     _spectral(
         "power_law_exponent",
         "power-law exponent α",
-        "λ_i ∝ i^−α over directions 11 to 100",
+        "λ_i ∝ i^−α, directions 11 to 100 or the last",
         partial(_power_law, what="exponent"),
         lambda e: (0, math.inf),
         aliases=("α-ReQ",),

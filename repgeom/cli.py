@@ -153,6 +153,11 @@ def _demo(args: argparse.Namespace) -> int:
         reports.append(audit(x, labels=digits, name=name))
     print(table(reports))
     html(reports, out / "report.html")
+    print("\nWhat to see: both are the same network on the same images; only the loss differs.")
+    for r in reports:
+        rank, accuracy = r["effective_rank"].value, r["knn_accuracy"].value
+        print(f"  {r.name}: {rank:.1f} of {r.n_features} dimensions in use, kNN accuracy {accuracy:.2f}")
+    print("Accuracy hardly tells them apart; the spectrum does.")
     print(f"\nThe page with plots: {out / 'report.html'}")
     print(f"Audit one of them yourself: repgeom audit {out / 'alignment-only.npy'} --labels {out / 'digits.npy'}")
     return 0

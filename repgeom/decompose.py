@@ -143,7 +143,8 @@ class SpectrumAccumulator:
         self.n_samples = 0
         self.dtype = torch.float16  # the widest seen, for the report
         self.mean: Tensor | None = None
-        self._factor: Tensor | None = None  # sum of centred squares (d, d), or its triangular root for "qr"
+        # Sum of centred squares and products (d, d), valid on and above the diagonal; its triangular root for "qr".
+        self._factor: Tensor | None = None
         self._give: Callable[[Tensor], Any] = lambda value: value.numpy()
 
     def update(self, batch: Any) -> SpectrumAccumulator:
@@ -175,7 +176,8 @@ class SpectrumAccumulator:
                     f"`other` holds {tuple(other.mean.shape)} features, this one {tuple(self.mean.shape)}."
                 )
             self._give = other._give if self.mean is None else self._give
-            self._join(other.n_samples, other.mean, other._factor, other.dtype)
+            # A copy, because a first factor is kept as it is and added to in place.
+            self._join(other.n_samples, other.mean, other._factor.clone(), other.dtype)
         return self
 
     def spectrum(self, *, center: bool = True) -> Spectrum:
@@ -188,35 +190,48 @@ class SpectrumAccumulator:
         work = rows.to(torch.float32 if self.method == "float32" else torch.float64)
         if self.normalize:
             work = unit_rows(work)
-        # Any vector near the mean will do as a shift, so float32 is enough; what it misses is put right in float64.
-        shift = work.mean(-2, keepdim=True)
-        work = work - shift
-        missed = work.mean(-2, keepdim=True).double()
+        mean = work.mean(-2, keepdim=True)
+        work = work - mean
+        if self.method != "float32":  # there, what rounding of the mean leaves is squared: 1e-14 of the mean's square
+            missed = work.mean(-2, keepdim=True)
+            work -= missed
+            mean = mean + missed
+        n, mean = rows.shape[-2], mean.squeeze(-2).double()
         if self.method == "qr":
-            factor = _root(work - missed)
-        else:
-            factor = _product(work) - work.shape[-2] * missed.mT * missed
-        self._join(rows.shape[-2], (shift + missed).squeeze(-2), factor, rows.dtype)
+            self._join(n, mean, _root(work), rows.dtype)
+            return
+        if self._factor is None:
+            self._factor = mean.new_zeros((*mean.shape, mean.shape[-1]))
+        _add_product(self._factor, work)
+        self._join(n, mean, None, rows.dtype)
 
-    def _join(self, n: int, mean: Tensor, factor: Tensor, dtype: torch.dtype) -> None:
+    def _join(self, n: int, mean: Tensor, factor: Tensor | None, dtype: torch.dtype) -> None:
+        """Adds n rows with this mean and, unless it has been added, this factor."""
         self.dtype = torch.promote_types(self.dtype, dtype) if self.n_samples else dtype
-        if self.mean is None or self._factor is None:
-            self.n_samples, self.mean, self._factor = n, mean, factor
+        if self.mean is None:
+            self.n_samples, self.mean = n, mean
+            self._factor = self._factor if factor is None else factor
             return
         total = self.n_samples + n
         step = mean - self.mean
         between = step[..., None, :] * (self.n_samples * n / total) ** 0.5
-        if self.method == "qr":
+        assert self._factor is not None
+        if self.method == "qr" and factor is not None:
             self._factor = _root(torch.cat([self._factor, factor, between], -2))
         else:
-            self._factor = self._factor + factor + between.mT * between
+            self._factor.addcmul_(between.mT, between)
+            if factor is not None:
+                self._factor += factor
         self.mean = self.mean + step * (n / total)
         self.n_samples = total
 
     def scatter(self) -> Tensor:
         """Sum of squares and products about the mean, (..., d, d), float64: (n_samples − 1) times the covariance."""
-        assert self._factor is not None
-        return self._factor.mT @ self._factor if self.method == "qr" else self._factor
+        if self._factor is None:
+            raise ValueError("this accumulator has seen no rows yet.")
+        if self.method == "qr":
+            return self._factor.mT @ self._factor
+        return self._factor.triu() + self._factor.triu(1).mT
 
     def _spectrum(self, center: bool) -> tuple[Spectrum, bool]:
         """The spectrum in tensors, and whether measures of the variances are exact on it."""
@@ -237,7 +252,7 @@ class SpectrumAccumulator:
             squares, steepness = _known_zeros(squares, moving)
             if self.method == "float32" and not center:
                 # The mean was added in float64: what float32 lost is measured against the centred squares.
-                lost = torch.linalg.matrix_norm(self._factor)
+                lost = torch.linalg.matrix_norm(self.scatter())
                 steepness = steepness * (squares[..., 0] / torch.where(lost > 0, lost, 1)).clamp(min=1)
             exact, exact_tail = (bool((steepness >= least).all()) for least in _STEEPEST[self.method])
             if self.method == "float32":
@@ -253,17 +268,14 @@ class SpectrumAccumulator:
         return made, exact
 
 
-def _product(rows: Tensor) -> Tensor:
-    """rowsᵀ rows in float64, multiplied in the rows' own precision; above the diagonal blocks only, then mirrored."""
+def _add_product(total: Tensor, rows: Tensor) -> None:
+    """Adds rowsᵀ rows, multiplied in the rows' own precision, to float64 `total`, on and above its diagonal blocks."""
     d = rows.shape[-1]
-    block = max(128, -(-d // 4))
-    product = rows.new_empty((*rows.shape[:-2], d, d), dtype=torch.float64)
+    step = max(128, -(-d // 8))  # narrow enough to leave out most of the lower half, wide enough for full speed
     with torch.autocast(rows.device.type, enabled=False):  # which would multiply float32 in half precision, unasked
-        for start in range(0, d, block):
-            stop = min(start + block, d)
-            product[..., start:stop, start:] = rows[..., start:stop].mT @ rows[..., start:]
-            product[..., stop:, start:stop] = product[..., start:stop, stop:].mT
-    return product
+        for start in range(0, d, step):
+            block = slice(start, start + step)
+            total[..., block, start:] += rows[..., block].mT @ rows[..., start:]
 
 
 def _root(rows: Tensor) -> Tensor:
@@ -289,7 +301,7 @@ def _float32_is_whole() -> bool:
 
 def _eigenvalues(scatter: Tensor) -> Tensor:
     """Eigenvalues, descending, not below zero."""
-    return torch.linalg.eigvalsh(scatter).flip(-1).clamp(min=0)
+    return torch.linalg.eigvalsh(scatter, UPLO="U").flip(-1).clamp(min=0)
 
 
 def _known_zeros(squares: Tensor, rank: Tensor) -> tuple[Tensor, Tensor]:

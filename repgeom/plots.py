@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -125,9 +124,10 @@ def plot_reports(reports: Sequence[Report]) -> Figure:
     for r in list(references.values())[:1]:
         spectra[f"{r.name} (reference)"] = r.spectrum
     n_plots = 2 + bool(classes) + bool(captured)
-    n_rows = math.ceil(n_plots / 2)
-    figure = Figure(figsize=(11, 4 * n_rows), layout="constrained")
-    axes = iter(figure.subplots(n_rows, 2, squeeze=False).flat)
+    n_columns = 3 if n_plots == 3 else 2
+    n_rows = n_plots // n_columns
+    figure = Figure(figsize=(11, (3.6 if n_columns == 3 else 4) * n_rows), layout="constrained")
+    axes = iter(figure.subplots(n_rows, n_columns, squeeze=False).flat)
     plot_spectrum(spectra, ax=next(axes))
     plot_cumulative_variance(spectra, ax=next(axes))
     if classes:
@@ -135,8 +135,6 @@ def plot_reports(reports: Sequence[Report]) -> Figure:
     if captured:
         own = next(r.own_curve for r in references.values() if r.captured is not None)
         plot_captured_variance(captured, ax=next(axes), own=own)
-    for unused in axes:
-        unused.set_axis_off()
     return figure
 
 

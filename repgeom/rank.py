@@ -336,17 +336,17 @@ def _read(
                 f"this Spectrum was made with center={s.centered}, normalize={s.normalize!r}; `center={center}, "
                 f"normalize={normalize!r}` cannot be applied to it. Make it anew from the features."
             )
-    if tail and not s.exact_tail:
-        raise ValueError(
-            f"this Spectrum was made by {s.method}, and its smallest singular values may be rounding; this measure rests "
-            'on them. Use `spectrum(features)`, or `SpectrumAccumulator(method="qr")` for a stream.'
-        )
     largest = torch.as_tensor(s.singular_values)[..., 0]
     if bool((largest <= 0).any()):
         where = "" if largest.ndim == 0 else f" in batch {tuple(int(i) for i in (largest <= 0).nonzero()[0])}"
         raise ValueError(
             f"the features have zero variance{where}: all {s.n_samples or ''} rows are equal, so a rank is not defined. "
             "The model may have collapsed to a point, or the file holds one row repeated."
+        )
+    if tail and not s.exact_tail:
+        raise ValueError(
+            f"this Spectrum was made by {s.method}, and its smallest singular values may be rounding; this measure rests "
+            'on them. Use `spectrum(features)`, or `SpectrumAccumulator(method="qr")` for a stream.'
         )
     return s, give_back(features.singular_values if isinstance(features, Spectrum) else features)
 

@@ -197,6 +197,7 @@ def html(reports: Sequence[Report], path: str | os.PathLike[str] | None = None) 
         groups=[(g, [row for row in _rows(reports) if row[0].group == g]) for g in groups],
         number=number,
         interval=interval,
+        threshold=_threshold,
         figure=as_svg(plot_reports(reports)),
         version=__version__,
     )
@@ -322,7 +323,7 @@ def _verdict_lines(r: Report) -> list[str]:
         lines += [
             f"       likely: {f.causes}",
             f"       try: {f.advice}",
-            f"       threshold: {_threshold(f)} ({f.source})",
+            f"       threshold: {_threshold(f)}",
         ]
     passed = sum(f.level == "ok" for f in r.findings)
     h = r.health
@@ -335,7 +336,7 @@ def _verdict_lines(r: Report) -> list[str]:
 
 def _threshold(f: Finding) -> str:
     limit = f.fail if f.level == "fail" else f.warn
-    return f"{f.name} {f.worse} {number(limit)}"
+    return f"{f.name} {f.worse} {limit:g} ({f.source})"
 
 
 def _measure_lines(reports: Sequence[Report], heads: list[str]) -> list[str]:
