@@ -31,7 +31,7 @@ import repgeom as rg
 Values = dict[str, Any]
 
 # NumPy's threads spin for a while after their work, which slowed whatever came next by 40 %.
-PAUSE = 0.3
+PAUSE = 0.2
 
 
 # Data ----------------------------------------------------------------------------------------------------------------
@@ -176,7 +176,6 @@ def candidates(x: Tensor) -> dict[str, Callable[[Tensor], Any]]:
 
 
 def timed(function: Callable[[Tensor], Any], x: Tensor) -> tuple[float, Any]:
-    time.sleep(PAUSE)
     if x.is_cuda:
         torch.cuda.synchronize()
     start = time.perf_counter()
@@ -198,6 +197,7 @@ def time_all(path: Path, runs: int, device: str) -> Values:
     seconds: dict[str, list[float]] = {name: [] for name in functions}
     for _ in range(runs):
         for name, function in functions.items():
+            time.sleep(PAUSE)
             seconds[name].append(timed(function, x)[0])
     return {
         name: {"seconds": statistics.median(seconds[name]), "value": answers[name], "threads": threads(x)}

@@ -1,6 +1,6 @@
 """The picture in the README: the spectra of the demo's two encoders, and rank within each digit.
 
-    python -m repgeom_examples.demo_picture examples/demo.png
+python -m repgeom_examples.demo_picture examples/demo.png
 """
 
 from __future__ import annotations

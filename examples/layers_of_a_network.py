@@ -1,6 +1,6 @@
 """How many dimensions does each layer use? One pass over the data, batch by batch, with O(width²) memory per layer.
 
-    python -m repgeom_examples.layers_of_a_network
+python -m repgeom_examples.layers_of_a_network
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Effective rank as a training loss: one term keeps an objective that only pulls from collapsing.
 
-    python -m repgeom_examples.rank_as_a_loss
+python -m repgeom_examples.rank_as_a_loss
 """
 
 from __future__ import annotations

@@ -84,12 +84,12 @@ def audit(
             codes = None if codes is None else codes[keep]
     _check_size(source, dropped)
 
-    cloud = CloudAccumulator()
-    mine = _Decomposition(source, normalize, cloud, "features", progress)
+    mine = _Decomposition(source, normalize, "features", progress)
+    cloud = mine.cloud
     rows = _sample_rows(source.n_samples, max_pair_rows, seed)
     k = min(k, len(rows) - 1)
     label_evidence = None
-    theirs = None if other is None else _Decomposition(other, normalize, None, "reference", progress)
+    theirs = None if other is None else _Decomposition(other, normalize, "reference", progress)
     sums, cosine, between = _second_pass(source, mine, other, theirs, codes, names, normalize)
     sample = source.rows(rows).double()
     if codes is not None and names is not None:
@@ -126,26 +126,24 @@ def audit(
 class _Decomposition:
     """Spectra and directions of one source, from products where rows are many and from the rows where they are few."""
 
-    def __init__(
-        self, source: Source, normalize: str | None, cloud: CloudAccumulator | None, name: str, progress: bool
-    ) -> None:
+    def __init__(self, source: Source, normalize: str | None, name: str, progress: bool) -> None:
         self._rows: Tensor | None = None
         self._acc: SpectrumAccumulator | None = None
+        # Only the features' own cloud is asked for; a reference's would be work for nothing.
+        chunks = _Passes(source, name == "features", name, progress)
         if source.n_samples <= source.n_features:
-            rows = source.read(0, source.n_samples)
-            if cloud is not None:
-                cloud.update(rows)
+            rows = torch.cat(list(chunks()))
             spectrum = _dense_spectrum(rows, True, normalize, True, name)
             raw = _dense_spectrum(rows, False, None, True, name)
             units = unit_rows(rows.double()) if normalize else rows.double()
             self._rows = units - units.mean(0)
         else:
-            chunks = _Passes(source, cloud, name, progress)
             centers = (True,) if normalize else (True, False)
             self._acc, (spectrum, *rest) = _climb(source, chunks, normalize, centers, True, name)
             raw = rest[0] if rest else _climb(source, chunks, None, (False,), True, name)[1][0]
         self.spectrum, self.raw = _numpy(spectrum), _numpy(raw)
         self.mean = torch.as_tensor(self.spectrum.mean)
+        self.cloud = chunks.cloud
         self.total = torch.as_tensor(self.spectrum.singular_values).square().sum()
 
     def directions(self) -> Tensor:
@@ -167,10 +165,12 @@ class _Decomposition:
 
 
 class _Passes:
-    """Chunks of a source; the first pass also feeds the cloud, so that a file is not read once more for it."""
+    """Chunks of a source; the first whole pass also fills the cloud, so that a file is not read once more for it."""
 
-    def __init__(self, source: Source, cloud: CloudAccumulator | None, name: str, progress: bool) -> None:
-        self.source, self.cloud, self.name, self.progress = source, cloud, name, progress
+    def __init__(self, source: Source, with_cloud: bool, name: str, progress: bool) -> None:
+        self.source, self.name, self.progress = source, name, progress
+        self.cloud = CloudAccumulator()
+        self._wanted = with_cloud
 
     def __call__(self) -> Iterator[Tensor]:
         from tqdm import tqdm
@@ -179,11 +179,13 @@ class _Passes:
         # disable=None switches the bar off where standard error is not a terminal; short audits never show one.
         off = None if self.progress else True
         bar = tqdm(self.source.chunks(), self.name, total, leave=False, delay=1.0, disable=off)
+        cloud = CloudAccumulator()
         for rows in bar:
-            if self.cloud is not None:
-                self.cloud.update(rows)
+            if self._wanted:
+                cloud.update(rows)
             yield rows
-        self.cloud = None
+        if self._wanted:
+            self.cloud, self._wanted = cloud, False
 
 
 def _second_pass(

@@ -225,6 +225,20 @@ class SpectrumAccumulator:
         self.mean = self.mean + step * (n / total)
         self.n_samples = total
 
+    def _is_steep(self) -> bool:
+        """Whether the rows so far show clearly that products in float32 will not do for the tail.
+
+        A Cholesky factorisation of S − tλ₁I, which exists only if no eigenvalue is below tλ₁, costs a tenth of `eigvalsh`.
+        """
+        scatter = self.scatter()
+        if scatter.ndim > 2 or self.n_samples < 2 * scatter.shape[-1] or not torch.isfinite(scatter).all():
+            return False
+        # A tenth of the threshold: eigenvalues of few rows spread wider than those of all rows will.
+        least = 0.1 * _STEEPEST["float32"][1] * _largest_eigenvalue(scatter)
+        moving = scatter.diagonal() > 0
+        shifted = scatter[moving][:, moving] - least * torch.eye(int(moving.sum()), dtype=scatter.dtype)
+        return int(torch.linalg.cholesky_ex(shifted).info) != 0
+
     def scatter(self) -> Tensor:
         """Sum of squares and products about the mean, (..., d, d), float64: (n_samples − 1) times the covariance."""
         if self._factor is None:
@@ -268,6 +282,15 @@ class SpectrumAccumulator:
         return made, exact
 
 
+def _largest_eigenvalue(matrix: Tensor) -> Tensor:
+    """A lower bound, within some ten percent, by power iteration."""
+    vector = matrix.sum(-1)
+    for _ in range(10):
+        vector = vector / torch.linalg.vector_norm(vector).clamp(min=torch.finfo(matrix.dtype).tiny)
+        vector = matrix @ vector
+    return torch.linalg.vector_norm(vector)
+
+
 def _add_product(total: Tensor, rows: Tensor) -> None:
     """Adds rowsᵀ rows, multiplied in the rows' own precision, to float64 `total`, on and above its diagonal blocks."""
     d = rows.shape[-1]
@@ -286,7 +309,7 @@ def _root(rows: Tensor) -> Tensor:
     """
     root = torch.linalg.qr(rows, mode="r").R
     least = 1e-30 * root.abs().amax((-2, -1), keepdim=True)
-    return torch.where(root.abs() > least, root, 0)
+    return torch.where(root.abs() < least, 0, root)
 
 
 def _float32_is_whole() -> bool:
@@ -336,10 +359,9 @@ def _climb(
     on_cpu = isinstance(x, Source) or x.device.type == "cpu"
     narrow = x.dtype == torch.float32 and on_cpu and size >= 2 * CHUNK_VALUES and _float32_is_whole()
     for method in ("float32", "float64", "qr") if narrow else ("float64", "qr"):
-        acc = SpectrumAccumulator(normalize=normalize)
-        acc.method = method
-        for rows in chunks():
-            acc._absorb(rows)
+        acc = _accumulated(chunks(), normalize, method, may_stop=tail)
+        if acc is None:
+            continue
         if acc.mean is not None and not torch.isfinite(acc.mean).all():
             error = nonfinite_error(x, name)
             if error:
@@ -348,8 +370,23 @@ def _climb(
             continue  # squares overflowed; the next method has more room
         found = [acc._spectrum(center) for center in centers]
         if all(s.exact_tail if tail else exact for s, exact in found):
-            break
-    return acc, [s for s, _ in found]
+            return acc, [s for s, _ in found]
+    raise ValueError(
+        f"`{name}` holds values too large to be squared or added in float64; divide them by their largest."
+    )
+
+
+def _accumulated(
+    chunks: Iterable[Tensor], normalize: str | None, method: str, may_stop: bool
+) -> SpectrumAccumulator | None:
+    """All chunks by one method; None if the first one shows that the rest would be in vain."""
+    acc = SpectrumAccumulator(normalize=normalize)
+    acc.method = method
+    for i, rows in enumerate(chunks):
+        acc._absorb(rows)
+        if i == 0 and may_stop and method == "float32" and acc._is_steep():
+            return None
+    return acc
 
 
 def _centred(x: Tensor, center: bool, normalize: str | None, name: str) -> tuple[Tensor, Tensor]:

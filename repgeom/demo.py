@@ -50,6 +50,15 @@ def pull_together(a: Tensor, b: Tensor) -> Tensor:
 def train_encoder(images: Tensor, loss: Callable[[Tensor, Tensor], Tensor], seed: int = 0) -> nn.Module:
     """A small network trained so that `loss` of two random views of the same images is low."""
     random = torch.Generator().manual_seed(seed)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # matrices this small lose more by waiting for a second thread than it does for them
+    try:
+        return _trained(images, loss, seed, random)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _trained(images: Tensor, loss: Callable[[Tensor, Tensor], Tensor], seed: int, random: torch.Generator) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         encoder = nn.Sequential(nn.Flatten(), nn.Linear(64, 256), nn.ReLU(), nn.Linear(256, 256), nn.ReLU())

@@ -96,6 +96,20 @@ def test_small_chunks_and_few_rows_read_the_same(n, normalize, everything, monke
         )
 
 
+def test_a_pass_given_up_after_one_chunk_counts_nothing_twice(monkeypatch):
+    monkeypatch.setattr("repgeom.decompose.CHUNK_VALUES", 1 << 10)
+    x = (healthy(3000, 16) * np.where(np.arange(16) < 4, 1, 1e-3)).astype(np.float32)
+    x[::2] = x[1::2]
+    whole = rg.audit(x)
+    monkeypatch.setattr(gate, "CHUNK_VALUES", 16 * 100)
+    pieces = rg.audit(x)
+    assert pieces.spectrum.method == "float64 product"
+    assert pieces.health == whole.health
+    assert pieces.health.duplicate_rows == 1500
+    for v in whole.values:
+        assert v.value is None or pieces[v.name].value == pytest.approx(v.value, rel=1e-6), v.name
+
+
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
 def test_kinds_read_as_their_values(dtype):
     x = torch.tensor(healthy() + 2).to(dtype)

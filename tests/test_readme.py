@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import itertools
 import re
 import shlex
 from pathlib import Path
@@ -17,7 +18,7 @@ BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, re.DOTALL)
 def test_python_blocks_print_what_stands_below_them():
     names: dict = {}
     checked = 0
-    for (kind, code), (below, expected) in zip(BLOCKS, BLOCKS[1:], strict=False):
+    for (kind, code), (below, expected) in itertools.pairwise(BLOCKS):
         if kind == "python":
             out = io.StringIO()
             with contextlib.redirect_stdout(out):

@@ -104,6 +104,11 @@ def test_float64_beyond_its_square_root(scale, rng):
     assert rg.effective_rank(x[:15] * scale) == pytest.approx(rg.effective_rank(x[:15]), rel=1e-6)
 
 
+def test_values_beyond_float64_are_refused_with_a_way_out():
+    with pytest.raises(ValueError, match=r"`features` holds values too large.*divide"):
+        rg.effective_rank(np.array([[1e308, -1e308], [-1e308, 1e308], [1e308, 1e308]]))
+
+
 # --- invariances, each beside a change that must be seen ---------------------------------------------------------
 
 
