@@ -236,7 +236,7 @@ def array_tables(
     for name, kind in (("gentle", "σ_i ∝ i^-0.5"), ("steep", "σ_i ∝ i^-1")):
         say(f"{device}: {name} spectrum")
         rows = array_rows(args, folder / f"{name}.npy", device)
-        title = f"{where}Spectrum of {shape(sizes['features'])}"
+        title = f"{where}{shape(sizes['features'])}"
         tables[f"{title}, {kind}"] = rows
         bars += speed_bars(rows, kind, title)
     say(f"{device}: stack")

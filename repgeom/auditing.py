@@ -84,12 +84,12 @@ def audit(
             codes = None if codes is None else codes[keep]
     _check_size(source, dropped)
 
-    mine = _Decomposition(source, normalize, "features", progress)
+    mine = _Decomposition(source, normalize, "features", progress, whole=True)
     cloud = mine.cloud
     rows = _sample_rows(source.n_samples, max_pair_rows, seed)
     k = min(k, len(rows) - 1)
     label_evidence = None
-    theirs = None if other is None else _Decomposition(other, normalize, "reference", progress)
+    theirs = None if other is None else _Decomposition(other, normalize, "reference", progress, whole=False)
     sums, cosine, between = _second_pass(source, mine, other, theirs, codes, names, normalize)
     sample = source.rows(rows).double()
     if codes is not None and names is not None:
@@ -124,23 +124,27 @@ def audit(
 
 
 class _Decomposition:
-    """Spectra and directions of one source, from products where rows are many and from the rows where they are few."""
+    """Spectrum and directions of one source, from products where rows are many and from the rows where they are few.
 
-    def __init__(self, source: Source, normalize: str | None, name: str, progress: bool) -> None:
+    `whole` adds what is asked of the features but not of a reference: the cloud, and the raw spectrum for RankMe.
+    """
+
+    def __init__(self, source: Source, normalize: str | None, name: str, progress: bool, *, whole: bool) -> None:
         self._rows: Tensor | None = None
         self._acc: SpectrumAccumulator | None = None
-        # Only the features' own cloud is asked for; a reference's would be work for nothing.
-        chunks = _Passes(source, name == "features", name, progress)
+        chunks = _Passes(source, whole, name, progress)
         if source.n_samples <= source.n_features:
             rows = torch.cat(list(chunks()))
             spectrum = _dense_spectrum(rows, True, normalize, True, name)
-            raw = _dense_spectrum(rows, False, None, True, name)
+            raw = _dense_spectrum(rows, False, None, True, name) if whole else spectrum
             units = unit_rows(rows.double()) if normalize else rows.double()
             self._rows = units - units.mean(0)
         else:
-            centers = (True,) if normalize else (True, False)
-            self._acc, (spectrum, *rest) = _climb(source, chunks, normalize, centers, True, name)
-            raw = rest[0] if rest else _climb(source, chunks, None, (False,), True, name)[1][0]
+            both = whole and not normalize  # one pass serves the raw spectrum too
+            self._acc, found = _climb(source, chunks, normalize, (True, False) if both else (True,), True, name)
+            if whole and normalize:
+                found += _climb(source, chunks, None, (False,), True, name)[1]
+            spectrum, raw = found[0], found[-1]
         self.spectrum, self.raw = _numpy(spectrum), _numpy(raw)
         self.mean = torch.as_tensor(self.spectrum.mean)
         self.cloud = chunks.cloud

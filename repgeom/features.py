@@ -26,7 +26,7 @@ class Source:
     n_samples: int
     n_features: int
     dtype: torch.dtype
-    read: Callable[[int, int], Tensor]  # (start, stop) -> rows start..stop-1, a float tensor on the CPU or its device
+    read: Callable[[int, int], Tensor]  # (start, stop) -> rows start..stop-1, float, on the CPU
     notes: tuple[str, ...] = ()  # what a reader of the report should know about how the rows were read
 
     def chunks(self, step: int | None = None) -> Iterator[Tensor]:
@@ -61,7 +61,7 @@ def as_source(features: Any, name: str = "features") -> Source:
             f"`{name}` must be one array of n_samples x n_features, got shape {shape_of(x)}. "
             "Flatten leading dimensions with `reshape(-1, n_features)`, or call once per layer."
         )
-    return Source(name, x.shape[0], x.shape[1], x.dtype, lambda start, stop: x[start:stop])
+    return Source(name, x.shape[0], x.shape[1], x.dtype, lambda start, stop: x[start:stop].cpu())
 
 
 def as_features(features: Any, name: str = "features", *, min_rows: int = 2) -> Tensor:

@@ -122,7 +122,7 @@ def plot_reports(reports: Sequence[Report]) -> Figure:
     references = {name: r.reference for name, r in named.items() if r.reference is not None}
     captured = {name: r.captured for name, r in references.items() if r.captured is not None}
     for r in list(references.values())[:1]:
-        spectra[f"{r.name} (reference)"] = r.spectrum
+        spectra["reference" if r.name == "reference" else f"{r.name} (reference)"] = r.spectrum
     n_plots = 2 + bool(classes) + bool(captured)
     n_columns = 3 if n_plots == 3 else 2
     n_rows = n_plots // n_columns

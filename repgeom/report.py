@@ -314,7 +314,8 @@ def _rows(reports: Sequence[Report]) -> list[tuple[Value, list[Value | None]]]:
 def _verdict_lines(r: Report) -> list[str]:
     size = f"{r.n_samples:,} samples × {r.n_features:,} features, {r.dtype}"
     how = "rows scaled to unit length, then centred" if r.convention["normalize"] else "centred"
-    lines = [f"{r.name}: {size} ({how})", f"  {r.level.upper():<5}{r.headline}"]
+    against = f", against {r.reference.name}" if r.reference is not None and r.reference.name != "reference" else ""
+    lines = [f"{r.name}: {size} ({how}){against}", f"  {r.level.upper():<5}{r.headline}"]
     for f in r.findings:
         if f.level == "ok":
             continue
