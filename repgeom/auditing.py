@@ -173,7 +173,7 @@ class _Passes:
 
     def __init__(self, source: Source, with_cloud: bool, name: str, progress: bool) -> None:
         self.source, self.name, self.progress = source, name, progress
-        self.cloud = CloudAccumulator()
+        self.cloud = CloudAccumulator(0)
         self._wanted = with_cloud
 
     def __call__(self) -> Iterator[Tensor]:
@@ -183,7 +183,7 @@ class _Passes:
         # disable=None switches the bar off where standard error is not a terminal; short audits never show one.
         off = None if self.progress else True
         bar = tqdm(self.source.chunks(), self.name, total, leave=False, delay=1.0, disable=off)
-        cloud = CloudAccumulator()
+        cloud = CloudAccumulator(self.source.n_samples if self._wanted else 0)
         for rows in bar:
             if self._wanted:
                 cloud.update(rows)

@@ -207,19 +207,21 @@ def health(features: Any) -> Health:
     1
     """
     source = as_source(features)
-    collected = CloudAccumulator()
+    collected = CloudAccumulator(source.n_samples)
     for rows in source.chunks():
         collected.update(rows)
     return collected.health()
 
 
 class CloudAccumulator:
-    """What one pass over the rows can tell of the cloud. O(n_samples + n_features) memory."""
+    """What one pass over at most `n_samples` rows can tell of the cloud. O(n_samples + n_features) memory."""
 
-    def __init__(self) -> None:
+    def __init__(self, n_samples: int) -> None:
+        # Made once at full size: arrays kept per chunk would pin the memory between the chunks' large temporaries.
+        self._norms = torch.empty(n_samples, dtype=torch.float64)
+        self._hashes = np.empty(n_samples, np.int64)
+        self._n_norms = 0
         self.n_samples = self.n_features = self.nan = self.inf = self.nonfinite_rows = self.zero_rows = 0
-        self._norms: list[Tensor] = []
-        self._hashes: list[np.ndarray] = []
         self._low: Tensor | None = None
         self._high: Tensor | None = None
         self._unit_sum: Tensor | None = None
@@ -228,15 +230,16 @@ class CloudAccumulator:
         self._unit_squares: Tensor | None = None
 
     def update(self, rows: Tensor) -> None:
-        self.n_samples += rows.shape[0]
+        self._hashes[self.n_samples : self.n_samples + len(rows)] = _row_hashes(rows)
+        self.n_samples += len(rows)
         self.n_features = rows.shape[1]
-        self._hashes.append(_row_hashes(rows))
         rows = rows.float() if rows.element_size() == 2 else rows
         lengths = row_norms(rows)
         if not torch.isfinite(lengths).all():
             rows, lengths = self._count_nonfinite(rows)
         self.zero_rows += int((lengths == 0).sum())
-        self._norms.append(lengths.cpu())
+        self._norms[self._n_norms : self._n_norms + len(lengths)] = lengths
+        self._n_norms += len(lengths)
         if len(rows):
             self._spread(rows)
 
@@ -267,11 +270,11 @@ class CloudAccumulator:
         self._unit_count = total
 
     def health(self) -> Health:
-        lengths = torch.cat(self._norms).double()
+        lengths = self._norms[: self._n_norms]
         middle = _median(lengths) if len(lengths) else torch.zeros(())
         away = (lengths - middle).abs()
         spread = max(1.4826 * float(_median(away)) if len(lengths) else 0.0, 1e-3 * float(middle))
-        hashes = np.concatenate(self._hashes)
+        hashes = self._hashes[: self.n_samples]
         constant = 0 if self._low is None or self._high is None else int((self._low == self._high).sum())
         return Health(
             n_samples=self.n_samples,
@@ -286,7 +289,7 @@ class CloudAccumulator:
         )
 
     def norms(self) -> Norms:
-        return norms_of(torch.cat(self._norms).double(), lambda value: value.item())
+        return norms_of(self._norms[: self._n_norms], lambda value: value.item())
 
     def mean_cosine(self) -> float:
         assert self._unit_mean is not None

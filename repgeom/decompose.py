@@ -357,7 +357,7 @@ def _climb(
     """Goes through the rows by ever more exact methods until every spectrum asked for is exact."""
     size = x.n_samples * x.n_features if isinstance(x, Source) else x.numel()
     on_cpu = isinstance(x, Source) or x.device.type == "cpu"
-    narrow = x.dtype == torch.float32 and on_cpu and size >= 2 * CHUNK_VALUES and _float32_is_whole()
+    narrow = x.dtype == torch.float32 and on_cpu and size >= 4 * CHUNK_VALUES and _float32_is_whole()
     for method in ("float32", "float64", "qr") if narrow else ("float64", "qr"):
         acc = _accumulated(chunks(), normalize, method, may_stop=tail)
         if acc is None:

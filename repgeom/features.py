@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-# 4,194,304 values a chunk: 16 MB of float32, large enough for the matrix product to run at full speed.
-CHUNK_VALUES = 1 << 22
+# 2,097,152 values a chunk: 8 MB of float32, large enough for the matrix product to run at full speed.
+CHUNK_VALUES = 1 << 21
 
 
 @dataclasses.dataclass(frozen=True)
