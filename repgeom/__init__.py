@@ -8,11 +8,12 @@
 
 from importlib.metadata import version as _version
 
+from repgeom.accumulate import SpectrumAccumulator
 from repgeom.auditing import audit
 from repgeom.baseline import isotropic_baseline
 from repgeom.classes import ClassRanks, between_class_variance, class_effective_rank, knn_accuracy
 from repgeom.cloud import Health, Norms, alignment, feature_std, health, mean_cosine, norms, uniformity
-from repgeom.decompose import CenteredSVD, SpectrumAccumulator, centered_svd, spectrum
+from repgeom.decompose import CenteredSVD, centered_svd, spectrum
 from repgeom.files import open_source
 from repgeom.pairs import (
     captured_variance,

@@ -12,12 +12,13 @@ import torch
 from torch import Tensor
 
 from repgeom import files
+from repgeom.accumulate import SpectrumAccumulator
 from repgeom.catalogue import Evidence, LabelEvidence, ReferenceEvidence
 from repgeom.classes import ClassSums, as_labels, class_effective_rank, knn_accuracy
 from repgeom.cloud import CloudAccumulator, Health, health
-from repgeom.decompose import SpectrumAccumulator, _climb, _dense_spectrum
+from repgeom.decompose import climb, dense_spectrum
 from repgeom.features import Source, as_source, check_normalize, unit_rows
-from repgeom.pairs import PairSums, _sums, captured_curve, check_pair, subspace_angles
+from repgeom.pairs import PairSums, captured_curve, check_pair, pair_sums, subspace_angles
 from repgeom.report import Report
 from repgeom.spectra import Spectrum
 from repgeom.verdict import judge
@@ -67,60 +68,83 @@ def audit(
     ('ok', 16.0)
     """
     check_normalize(normalize)
-    source, other = _open(features, "features"), None if reference is None else _open(reference, "reference")
-    if other is not None:
-        check_pair((source.n_samples, source.n_features), (other.n_samples, other.n_features), True, False)
-    if isinstance(labels, (str, os.PathLike)):
-        labels = files.read_labels(labels)
-    codes, names = (None, None) if labels is None else as_labels(labels, source.n_samples)
-    dropped = None
-    nonfinite = None
-    if drop_nonfinite:
-        nonfinite = health(source)
-        keep = _finite_rows(source) & (True if other is None else _finite_rows(other))
-        dropped = int((~keep).sum())
-        if dropped:
-            source, other = source.select(keep), None if other is None else other.select(keep)
-            codes = None if codes is None else codes[keep]
-    _check_size(source, dropped)
-
+    given = _given(features, reference, labels, drop_nonfinite)
+    source, other = given.source, given.reference
     mine = _Decomposition(source, normalize, "features", progress, whole=True)
-    cloud = mine.cloud
-    rows = _sample_rows(source.n_samples, max_pair_rows, seed)
-    k = min(k, len(rows) - 1)
-    label_evidence = None
     theirs = None if other is None else _Decomposition(other, normalize, "reference", progress, whole=False)
-    sums, cosine, between = _second_pass(source, mine, other, theirs, codes, names, normalize)
-    sample = source.rows(rows).double()
-    if codes is not None and names is not None:
-        ranks = class_effective_rank(source, names[codes], normalize=normalize, seed=seed)
-        accuracy = knn_accuracy(sample, codes[rows], k=k)
-        majority = float(np.bincount(codes).max() / len(codes))
-        label_evidence = LabelEvidence(ranks, between, accuracy, majority)
+    sums, cosine, between = _second_pass(given, mine, theirs, normalize)
+    rows = _sample_rows(source.n_samples, max_pair_rows, seed)
+    sample, k = source.rows(rows).double(), min(k, len(rows) - 1)
+    against = None
+    if other is not None and theirs is not None and sums is not None:
+        against = _reference_evidence(mine, theirs, sums, cosine, other.name, other.rows(rows).double())
     evidence = Evidence(
         n_samples=source.n_samples,
         n_features=source.n_features,
         spectrum=mine.spectrum,
         raw=mine.raw,
-        health=_whole_health(cloud.health(), nonfinite, dropped),
-        norms=cloud.norms(),
-        mean_cosine=cloud.mean_cosine(),
-        feature_std=cloud.feature_std(),
+        health=_whole_health(mine.cloud.health(), given),
+        norms=mine.cloud.norms(),
+        mean_cosine=mine.cloud.mean_cosine(),
+        feature_std=mine.cloud.feature_std(),
         sample=sample,
         k=k,
-        labels=label_evidence,
-        reference=None
-        if other is None or theirs is None or sums is None
-        else _reference_evidence(mine, theirs, sums, cosine, other.name, other.rows(rows).double()),
+        labels=_label_evidence(given, sample, rows, between, normalize, k, seed),
+        reference=against,
     )
     return Report.of(
         evidence,
         judge(evidence, thresholds),
         name=name or source.name,
         dtype=str(source.dtype).removeprefix("torch."),
-        notes=_notes(source, rows, dropped, evidence),
+        notes=_notes(given, rows, evidence),
         seed=seed,
     )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Given:
+    """What is audited: sources and labels whose rows belong together, after rows were dropped."""
+
+    source: Source
+    reference: Source | None
+    codes: np.ndarray | None  # of the labels: whole numbers from 0
+    names: np.ndarray | None  # the label of each code
+    dropped: int = 0
+    before: Health | None = None  # of the features with the rows that were dropped
+
+
+def _given(features: Any, reference: Any, labels: Any, drop_nonfinite: bool) -> _Given:
+    source, other = _open(features, "features"), None if reference is None else _open(reference, "reference")
+    if other is not None:
+        check_pair((source.n_samples, source.n_features), (other.n_samples, other.n_features), True, False)
+    if isinstance(labels, (str, os.PathLike)):
+        labels = files.read_labels(labels)
+    codes, names = (None, None) if labels is None else as_labels(labels, source.n_samples)
+    given = _Given(source, other, codes, names)
+    if drop_nonfinite:
+        keep = _finite_rows(source) & (True if other is None else _finite_rows(other))
+        if not keep.all():
+            given = _Given(
+                source.select(keep),
+                None if other is None else other.select(keep),
+                None if codes is None else codes[keep],
+                names,
+                int((~keep).sum()),
+                health(source),
+            )
+    _check_size(given)
+    return given
+
+
+def _label_evidence(
+    given: _Given, sample: Tensor, rows: np.ndarray, between: float, normalize: str | None, k: int, seed: int
+) -> LabelEvidence | None:
+    if given.codes is None or given.names is None:
+        return None
+    ranks = class_effective_rank(given.source, given.names[given.codes], normalize=normalize, seed=seed)
+    majority = float(np.bincount(given.codes).max() / len(given.codes))
+    return LabelEvidence(ranks, between, knn_accuracy(sample, given.codes[rows], k=k), majority)
 
 
 class _Decomposition:
@@ -135,15 +159,15 @@ class _Decomposition:
         chunks = _Passes(source, whole, name, progress)
         if source.n_samples <= source.n_features:
             rows = torch.cat(list(chunks()))
-            spectrum = _dense_spectrum(rows, True, normalize, True, name)
-            raw = _dense_spectrum(rows, False, None, True, name) if whole else spectrum
+            spectrum = dense_spectrum(rows, True, normalize, True, name)
+            raw = dense_spectrum(rows, False, None, True, name) if whole else spectrum
             units = unit_rows(rows.double()) if normalize else rows.double()
             self._rows = units - units.mean(0)
         else:
             both = whole and not normalize  # one pass serves the raw spectrum too
-            self._acc, found = _climb(source, chunks, normalize, (True, False) if both else (True,), True, name)
+            self._acc, found = climb(source, chunks, normalize, (True, False) if both else (True,), True, name)
             if whole and normalize:
-                found += _climb(source, chunks, None, (False,), True, name)[1]
+                found += climb(source, chunks, None, (False,), True, name)[1]
             spectrum, raw = found[0], found[-1]
         self.spectrum, self.raw = _numpy(spectrum), _numpy(raw)
         self.mean = torch.as_tensor(self.spectrum.mean)
@@ -193,15 +217,10 @@ class _Passes:
 
 
 def _second_pass(
-    source: Source,
-    mine: _Decomposition,
-    other: Source | None,
-    theirs: _Decomposition | None,
-    codes: np.ndarray | None,
-    names: np.ndarray | None,
-    normalize: str | None,
+    given: _Given, mine: _Decomposition, theirs: _Decomposition | None, normalize: str | None
 ) -> tuple[PairSums | None, float | None, float]:
-    """What needs the means: sums over pairs of rows, and sums per class."""
+    """What needs the means: sums over pairs of rows, their mean cosine, and the share of variance between classes."""
+    source, other, codes, names = given.source, given.reference, given.codes, given.names
     classes = None if names is None else ClassSums(len(names), mine.mean)
     sums, cosine, step = None, 0.0, source.chunk_rows
     if other is not None and theirs is not None:
@@ -209,7 +228,7 @@ def _second_pass(
         few = source.n_samples <= max(source.n_features, other.n_features)
         if few:  # columns can be reduced to as many as rows, which the one-array form does
             x, y = (_shaped(s.read(0, s.n_samples), normalize) for s in (source, other))
-            sums = _sums(x, y)
+            sums = pair_sums(x, y)
         else:
             zero = torch.zeros((), dtype=torch.float64)
             square_x, square_y = mine.scatter(), theirs.scatter()
@@ -268,19 +287,20 @@ def _finite_rows(source: Source) -> np.ndarray:
     return torch.cat([torch.isfinite(rows).all(-1) for rows in source.chunks()]).numpy()
 
 
-def _whole_health(rest: Health, before: Health | None, dropped: int | None) -> Health:
+def _whole_health(rest: Health, given: _Given) -> Health:
     """Counts of the rows that were audited, with what was non-finite before rows were dropped."""
-    if before is None or not dropped:
+    if given.before is None:
         return rest
-    return dataclasses.replace(rest, nan=before.nan, inf=before.inf, nonfinite_rows=dropped)
+    return dataclasses.replace(rest, nan=given.before.nan, inf=given.before.inf, nonfinite_rows=given.dropped)
 
 
-def _check_size(source: Source, dropped: int | None) -> None:
-    if source.n_samples < 2:
-        after = f" after {dropped:,} rows with NaN or infinity were dropped" if dropped else ""
+def _check_size(given: _Given) -> None:
+    n, d = given.source.n_samples, given.source.n_features
+    if n < 2:
+        after = f" after {given.dropped:,} rows with NaN or infinity were dropped" if given.dropped else ""
         raise ValueError(
-            f"`features` has {source.n_samples} row{'s' * (source.n_samples != 1)}{after} "
-            f"(shape {(source.n_samples, source.n_features)}) and needs at least 2: rows are samples, columns are features."
+            f"`features` has {n} row{'s' * (n != 1)}{after} (shape {(n, d)}) and needs at least 2: rows are samples, "
+            "columns are features."
         )
 
 
@@ -294,10 +314,10 @@ def _numpy(s: Spectrum) -> Spectrum:
     return dataclasses.replace(s, singular_values=s.singular_values.cpu().numpy(), mean=s.mean.cpu().numpy())
 
 
-def _notes(source: Source, rows: np.ndarray, dropped: int | None, e: Evidence) -> tuple[str, ...]:
-    notes = list(source.notes)
-    if dropped:
-        notes.append(f"{dropped:,} rows with NaN or infinity were left out; {source.n_samples:,} remain.")
+def _notes(given: _Given, rows: np.ndarray, e: Evidence) -> tuple[str, ...]:
+    source, notes = given.source, list(given.source.notes)
+    if given.dropped:
+        notes.append(f"{given.dropped:,} rows with NaN or infinity were left out; {source.n_samples:,} remain.")
     if len(rows) < source.n_samples:
         notes.append(
             f"Uniformity and kNN are read from {len(rows):,} of {source.n_samples:,} rows, drawn with a fixed seed."

@@ -109,7 +109,7 @@ def linear_cka(features: Any, reference: Any, *, debiased: bool = True) -> Any:
     >>> round(linear_cka(x, [[2 * b, -2 * a] for a, b in x]), 12)
     1.0
     """
-    sums = _sums(features, reference, min_rows=4 if debiased else 2)
+    sums = pair_sums(features, reference, min_rows=4 if debiased else 2)
     return give_back(features)(sums.linear_cka(debiased))
 
 
@@ -132,7 +132,7 @@ def procrustes_distance(features: Any, reference: Any) -> Any:
     >>> abs(round(procrustes_distance(x, [[5 - b, 7 + a] for a, b in x]), 12))
     0.0
     """
-    return give_back(features)(_sums(features, reference).procrustes_distance())
+    return give_back(features)(pair_sums(features, reference).procrustes_distance())
 
 
 def mutual_knn(features: Any, reference: Any, *, k: int = 10) -> Any:
@@ -250,7 +250,7 @@ def _squared(matrix: Tensor) -> Tensor:
     return matrix.square().sum((-2, -1))
 
 
-def _sums(features: Any, reference: Any, min_rows: int = 2) -> PairSums:
+def pair_sums(features: Any, reference: Any, min_rows: int = 2) -> PairSums:
     x, y = _pair(features, reference, same_rows=True, min_rows=min_rows)
     x, y = _compact(_varying(x, "features")), _compact(_varying(y, "reference"))
     zero = x.new_zeros(())

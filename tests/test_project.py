@@ -18,7 +18,7 @@ TESTS = "\n".join(path.read_text() for path in (ROOT / "tests").glob("test_*.py"
 
 # A module may import those before it.
 ORDER = [
-    "features", "spectra", "decompose", "rank", "synthetic", "baseline", "cloud", "pairs", "classes", "formats",
+    "features", "spectra", "accumulate", "decompose", "rank", "synthetic", "baseline", "cloud", "pairs", "classes", "formats",
     "files", "catalogue", "verdict", "plots", "report", "auditing", "demo", "cli",
 ]  # fmt: skip
 

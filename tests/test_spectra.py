@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import repgeom as rg
 from repgeom import features as gate
-from repgeom.decompose import _climb
+from repgeom.decompose import climb
 
 SPECTRA = {
     "flat": lambda i: np.ones_like(i),
@@ -357,7 +357,7 @@ def test_nonfinite_place_counts_rows_over_chunks(monkeypatch):
 def test_a_source_climbs_to_qr_and_counts_each_row_once(rng):
     x = rng.standard_normal((200, 3)) @ rng.standard_normal((3, 10))
     source = gate.as_source(x)
-    acc, (centred, raw) = _climb(source, source.chunks, None, (True, False), True, "features")
+    acc, (centred, raw) = climb(source, source.chunks, None, (True, False), True, "features")
     assert acc.n_samples == 200
     assert centred.method == raw.method == "qr"
     assert rg.numerical_rank(centred) == 3
