@@ -58,7 +58,8 @@ class SpectrumAccumulator:
         if self.mean is not None and (x.shape[:-2] + x.shape[-1:]) != self.mean.shape:
             raise ValueError(
                 f"`batch` has shape {tuple(x.shape)}, but earlier batches had "
-                f"{(*self.mean.shape[:-1], 'n', self.mean.shape[-1])}: all must come from one layer of one model."
+                f"{self.mean.shape[-1]} features{' and other leading dimensions' * (x.ndim > 2)}: all must come from one "
+                "layer of one model."
             )
         error = None if bool(torch.isfinite(x).all()) else nonfinite_error(x, "batch")
         if error:
@@ -71,6 +72,10 @@ class SpectrumAccumulator:
 
     def merge(self, other: SpectrumAccumulator) -> SpectrumAccumulator:
         """Adds all rows that `other` has seen. Returns itself. Raises ValueError if the two were set up differently."""
+        if not isinstance(other, SpectrumAccumulator):
+            raise TypeError(f"`other` must be a SpectrumAccumulator, got {type(other).__name__}.")
+        if other is self:
+            raise ValueError("`other` is this accumulator itself: its rows would count twice.")
         for what in ("normalize", "method"):
             mine, theirs = getattr(self, what), getattr(other, what)
             if mine != theirs:
@@ -78,7 +83,7 @@ class SpectrumAccumulator:
         if other.mean is not None and other._factor is not None:
             if self.mean is not None and self.mean.shape != other.mean.shape:
                 raise ValueError(
-                    f"`other` holds {tuple(other.mean.shape)} features, this one {tuple(self.mean.shape)}."
+                    f"`other` holds rows of {other.mean.shape[-1]} features and this one of {self.mean.shape[-1]}."
                 )
             self._give = other._give if self.mean is None else self._give
             # A copy, because a first factor is kept as it is and added to in place.

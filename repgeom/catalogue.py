@@ -132,12 +132,17 @@ def _nothing(e: Evidence) -> None:
     return None
 
 
-def _of_labels(read: Callable[[LabelEvidence], float]) -> Read:
+def _of_labels(read: Callable[[LabelEvidence], float | None]) -> Read:
     return lambda e: None if e.labels is None else read(e.labels)
 
 
 def _of_reference(read: Callable[[ReferenceEvidence, Evidence], float | None]) -> Read:
     return lambda e: None if e.reference is None else read(e.reference, e)
+
+
+def _median(values: np.ndarray) -> float | None:
+    known = values[~np.isnan(values)]
+    return float(np.median(known)) if len(known) else None
 
 
 def _captured(r: ReferenceEvidence, e: Evidence) -> float | None:
@@ -280,9 +285,9 @@ MEASURES: tuple[Measure, ...] = (
         "median rank in a class",
         "With labels",
         f"effective rank of {_COVARIANCE}, per class",
-        _of_labels(lambda y: float(np.nanmedian(y.ranks.effective_rank))),
+        _of_labels(lambda y: _median(y.ranks.effective_rank)),
         lambda e: (0, e.most),
-        _of_labels(lambda y: float(np.nanmedian(y.ranks.baseline))),
+        _of_labels(lambda y: _median(y.ranks.baseline)),
         missing="every class has one row",
     ),
     Measure(

@@ -185,7 +185,8 @@ def as_labels(labels: Any, n_samples: int) -> tuple[np.ndarray, np.ndarray]:
     if len(values) != n_samples:
         raise ValueError(
             f"`labels` has {len(values):,} entries and `features` {n_samples:,} rows: there must be one label for each "
-            "row. Was one of them extracted with a last batch dropped, or from another split?"
+            "row. Was one of them extracted with a last batch dropped, or from another split"
+            f"{', or was a first line without a header read as one' * (n_samples - len(values) == 1)}?"
         )
     if values.dtype.kind == "f" and not np.isfinite(values).all():
         at = int(np.flatnonzero(~np.isfinite(values))[0])

@@ -86,6 +86,8 @@ class _Version(argparse.Action):
 
 
 def _audit(args: argparse.Namespace) -> int:
+    if args.html == "-":
+        raise ValueError("--html needs the path of a file; only --json can print to standard output with -.")
     for path in (args.json, args.html):
         _check_writable(path)
     thresholds = dict(_threshold(text) for text in args.threshold)

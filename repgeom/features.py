@@ -124,9 +124,12 @@ def _as_numpy(values: Any, name: str) -> np.ndarray:
         plain = all(isinstance(t, np.dtype) for t in values.dtypes)
         return np.asarray(values if plain else values.to_numpy(dtype="float64", na_value=np.nan))
     try:
-        return np.asarray(values)
+        array = np.asarray(values)
     except ValueError as error:
         raise ValueError(f"`{name}` cannot be made into one array; its rows may differ in length ({error}).") from None
+    if array.ndim == 0 and array.dtype == object:
+        raise TypeError(f"`{name}` is a {type(values).__name__}; this needs an array of n_samples x n_features.")
+    return array
 
 
 def _is_number(dtype: Any) -> bool:
@@ -228,11 +231,15 @@ def nonfinite_error(x: Tensor | Source, name: str) -> ValueError | None:
     if not count:
         return None
     shape = (x.n_samples, x.n_features) if isinstance(x, Source) else shape_of(x)
+    where = f" ({x.name})" if isinstance(x, Source) and x.name != name else ""
+    wide = x.dtype == torch.float64
+    cause = (
+        "An empty cell of a table reads as NaN." if wide else "Half-precision activations often overflow: use float32."
+    )
     dtype = str(x.dtype).removeprefix("torch.")
     return ValueError(
-        f"`{name}` has {count:,} non-finite value{'s' * (count != 1)}; the first is {first} (shape {shape}, {dtype}). "
-        "Half-precision activations often overflow: extract in float32, or drop those rows "
-        "(`drop_nonfinite=True` in `audit`, `--drop-nonfinite` on the command line)."
+        f"`{name}`{where} has {count:,} non-finite value{'s' * (count != 1)}; the first is {first} (shape {shape}, {dtype}). "
+        f"{cause} `audit` can go on without those rows: `drop_nonfinite=True`, or `--drop-nonfinite` on the command line."
     )
 
 

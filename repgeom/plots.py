@@ -47,6 +47,7 @@ def plot_spectrum(spectra: Any, *, ax: Axes | None = None, baseline: bool = True
         share = np.asarray(isotropic_baseline(first).variance_ratio)
         shown = share > 0
         ax.plot(np.arange(1, len(share) + 1)[shown], share[shown], "--", color=_GREY, label="isotropic, same size")
+    _whole_ticks(ax)
     ax.set(yscale="log", xlabel="direction", ylabel="share of variance", title="Spectrum")
     return _finish(ax)
 
@@ -60,6 +61,7 @@ def plot_cumulative_variance(spectra: Any, *, ax: Axes | None = None) -> Axes:
         ax.plot(np.arange(1, len(total) + 1), total, color=color, label=_with_n(label, s))
     ax.axhline(0.9, color=_GREY, linestyle=":", linewidth=1)
     ax.annotate("90 %", (1, 0.9), xycoords=("axes fraction", "data"), ha="right", va="bottom", color="0.35", fontsize=8)
+    _whole_ticks(ax)
     ax.set(ylim=(0, 1.02), xlabel="leading directions k", ylabel="share of variance", title="Cumulative variance")
     return _finish(ax)
 
@@ -79,6 +81,7 @@ def plot_captured_variance(curves: Any, *, ax: Axes | None = None, own: Any = No
         ax.plot(np.arange(1, len(values) + 1), values, color=color, label=str(label))
     if own is not None:
         ax.plot(np.arange(1, len(own) + 1), np.asarray(own), "--", color=_GREY, label="reference itself")
+    _whole_ticks(ax)
     ax.set(ylim=(0, 1.02), xlabel="reference's leading directions k", ylabel="share of variance")
     ax.set_title("Captured variance")
     return _finish(ax)
@@ -109,7 +112,7 @@ def plot_class_ranks(ranks: ClassRanks | Mapping[str, ClassRanks], *, ax: Axes |
     )
     ax.set(yscale="log", xlabel="class", ylabel="effective rank", title=title)
     ax.set_ylim(0.8, 4 * np.nanmax([2.0, *first.baseline]))  # room for the legend above the marks
-    return _finish(ax, loc="upper center", ncols=len(named) + 1)
+    return _finish(ax, loc="upper center", ncols=2)
 
 
 def plot_reports(reports: Sequence[Report]) -> Figure:
@@ -157,6 +160,12 @@ def _axes(ax: Axes | None) -> Axes:
     return pyplot.subplots(layout="constrained")[1]
 
 
+def _whole_ticks(ax: Axes) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+
+
 def _colors(n: int) -> list[Any]:
     import seaborn
 
@@ -171,7 +180,7 @@ def _named(spectra: Any) -> dict[str, Spectrum]:
     for name, s in named.items():
         if np.ndim(s.singular_values) != 1:
             shape = tuple(np.shape(s.singular_values))
-            raise ValueError(f"`spectra[{name!r}]` is a stack of shape {shape}; draw one spectrum at a time, by name.")
+            raise ValueError(f"{name!r} is a stack of shape {shape}; give each spectrum a name: {{name: spectrum}}.")
     return named
 
 

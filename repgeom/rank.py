@@ -368,7 +368,7 @@ def _shares(
 
 def _entropy(p: Tensor) -> Tensor:
     """−Σ p ln p with 0 ln 0 = 0. Unlike `torch.special.entr` its gradient at p = 0 is 0, not infinite."""
-    return -(p * torch.where(p > 0, p, 1).log()).sum(-1)
+    return 0.0 - (p * torch.where(p > 0, p, 1).log()).sum(-1)
 
 
 def _largest_rank(s: Spectrum) -> int:

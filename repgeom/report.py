@@ -48,7 +48,7 @@ class Value:
     note: str = ""
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class Report:
     """What `audit` returns. `report["effective_rank"].value` reads one measure; `print(report)` shows them all."""
 
@@ -94,6 +94,14 @@ class Report:
 
     def __str__(self) -> str:
         return table([self])
+
+    def __repr__(self) -> str:
+        return f"<Report {self.name}: {self.level}, {self.headline}>"
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        return f"<pre>{escape(str(self))}</pre>"
 
     @property
     def headline(self) -> str:
@@ -175,9 +183,6 @@ def table(reports: Sequence[Report]) -> str:
         lines += [*_verdict_lines(r), ""]
     heads = [r.name for r in reports] if len(reports) > 1 else ["value"]
     lines += _measure_lines(reports, [_short(head, 22) for head in heads])
-    for r in reports:
-        prefix = f"{_short(r.name, 22)}: " if len(reports) > 1 else ""
-        lines += [f"{prefix}{note}" for note in r.notes]
     return "\n".join(lines).rstrip()
 
 
@@ -209,7 +214,10 @@ def html(reports: Sequence[Report], path: str | os.PathLike[str] | None = None) 
 def write_whole(path: str | os.PathLike[str], text: str) -> None:
     """Writes beside the target and renames, so that a reader never sees half a file."""
     target = Path(path)
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    try:
+        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    except OSError as error:
+        raise OSError(f"{target} cannot be written: {error.strerror or error}.") from None
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(text)
@@ -332,7 +340,7 @@ def _verdict_lines(r: Report) -> list[str]:
         f"  {passed} of {len(r.findings)} checks ok. {h.zero_rows:,} zero rows, {h.duplicate_rows:,} duplicates, "
         f"{h.constant_features:,} constant features, {h.extreme_norms:,} extreme norms."
     )
-    return lines
+    return lines + [f"  Note: {note}" for note in r.notes]
 
 
 def _threshold(f: Finding) -> str:

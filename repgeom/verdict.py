@@ -79,6 +79,17 @@ def _width_reason(e: Evidence, value: float) -> str:
     )
 
 
+def _leading_excess(e: Evidence) -> float | None:
+    """How far the leading direction's share lies above what isotropic features show (0) towards all of it (1)."""
+    least = 1 / rank.stable_rank(isotropic_baseline(e.spectrum))
+    return None if least > 0.9 else (1 / rank.stable_rank(e.spectrum) - least) / (1 - least)
+
+
+def _leading_reason(e: Evidence, value: float) -> str:
+    share, least = (1 / rank.stable_rank(s) for s in (e.spectrum, isotropic_baseline(e.spectrum)))
+    return f"the leading direction holds {share:.0%} of the variance; in isotropic features of this size it holds {least:.0%}"
+
+
 def _share(count: str) -> Callable[[Evidence], float | None]:
     return lambda e: getattr(e.health, count) / e.health.n_samples
 
@@ -160,8 +171,8 @@ RULES: tuple[Rule, ...] = (
         "above",
         0.5,
         0.9,
-        lambda e: 1 / rank.stable_rank(e.spectrum),
-        lambda e, value: f"the leading direction holds {value:.0%} of the variance",
+        _leading_excess,
+        _leading_reason,
         "one outlier column, a few extreme rows, or features that only encode one factor such as brightness",
         "look at the column with the largest variance and at the rows with extreme norms; standardise, or remove it",
         _OURS,
@@ -274,6 +285,12 @@ def _overridden(rule: Rule, thresholds: Mapping[str, Any]) -> Rule:
         raise ValueError(
             f"`thresholds[{rule.name!r}]` must be two numbers (warn, fail), None for never; got {thresholds[rule.name]!r}."
         ) from None
+    ordered = warn is None or fail is None or (fail <= warn if rule.worse == "below" else fail >= warn)
+    if warn != warn or fail != fail or not ordered:
+        raise ValueError(
+            f"`thresholds[{rule.name!r}]` must be two numbers (warn, fail) with fail the stricter one: this rule warns "
+            f"{rule.worse} its threshold; got {thresholds[rule.name]!r}."
+        )
     return dataclasses.replace(rule, warn=warn, fail=fail, source="set by the caller")
 
 

@@ -149,6 +149,24 @@ def test_collapse_fails_with_the_number_and_a_way_out():
     assert "2603.06698" in f.source
 
 
+@pytest.mark.parametrize(("n", "d"), [(5000, 1), (5000, 2), (5000, 3), (2, 20), (3, 20)])
+def test_narrow_or_few_is_not_mistaken_for_a_leading_direction(n, d):
+    report = rg.audit(healthy(n, d))
+    assert all(f.level == "ok" for f in report.findings if f.name == "leading_direction")
+    assert report.level == ("ok" if n > d else "warn")
+
+
+def test_labels_that_are_all_different_are_said_to_be(recwarn):
+    report = rg.audit(healthy(50, 4), labels=np.arange(50))
+    assert report["class_rank_median"].note == "every class has one row"
+
+
+def test_a_report_shows_itself_in_a_notebook():
+    report = rg.audit(healthy(), name="<b>")
+    assert repr(report).startswith("<Report <b>: ok, uses")
+    assert report._repr_html_().startswith("<pre>&lt;b&gt;: 600 samples")
+
+
 @pytest.mark.parametrize(("n", "level"), [(40, "warn"), (64, "warn"), (130, "warn"), (160, "ok")])
 def test_too_few_samples_for_the_width_is_said_and_collapse_is_not(n, level):
     report = rg.audit(healthy(n, 64))
@@ -186,6 +204,9 @@ def test_thresholds_can_be_set_and_say_so():
     assert finding(rg.audit(np.r_[x, x], thresholds={"duplicate_rows": (None, None)}), "duplicate_rows").level == "ok"
     with pytest.raises(ValueError, match=r"names rank, which no rule has. The rules are: rank_share"):
         rg.audit(x, thresholds={"rank": (1, 1)})
+    for bad in ((0.1, 0.2), (float("nan"), 0.1)):
+        with pytest.raises(ValueError, match="fail the stricter one: this rule warns below"):
+            rg.audit(x, thresholds={"rank_share": bad})
     with pytest.raises(ValueError, match=r"two numbers \(warn, fail\).*got 3"):
         rg.audit(x, thresholds={"rank_share": 3})
 

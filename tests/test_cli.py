@@ -166,6 +166,8 @@ def test_a_report_that_cannot_be_written_is_said_before_work_begins(here, capsys
     assert "the folder no/such/folder does not exist" in capsys.readouterr().err
     assert run("audit", "teacher.npy", option, ".") == 2
     assert ". is a folder" in capsys.readouterr().err
+    assert run("audit", "teacher.npy", "--html", "-") == 2
+    assert "--html needs the path of a file" in capsys.readouterr().err
 
 
 def test_usage_errors_and_help(capsys):

@@ -78,6 +78,8 @@ def test_input_is_left_as_it_was():
     [
         (np.arange(5.0), ValueError, r"got shape \(5,\).*from_singular_values.*from_variances"),
         (3.0, ValueError, r"got shape \(\)"),
+        (None, TypeError, "is a NoneType"),
+        (rg.Spectrum.from_variances([1.0, 2.0]).__class__, TypeError, "is a type"),
         (np.zeros((1, 7)), ValueError, r"has 1 row \(shape \(1, 7\)\) and needs at least 2.*transpose"),
         (np.zeros((0, 7)), ValueError, "has 0 rows"),
         (np.zeros((7, 0)), ValueError, r"empty: shape \(7, 0\)"),

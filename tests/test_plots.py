@@ -66,7 +66,7 @@ def test_class_ranks_show_the_lowest():
 def test_errors():
     with pytest.raises(ValueError, match="`spectra` is empty"):
         rg.plot_spectrum({})
-    with pytest.raises(ValueError, match=r"`spectra\['s'\]` is a stack of shape \(2, 3\)"):
+    with pytest.raises(ValueError, match=r"'s' is a stack of shape \(2, 3\); give each"):
         rg.plot_spectrum({"s": rg.Spectrum.from_variances(np.ones((2, 3)))})
 
 
