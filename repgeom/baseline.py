@@ -45,6 +45,7 @@ def isotropic_baseline(features: Any) -> Spectrum:
 
 @functools.lru_cache(maxsize=256)
 def isotropic_spectrum(n: int, d: int, centered: bool) -> Spectrum:
+    """`isotropic_baseline` by size alone."""
     freedom = max(1, n - centered)
     small, large = min(freedom, d), max(freedom, d)
     if small <= 64:

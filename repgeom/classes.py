@@ -123,6 +123,7 @@ class ClassSums:
         self.total = 0.0
 
     def update(self, rows: Tensor, codes: np.ndarray) -> None:
+        """Adds rows and their class codes."""
         rows = rows.to(self.mean.device, torch.float64) - self.mean
         index = torch.as_tensor(codes, device=rows.device)
         self.sums.index_add_(0, index, rows)
@@ -130,6 +131,7 @@ class ClassSums:
         self.total += float(rows.square().sum())
 
     def between_share(self) -> float:
+        """Share of the variance so far that lies between classes. Raises ValueError without variance."""
         if self.total <= 0:
             raise ValueError("`features` has zero variance: all rows are equal, so there is nothing to divide.")
         return min(1.0, float((self.sums.square().sum(-1) / self.counts.clamp(min=1)).sum()) / self.total)

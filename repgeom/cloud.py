@@ -179,6 +179,7 @@ def norms(features: Any) -> Norms:
 
 
 def norms_of(values: Tensor, give: Any) -> Norms:
+    """`Norms` of row lengths (..., n), each passed through `give`."""
     largest = values.amax(-1)
     scale = torch.where(largest > 0, largest, 1)  # squares stay in range
     shares = values / scale[..., None]
@@ -230,6 +231,7 @@ class CloudAccumulator:
         self._unit_squares: Tensor | None = None
 
     def update(self, rows: Tensor) -> None:
+        """Adds rows (n, n_features), finite or not."""
         self._hashes[self.n_samples : self.n_samples + len(rows)] = _row_hashes(rows)
         self.n_samples += len(rows)
         self.n_features = rows.shape[1]
@@ -270,6 +272,7 @@ class CloudAccumulator:
         self._unit_count = total
 
     def health(self) -> Health:
+        """As the function `health` of all rows so far."""
         lengths = self._norms[: self._n_norms]
         middle = _median(lengths) if len(lengths) else torch.zeros(())
         away = (lengths - middle).abs()
@@ -289,15 +292,18 @@ class CloudAccumulator:
         )
 
     def norms(self) -> Norms:
+        """As the function `norms` of all finite rows so far."""
         return norms_of(self._norms[: self._n_norms], lambda value: value.item())
 
     def mean_cosine(self) -> float:
+        """As the function `mean_cosine` of all finite rows so far."""
         assert self._unit_mean is not None
         n = self._unit_count
         own = n - self.zero_rows  # a row of zeros has no unit length
         return float(((n * self._unit_mean).square().sum() - own) / (n * (n - 1)))
 
     def feature_std(self) -> float:
+        """As the function `feature_std` of all finite rows so far."""
         assert self._unit_squares is not None
         return float((self._unit_squares / self._unit_count).sqrt().mean())
 
