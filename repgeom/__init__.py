@@ -8,6 +8,7 @@
 
 from importlib.metadata import version as _version
 
+from repgeom import corruptions
 from repgeom.accumulate import SpectrumAccumulator
 from repgeom.auditing import audit
 from repgeom.baseline import isotropic_baseline
@@ -62,6 +63,7 @@ __all__ = [
     "centered_svd",
     "class_effective_rank",
     "condition_number",
+    "corruptions",
     "cosine_alignment",
     "effective_rank",
     "feature_std",

@@ -1,9 +1,12 @@
 """Shared oracles: a float64 SVD of the same values, read by formulas written out here and nowhere else."""
 
+import functools
+
 import matplotlib as mpl
 import numpy as np
 import pytest
 import torch
+from sklearn.datasets import load_sample_images
 
 mpl.use("Agg")
 
@@ -37,3 +40,16 @@ def oracle(x, center=True):
 @pytest.fixture
 def rng():
     return np.random.default_rng(0)
+
+
+@functools.cache
+def photographs(size):
+    """Square parts of scikit-learn's two photographs, (2, 3, size, size) uint8."""
+    found = []
+    for photo in load_sample_images().images:
+        x = torch.tensor(photo).permute(2, 0, 1)[None].float()
+        scale = max(0.6, size / 400) if size >= 200 else 0.18 * size / 64 + 0.05
+        x = torch.nn.functional.interpolate(x, scale_factor=scale, mode="bicubic", antialias=True)
+        top, left = ((n - size) // 2 for n in x.shape[2:])
+        found.append(x[:, :, top : top + size, left : left + size].clamp(0, 255).round().to(torch.uint8))
+    return torch.cat(found)

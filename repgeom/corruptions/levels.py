@@ -1,0 +1,94 @@
+"""White noise at a level of one's own, in pixels or where a model sees it, after its normalisation."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from repgeom.corruptions.family import as_indices
+from repgeom.corruptions.images import as_images, batches, give_back, unit
+from repgeom.corruptions.seeds import Draws
+
+# What these models divide pixels in [0, 1] by, red, green, blue.
+CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+def add_noise(
+    images: Any,
+    sigma: float,
+    *,
+    space: str = "pixel",
+    std: Sequence[float] | None = None,
+    clip: bool | None = None,
+    seed: int = 0,
+    indices: Any = None,
+) -> Any:
+    """Images plus white Gaussian noise of one standard deviation.
+
+    In "normalized" space the noise is what it would be if it were added after (x − mean) / std: sigma · std of each
+    channel, not clipped, as in arXiv 2603.06698. With CLIP's std the same sigma is almost four times weaker there than in
+    "pixel" space. Give the images at the size that the model sees: noise that is added before a resize is averaged away.
+
+    Args:
+        images: (b, 3, h, w), uint8 or floats in [0, 1].
+        sigma: standard deviation ≥ 0 in units of that space.
+        space: "pixel" (the range [0, 1]) or "normalized".
+        std: three numbers that the model divides by, needed in "normalized" space; see `CLIP_STD` and `IMAGENET_STD`.
+        clip: cut to [0, 1]; by default in "pixel" space only.
+        seed, indices: as in `corrupt`; the draws do not depend on sigma or space.
+
+    Returns:
+        Floats (b, 3, h, w) of the images' kind and device: float32 for uint8, else their dtype.
+
+    Raises:
+        ValueError: sigma negative or not finite, an unknown space, no `std`; else as `corrupt`.
+
+    >>> x = torch.full((1, 3, 64, 64), 0.5)
+    >>> round(float((add_noise(x, 0.1, space="normalized", std=CLIP_STD) - x).std()), 3)
+    0.027
+    """
+    deviation = _deviation(sigma, space, std)
+    x = as_images(images)
+    numbers = as_indices(indices, len(x), x.device)
+    clip = space == "pixel" if clip is None else clip
+    done = []
+    for rows in batches(x):
+        part = unit(x[rows])
+        noisy = (
+            part + Draws(seed, numbers[rows], "noise").normal(*x.shape[1:]) * part.new_tensor(deviation)[:, None, None]
+        )
+        done.append(noisy.clamp(0, 1) if clip else noisy)
+    noisy = torch.cat(done)
+    return give_back(images)(noisy.to(x.dtype) if x.is_floating_point() else noisy)
+
+
+def noise_rms(sigma: float, *, space: str = "pixel", std: Sequence[float] | None = None) -> float:
+    """Root mean square of `add_noise`'s noise per pixel and channel, before clipping, in units of the range [0, 1].
+
+    Args:
+        sigma, space, std: as in `add_noise`.
+
+    Raises:
+        ValueError: as `add_noise`.
+
+    >>> round(noise_rms(0.2, space="normalized", std=CLIP_STD), 4), noise_rms(0.2)
+    (0.0537, 0.2)
+    """
+    deviation = _deviation(sigma, space, std)
+    return sigma if space == "pixel" else math.sqrt(sum(d * d for d in deviation) / 3)
+
+
+def _deviation(sigma: float, space: str, std: Sequence[float] | None) -> list[float]:
+    if not (isinstance(sigma, (int, float)) and 0 <= sigma < math.inf):
+        raise ValueError(f"`sigma` must be a finite number of at least 0, got {sigma!r}.")
+    if space == "pixel":
+        return [sigma] * 3
+    if space != "normalized":
+        raise ValueError(f'`space` must be "pixel" or "normalized", got {space!r}.')
+    if std is None or len(std) != 3:
+        raise ValueError('`space="normalized"` needs `std`, three numbers: those that the model divides pixels by.')
+    return [sigma * float(s) for s in std]

@@ -1,0 +1,80 @@
+"""Random numbers that depend on a seed and an image's own number only: not on the batch, its order or the device.
+
+A counter-based generator: value j of a stream is SplitMix64's mixing function (Steele, Lea & Flood 2014) of the stream's
+key plus j times the golden gamma. Nothing is carried from one value to the next, so any part can be drawn anywhere.
+"""
+
+from __future__ import annotations
+
+import math
+import zlib
+
+import torch
+from torch import Tensor
+
+
+def _signed(value: int) -> int:
+    """A 64-bit pattern as the int64 that holds it."""
+    value &= (1 << 64) - 1
+    return value - (1 << 64) if value >> 63 else value
+
+
+_GAMMA = _signed(0x9E3779B97F4A7C15)
+_ROUNDS = ((30, _signed(0xBF58476D1CE4E5B9)), (27, _signed(0x94D049BB133111EB)), (31, 1))
+
+
+def _mixed(z: Tensor) -> Tensor:
+    """SplitMix64's finaliser, in place; int64 products wrap as unsigned ones do."""
+    for shift, factor in _ROUNDS:
+        z ^= (z >> shift).bitwise_and_((1 << (64 - shift)) - 1)
+        if factor != 1:
+            z *= factor
+    return z
+
+
+class Draws:
+    """Independent numbers for each image. Every call opens the next stream, so calls must come in a fixed order."""
+
+    def __init__(self, seed: int, indices: Tensor, name: str) -> None:
+        start = _signed(seed * 0xD1342543DE82EF95 + zlib.crc32(name.encode()))
+        self._keys = _mixed(_mixed(indices.long() * _GAMMA + start) + _GAMMA)
+        self._stream = 0
+
+    def _bits(self, n: int) -> Tensor:
+        """(b, n) random int64."""
+        self._stream += 1
+        key = _mixed(self._keys + _signed(self._stream * 0xA0761D6478BD642F))
+        counter = torch.arange(1, n + 1, device=key.device) * _GAMMA
+        return _mixed(key[:, None] + counter)
+
+    def _halves(self, n: int) -> tuple[Tensor, Tensor]:
+        """Two blocks of (b, ceil(n / 2)) whole numbers below 2^32."""
+        bits = self._bits((n + 1) // 2)
+        return (bits >> 32).bitwise_and_(0xFFFFFFFF), bits.bitwise_and_(0xFFFFFFFF)
+
+    def uniform(self, *shape: int) -> Tensor:
+        """(b, *shape) float32 in [0, 1)."""
+        n = math.prod(shape)
+        both = torch.cat(self._halves(n), 1)[:, :n]
+        return ((both >> 8).float() * 2.0**-24).reshape(len(self._keys), *shape)
+
+    def uniform64(self, *shape: int) -> Tensor:
+        """(b, *shape) float64 in [0, 1) with all its 53 bits."""
+        bits = (self._bits(math.prod(shape)) >> 11).bitwise_and_((1 << 53) - 1)
+        return (bits.double() * 2.0**-53).reshape(len(self._keys), *shape)
+
+    def symmetric(self, *shape: int) -> Tensor:
+        """(b, *shape) float32 in [−1, 1)."""
+        return self.uniform(*shape).mul_(2).sub_(1)
+
+    def normal(self, *shape: int) -> Tensor:
+        """(b, *shape) float32 of mean 0 and variance 1, by Box and Muller; none lies beyond 6.8."""
+        n = math.prod(shape)
+        first, second = self._halves(n)
+        radius = (first.float() + 0.5).mul_(2.0**-32).log_().mul_(-2).sqrt_()
+        turn = second.float().mul_(2 * math.pi * 2.0**-32)
+        return torch.cat([radius * turn.cos(), radius * turn.sin_()], 1)[:, :n].reshape(len(self._keys), *shape)
+
+    def below(self, limit: int, *shape: int) -> Tensor:
+        """(b, *shape) int64 in {0, ..., limit − 1}."""
+        return (self.uniform64(*shape) * limit).long()
