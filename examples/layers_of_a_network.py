@@ -28,7 +28,7 @@ def layer_spectra(network: nn.Sequential, batches: Iterable[Tensor]) -> dict[str
 
 
 def main() -> None:
-    train, held_out, _ = digit_halves()
+    train, held_out, _, _ = digit_halves()
     network = train_encoder(train, info_nce)
     assert isinstance(network, nn.Sequential)
     for name, s in layer_spectra(network, held_out.split(128)).items():

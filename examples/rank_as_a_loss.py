@@ -18,7 +18,7 @@ def pull_and_spread(a: Tensor, b: Tensor) -> Tensor:
 
 
 def main() -> None:
-    seen, held_out, digits = digit_halves()
+    seen, held_out, _, digits = digit_halves()
     for loss in (pull_together, pull_and_spread):
         features = encode(train_encoder(seen, loss), held_out)
         rank, accuracy = rg.effective_rank(features), rg.knn_accuracy(features, digits)

@@ -12,7 +12,7 @@ from repgeom import corruptions
 from repgeom.accumulate import SpectrumAccumulator
 from repgeom.auditing import audit
 from repgeom.baseline import isotropic_baseline
-from repgeom.classes import ClassRanks, between_class_variance, class_effective_rank, knn_accuracy
+from repgeom.classes import ClassRanks, between_class_variance, class_effective_rank
 from repgeom.cloud import Health, Norms, alignment, feature_std, health, mean_cosine, norms, uniformity
 from repgeom.decompose import CenteredSVD, centered_svd, spectrum
 from repgeom.files import open_source
@@ -24,7 +24,16 @@ from repgeom.pairs import (
     principal_angles,
     procrustes_distance,
 )
-from repgeom.plots import plot_captured_variance, plot_class_ranks, plot_cumulative_variance, plot_spectrum
+from repgeom.plots import (
+    plot_captured_variance,
+    plot_class_ranks,
+    plot_cumulative_variance,
+    plot_fourier_heatmap,
+    plot_robustness,
+    plot_spectrum,
+)
+from repgeom.probes.linear import LinearProbe, fit_linear_probe
+from repgeom.probes.neighbours import KNNProbe, fit_knn_probe, knn_accuracy
 from repgeom.rank import (
     PowerLaw,
     condition_number,
@@ -39,6 +48,20 @@ from repgeom.rank import (
     stable_rank,
 )
 from repgeom.report import Report, Value
+from repgeom.robustness.compare import compare_robustness
+from repgeom.robustness.fourier import FourierHeatmap, band_noise, fourier_heatmap
+from repgeom.robustness.scores import (
+    ALEXNET_IMAGENET_C,
+    CorruptionError,
+    mean_corruption_accuracy,
+    mean_corruption_error,
+    severity_auc,
+)
+from repgeom.robustness.tables import (
+    corruption_robustness,
+    feature_robustness,
+    noise_robustness,
+)
 from repgeom.spectra import Spectrum
 from repgeom.synthetic import features_with_spectrum
 from repgeom.verdict import Finding
@@ -46,10 +69,15 @@ from repgeom.verdict import Finding
 __version__ = _version("repgeom")
 
 __all__ = [
+    "ALEXNET_IMAGENET_C",
     "CenteredSVD",
     "ClassRanks",
+    "CorruptionError",
     "Finding",
+    "FourierHeatmap",
     "Health",
+    "KNNProbe",
+    "LinearProbe",
     "Norms",
     "PowerLaw",
     "Report",
@@ -58,24 +86,34 @@ __all__ = [
     "Value",
     "alignment",
     "audit",
+    "band_noise",
     "between_class_variance",
     "captured_variance",
     "centered_svd",
     "class_effective_rank",
+    "compare_robustness",
     "condition_number",
+    "corruption_robustness",
     "corruptions",
     "cosine_alignment",
     "effective_rank",
+    "feature_robustness",
     "feature_std",
     "features_with_spectrum",
+    "fit_knn_probe",
+    "fit_linear_probe",
+    "fourier_heatmap",
     "health",
     "hill_number",
     "isotropic_baseline",
     "knn_accuracy",
     "linear_cka",
+    "mean_corruption_accuracy",
+    "mean_corruption_error",
     "mean_cosine",
     "mutual_knn",
     "n_components",
+    "noise_robustness",
     "norms",
     "numerical_rank",
     "open_source",
@@ -83,11 +121,14 @@ __all__ = [
     "plot_captured_variance",
     "plot_class_ranks",
     "plot_cumulative_variance",
+    "plot_fourier_heatmap",
+    "plot_robustness",
     "plot_spectrum",
     "power_law",
     "principal_angles",
     "procrustes_distance",
     "rankme",
+    "severity_auc",
     "spectral_entropy",
     "spectrum",
     "stable_rank",

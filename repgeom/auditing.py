@@ -13,21 +13,27 @@ from torch import Tensor
 
 from repgeom import files
 from repgeom.accumulate import SpectrumAccumulator
-from repgeom.catalogue import Evidence, LabelEvidence, ReferenceEvidence
-from repgeom.classes import ClassSums, as_labels, class_effective_rank, knn_accuracy
+from repgeom.catalogue import DriftEvidence, Evidence, LabelEvidence, ReferenceEvidence
+from repgeom.classes import ClassSums, class_effective_rank
 from repgeom.cloud import CloudAccumulator, Health, health
 from repgeom.decompose import climb, dense_spectrum
-from repgeom.features import Source, as_source, check_normalize, unit_rows
+from repgeom.features import Source, as_source, check_normalize, nonfinite_error, unit_rows
+from repgeom.labels import as_labels
 from repgeom.pairs import PairSums, captured_curve, check_pair, pair_sums, subspace_angles
+from repgeom.probes.neighbours import knn_accuracy
 from repgeom.report import Report
+from repgeom.robustness.drift import Clean
 from repgeom.spectra import Spectrum
 from repgeom.verdict import judge
+
+DRIFT_ROWS = 16_384  # rows that are compared with their corrupted ones, in memory
 
 
 def audit(
     features: Any,
     *,
     reference: Any = None,
+    corrupted: Any = None,
     labels: Any = None,
     normalize: str | None = None,
     name: str | None = None,
@@ -43,6 +49,8 @@ def audit(
     Args:
         features: (n_samples, n_features) of any array kind, or the path or glob pattern of a file (see `open_source`).
         reference: features of the same samples from another model (a teacher), array or path.
+        corrupted: features of the same samples from the same model after a corruption of its input, array or path; adds a
+            table of drift with paired intervals.
         labels: one label per row, whole numbers or text, array or path.
         normalize: "l2" scales rows to unit length before centring, for every spectral measure except RankMe.
         name: heading of the report; the path, or "features".
@@ -68,7 +76,7 @@ def audit(
     ('ok', 16.0)
     """
     check_normalize(normalize)
-    given = _given(features, reference, labels, drop_nonfinite)
+    given = _given(features, reference, corrupted, labels, drop_nonfinite)
     source, other = given.source, given.reference
     mine = _Decomposition(source, normalize, "features", progress, whole=True)
     theirs = None if other is None else _Decomposition(other, normalize, "reference", progress, whole=False)
@@ -91,6 +99,7 @@ def audit(
         k=k,
         labels=_label_evidence(given, sample, rows, between, normalize, k, seed),
         reference=against,
+        drift=_drift_evidence(given, normalize, k, max_pair_rows, seed),
     )
     return Report.of(
         evidence,
@@ -108,26 +117,32 @@ class _Given:
 
     source: Source
     reference: Source | None
+    corrupted: Source | None
     codes: np.ndarray | None  # of the labels: whole numbers from 0
     names: np.ndarray | None  # the label of each code
     dropped: int = 0
     before: Health | None = None  # of the features with the rows that were dropped
 
 
-def _given(features: Any, reference: Any, labels: Any, drop_nonfinite: bool) -> _Given:
-    source, other = _open(features, "features"), None if reference is None else _open(reference, "reference")
-    if other is not None:
-        check_pair((source.n_samples, source.n_features), (other.n_samples, other.n_features), True, False)
+def _given(features: Any, reference: Any, corrupted: Any, labels: Any, drop_nonfinite: bool) -> _Given:
+    source = _open(features, "features")
+    other = None if reference is None else _open(reference, "reference")
+    moved = None if corrupted is None else _open(corrupted, "corrupted")
+    for second, name in ((other, "reference"), (moved, "corrupted")):
+        if second is not None:
+            mine, theirs = ((s.n_samples, s.n_features) for s in (source, second))
+            check_pair(mine, theirs, True, name == "corrupted", ("features", name))
     if isinstance(labels, (str, os.PathLike)):
         labels = files.read_labels(labels)
     codes, names = (None, None) if labels is None else as_labels(labels, source.n_samples)
-    given = _Given(source, other, codes, names)
+    given = _Given(source, other, moved, codes, names)
     if drop_nonfinite:
-        keep = _finite_rows(source) & (True if other is None else _finite_rows(other))
+        keep = np.logical_and.reduce([_finite_rows(s) for s in (source, other, moved) if s is not None])
         if not keep.all():
             given = _Given(
                 source.select(keep),
                 None if other is None else other.select(keep),
+                None if moved is None else moved.select(keep),
                 None if codes is None else codes[keep],
                 names,
                 int((~keep).sum()),
@@ -135,6 +150,23 @@ def _given(features: Any, reference: Any, labels: Any, drop_nonfinite: bool) -> 
             )
     _check_size(given)
     return given
+
+
+def _drift_evidence(
+    given: _Given, normalize: str | None, k: int, max_pair_rows: int, seed: int
+) -> DriftEvidence | None:
+    if given.corrupted is None:
+        return None
+    rows = _sample_rows(given.source.n_samples, DRIFT_ROWS, seed)
+    labels = None if given.codes is None or given.names is None else given.names[given.codes[rows]]
+    clean, moved = (_shaped(s.rows(rows), normalize) for s in (given.source, given.corrupted))
+    error = nonfinite_error(moved, "corrupted")
+    if error is not None:
+        raise error
+    readings = Clean(clean, labels, k=max(1, min(k, len(rows) - 2)), max_pair_rows=max_pair_rows, seed=seed).compared(
+        moved
+    )
+    return DriftEvidence(given.corrupted.name, {r.measure: r for r in readings})
 
 
 def _label_evidence(
@@ -322,6 +354,8 @@ def _notes(given: _Given, rows: np.ndarray, e: Evidence) -> tuple[str, ...]:
         notes.append(
             f"Uniformity and kNN are read from {len(rows):,} of {source.n_samples:,} rows, drawn with a fixed seed."
         )
+    if given.corrupted is not None and source.n_samples > DRIFT_ROWS:
+        notes.append(f"Drift is read from {DRIFT_ROWS:,} of {source.n_samples:,} rows, drawn with a fixed seed.")
     if e.labels is not None and (e.labels.ranks.n_samples.sum() < source.n_samples):
         notes.append("Ranks of large classes are read from 16 rows per feature, drawn with a fixed seed.")
     return tuple(notes)

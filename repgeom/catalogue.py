@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 
 import numpy as np
@@ -15,6 +15,7 @@ from repgeom.baseline import isotropic_baseline
 from repgeom.classes import ClassRanks
 from repgeom.cloud import Health, Norms, uniformity
 from repgeom.pairs import mutual_knn
+from repgeom.robustness.readings import Reading
 from repgeom.spectra import Spectrum
 
 
@@ -40,6 +41,12 @@ class ReferenceEvidence:
 
 
 @dataclasses.dataclass(frozen=True)
+class DriftEvidence:
+    name: str
+    readings: Mapping[str, Reading]
+
+
+@dataclasses.dataclass(frozen=True)
 class Evidence:
     """Everything an audit has seen of one set of features."""
 
@@ -55,6 +62,7 @@ class Evidence:
     k: int
     labels: LabelEvidence | None = None
     reference: ReferenceEvidence | None = None
+    drift: DriftEvidence | None = None
 
     @property
     def most(self) -> int:

@@ -1,4 +1,4 @@
-"""What do labels add? Rank within each class, variance between classes, and neighbours that share a class."""
+"""What do labels add? Rank within each class, and variance between classes."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from torch import Tensor
 
 from repgeom.baseline import isotropic_spectrum
 from repgeom.decompose import spectrum
-from repgeom.features import as_source, centred, finite_rows, nonfinite_error, pair_blocks, unit_rows
-from repgeom.pairs import check_k, nearest
+from repgeom.features import as_source, centred, finite_rows, nonfinite_error
+from repgeom.labels import as_labels
 from repgeom.rank import effective_rank
 
 # Rows of one class that are read for its effective rank; 16 times the width is past any visible bias.
@@ -137,72 +137,6 @@ class ClassSums:
         return min(1.0, float((self.sums.square().sum(-1) / self.counts.clamp(min=1)).sum()) / self.total)
 
 
-def knn_accuracy(features: Any, labels: Any, *, k: int = 10) -> float:
-    """Leave-one-out accuracy of a vote of the k nearest other rows by cosine. Ties go to the class that is nearer.
-
-    Args:
-        features: (n_samples, n_features). Costs O(n² d), in blocks.
-        labels: (n_samples,), whole numbers or text.
-        k: neighbours; at most n_samples − 1.
-
-    Returns:
-        In [0, 1]. Compare with the share of the most frequent class.
-
-    Raises:
-        ValueError: another number of labels, k out of range; else as `effective_rank`.
-
-    >>> knn_accuracy([[1.0, 0.0], [1.0, 0.1], [0.0, 1.0], [0.1, 1.0]], ["a", "a", "b", "b"], k=1)
-    1.0
-    """
-    x = _one_array(features)
-    codes, names = as_labels(labels, len(x))
-    check_k(k, len(x) - 1)
-    units, classes = unit_rows(x), torch.as_tensor(codes, device=x.device)
-    places = torch.arange(k, device=x.device)
-    right = 0
-    for start, block in pair_blocks(units):
-        voters, size = classes[nearest(block, units, start, k)], (len(block), len(names))
-        votes = places.new_zeros(size).scatter_add_(1, voters, torch.ones_like(voters))
-        first = places.new_full(size, k).scatter_reduce_(1, voters, places.expand(len(block), k), "amin")
-        # One more vote outweighs any place; among equals the class whose nearest voter stands first wins.
-        right += int(((votes * (k + 1) - first).argmax(1) == classes[start : start + len(block)]).sum())
-    return right / len(x)
-
-
 def _one_array(features: Any) -> Tensor:
     source = as_source(features)
     return finite_rows(source.read(0, source.n_samples))
-
-
-def as_labels(labels: Any, n_samples: int) -> tuple[np.ndarray, np.ndarray]:
-    """Class codes 0..C−1 (n_samples,) and the classes' names (C,)."""
-    if isinstance(labels, Tensor):
-        labels = labels.detach().cpu()
-        labels = labels.float() if labels.dtype == torch.bfloat16 else labels
-    values = np.asarray(labels)
-    if values.ndim == 2 and values.shape[1] == 1:
-        values = values[:, 0]
-    if values.ndim != 1:
-        raise ValueError(f"`labels` must be one label per row, shape (n_samples,), got shape {values.shape}.")
-    if len(values) != n_samples:
-        raise ValueError(
-            f"`labels` has {len(values):,} entries and `features` {n_samples:,} rows: there must be one label for each "
-            "row. Was one of them extracted with a last batch dropped, or from another split"
-            f"{', or was a first line without a header read as one' * (n_samples - len(values) == 1)}?"
-        )
-    if values.dtype.kind == "f" and not np.isfinite(values).all():
-        at = int(np.flatnonzero(~np.isfinite(values))[0])
-        raise ValueError(
-            f"`labels` has {(~np.isfinite(values)).sum()} values that are not finite; the first is at {at}."
-        )
-    if values.dtype.kind == "O":
-        missing = np.array([v is None or v != v for v in values])
-        if missing.any():
-            raise ValueError(f"`labels` has {missing.sum()} missing values; the first is at {missing.argmax()}.")
-        values = values.astype(str)
-    if values.dtype.kind not in "iufbUS":
-        raise TypeError(f"`labels` must be whole numbers or text, got {values.dtype}.")
-    names, codes = np.unique(values, return_inverse=True)
-    if len(names) == n_samples > 1 and values.dtype.kind == "f" and (values != np.round(values)).any():
-        raise ValueError(f"`labels` holds {len(names):,} different fractions: it looks like features, not classes.")
-    return codes, names

@@ -53,6 +53,8 @@ def _add_audit(commands: Any) -> None:
     add("--key", help="which array, where a file holds several")
     add("--reference", metavar="FILE", help="features of the same samples from another model, such as the teacher")
     add("--reference-key", metavar="KEY", help="which array of the reference file (default: as --key)")
+    add("--corrupted", metavar="FILE", help="features of the same samples and model after a corruption of its input: adds "
+        "a table of drift with paired intervals")  # fmt: skip
     add("--labels", metavar="FILE", help="one label per row: whole numbers or text")
     add("--labels-key", metavar="KEY", help="which array or column of the labels file")
     add("--normalize", choices=["l2"], help="scale rows to unit length before centring")
@@ -93,17 +95,20 @@ def _audit(args: argparse.Namespace) -> int:
     thresholds = dict(_threshold(text) for text in args.threshold)
 
     from repgeom.auditing import audit
-    from repgeom.files import open_source, read_labels
-    from repgeom.report import html, table
+    from repgeom.files import open_source, read_labels, write_whole
+    from repgeom.report import html
+    from repgeom.text import table
 
     labels = None if args.labels is None else read_labels(args.labels, key=args.labels_key)
     reference = None
     if args.reference is not None:
         reference = open_source(args.reference, key=args.reference_key or args.key)
+    corrupted = None if args.corrupted is None else open_source(args.corrupted, key=args.key)
     reports = [
         audit(
             open_source(path, key=args.key),
             reference=reference,
+            corrupted=corrupted,
             labels=labels,
             normalize=args.normalize,
             thresholds=thresholds,
@@ -120,8 +125,6 @@ def _audit(args: argparse.Namespace) -> int:
         if len(reports) > 3:
             print(f"These are {len(reports)} audits. For one audit of many shards, put the pattern in quotes.")
     if args.json not in (None, "-"):
-        from repgeom.report import write_whole
-
         write_whole(args.json, _json(reports) + "\n")
     if args.html is not None:
         html(reports, args.html)
@@ -145,7 +148,8 @@ def _demo(args: argparse.Namespace) -> int:
 
     from repgeom.auditing import audit
     from repgeom.demo import digit_features
-    from repgeom.report import html, table
+    from repgeom.report import html
+    from repgeom.text import table
 
     features, digits = digit_features(args.seed)
     reports = []

@@ -20,20 +20,20 @@ BATCH = 256
 
 def digit_features(seed: int = 0) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """Features (899, 64) of the held-out half of the digits from both encoders, by name, and the digits (899,)."""
-    seen, held_out, digits = digit_halves(seed)
+    seen, held_out, _, digits = digit_halves(seed)
     losses = {"contrastive": info_nce, "alignment only": pull_together}
     return {name: encode(train_encoder(seen, loss, seed), held_out) for name, loss in losses.items()}, digits
 
 
-def digit_halves(seed: int = 0) -> tuple[Tensor, Tensor, np.ndarray]:
-    """Scans (898, 8, 8) to train on and (899, 8, 8) held out, in [0, 1], and the held-out digits (899,)."""
+def digit_halves(seed: int = 0) -> tuple[Tensor, Tensor, np.ndarray, np.ndarray]:
+    """Scans (898, 8, 8) to train on and (899, 8, 8) held out, in [0, 1], and the digits of both (898,) and (899,)."""
     from sklearn.datasets import load_digits
 
     digits = load_digits()
     order = np.random.default_rng(seed).permutation(len(digits.target))
-    images = torch.tensor(digits.images[order] / 16, dtype=torch.float32)
+    images, target = torch.tensor(digits.images[order] / 16, dtype=torch.float32), digits.target[order]
     half = len(images) // 2
-    return images[:half], images[half:], digits.target[order][half:]
+    return images[:half], images[half:], target[:half], target[half:]
 
 
 def info_nce(a: Tensor, b: Tensor, temperature: float = 0.2) -> Tensor:

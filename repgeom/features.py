@@ -207,6 +207,20 @@ def finite_rows(features: Any, name: str = "features") -> Tensor:
     return rows
 
 
+def finite_matrix(features: Any, name: str, dtype: torch.dtype | None = None) -> Tensor:
+    """(n, d) finite rows, detached; of `dtype`, else float64 where they are that and float32 where not."""
+    x = as_features(features, name, min_rows=1).detach()
+    if x.ndim != 2:
+        raise ValueError(f"`{name}` must be (n_samples, n_features), got shape {shape_of(x)}.")
+    error = nonfinite_error(x, name)
+    if error is not None:
+        raise error
+    cast = x.to(dtype or (torch.float64 if x.dtype == torch.float64 else torch.float32))
+    if cast.dtype != x.dtype and not bool(torch.isfinite(cast).all()):
+        raise ValueError(f"`{name}` holds values beyond the range of {cast.dtype}; divide by their largest.")
+    return cast
+
+
 def pair_blocks(x: Tensor) -> Iterator[tuple[int, Tensor]]:
     """(start, rows) pieces whose products with all rows stay within a few ten megabytes."""
     step = max(1, CHUNK_VALUES // max(1, x.shape[:-2].numel() * x.shape[-2]))

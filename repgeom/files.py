@@ -1,4 +1,7 @@
-"""How rows come out of files: a path or pattern, its shards, the array chosen from each, joined into one `Source`."""
+"""How rows come out of files: a path or pattern, its shards, the array chosen from each, joined into one `Source`.
+
+And how a text is written whole or not at all.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ import functools
 import glob
 import os
 import re
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +53,25 @@ def read_labels(path: str | os.PathLike[str], *, key: str | None = None) -> np.n
             kinds = f"{labels[0].dtype} in {shards[0]}, {values.dtype} in {shard}"
             raise ValueError(f"The labels are of two kinds: {kinds}. Save both as text or both as numbers.")
     return np.concatenate(labels)
+
+
+def write_whole(path: str | os.PathLike[str], text: str) -> None:
+    """Writes beside the target and renames, so that a reader never sees half a file."""
+    target = Path(path)
+    try:
+        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    except OSError as error:
+        raise OSError(f"{target} cannot be written: {error.strerror or error}.") from None
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(name, 0o666 & ~umask)  # mkstemp makes it private; a report is as readable as any new file
+        os.replace(name, target)
+    except BaseException:
+        os.unlink(name)
+        raise
 
 
 # ---- from a path to shards ----

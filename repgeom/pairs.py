@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -161,17 +162,18 @@ def mutual_knn(features: Any, reference: Any, *, k: int = 10) -> Any:
     x, y = unit_rows(x).expand(*lead, -1, -1), unit_rows(y).expand(*lead, -1, -1)
     shared = x.new_zeros(lead)
     for (start, a), (_, b) in zip(pair_blocks(x), pair_blocks(y), strict=True):
-        marked = x.new_zeros((*a.shape[:-1], n), dtype=torch.bool).scatter_(-1, nearest(a, x, start, k), True)
-        shared = shared + marked.gather(-1, nearest(b, y, start, k)).sum((-2, -1))
+        marked = x.new_zeros((*a.shape[:-1], n), dtype=torch.bool).scatter_(-1, nearest(a, x, start, k)[1], True)
+        shared = shared + marked.gather(-1, nearest(b, y, start, k)[1]).sum((-2, -1))
     return give_back(features)(shared / (n * k))
 
 
-def nearest(queries: Tensor, units: Tensor, start: int, k: int) -> Tensor:
-    """Indices (..., q, k) of the k most similar other rows; query i is row start + i itself."""
+def nearest(queries: Tensor, units: Tensor, start: int, k: int) -> tuple[Tensor, Tensor]:
+    """Similarities and indices (..., q, k) of the k most similar other rows; query i is row start + i itself."""
     similarity = queries @ units.mT
     own = torch.arange(start, start + queries.shape[-2], device=units.device)
     similarity[..., own - start, own] = -torch.inf
-    return similarity.topk(k, dim=-1).indices
+    most_similar = similarity.topk(k, dim=-1)
+    return most_similar.values, most_similar.indices
 
 
 def cosine_alignment(features: Any, reference: Any) -> Any:
@@ -282,23 +284,31 @@ def _pair(
     return x, y.to(x.device)
 
 
-def check_pair(x: tuple[int, ...], y: tuple[int, ...], same_rows: bool, same_width: bool) -> None:
+def check_pair(
+    x: tuple[int, ...],
+    y: tuple[int, ...],
+    same_rows: bool,
+    same_width: bool,
+    names: tuple[str, str] = ("features", "reference"),
+) -> None:
+    """Raises ValueError for shapes of two representations that do not belong together."""
+    first, second = (f"`{name}`" for name in names)
     if same_rows and x[-2] != y[-2]:
         raise ValueError(
-            f"`features` has {x[-2]:,} rows and `reference` {y[-2]:,} (shapes {x} and {y}): row i of both must be the same "
+            f"{first} has {x[-2]:,} rows and {second} {y[-2]:,} (shapes {x} and {y}): row i of both must be the same "
             "sample. Was one of them extracted with a last batch dropped, or shuffled?"
         )
     if same_width and x[-1] != y[-1]:
         raise ValueError(
-            f"`features` has {x[-1]} columns and `reference` {y[-1]} (shapes {x} and {y}): this measure compares directions "
+            f"{first} has {x[-1]} columns and {second} {y[-1]} (shapes {x} and {y}): this measure compares directions "
             "in one space. For different widths use `linear_cka`, `procrustes_distance` or `mutual_knn`."
         )
 
 
 def check_k(k: int, most: int) -> int:
-    if not (isinstance(k, int) and 1 <= k <= most):
+    if not (isinstance(k, (int, np.integer)) and not isinstance(k, bool) and 1 <= k <= most):
         raise ValueError(f"`k` must be a whole number from 1 to {most} here, got {k!r}.")
-    return k
+    return int(k)
 
 
 def _varying(x: Tensor, name: str) -> Tensor:

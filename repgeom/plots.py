@@ -11,15 +11,19 @@ import numpy as np
 from repgeom.baseline import isotropic_baseline
 from repgeom.classes import ClassRanks
 from repgeom.decompose import spectrum
+from repgeom.robustness.cells import CLEAN
+from repgeom.robustness.fourier import FourierHeatmap
 from repgeom.spectra import Spectrum
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from repgeom.report import Report
 
 _GREY = "0.55"
+_SHOWN = ("accuracy", "knn_accuracy", "centred_relative_l2_drift")
 
 
 def plot_spectrum(spectra: Any, *, ax: Axes | None = None, baseline: bool = True) -> Axes:
@@ -113,6 +117,70 @@ def plot_class_ranks(ranks: ClassRanks | Mapping[str, ClassRanks], *, ax: Axes |
     ax.set(yscale="log", xlabel="class", ylabel="effective rank", title=title)
     ax.set_ylim(0.8, 4 * np.nanmax([2.0, *first.baseline]))  # room for the legend above the marks
     return _finish(ax, loc="upper center", ncols=2)
+
+
+def plot_robustness(table: pd.DataFrame, *, measure: str | None = None, ax: Axes | None = None) -> Axes:
+    """One measure of a robustness table with its intervals: corruptions from top to bottom, severities by colour.
+
+    Args:
+        table: as `corruption_robustness` or another of its kind returns it.
+        measure: any that the table has; by default the first it has of "accuracy", "knn_accuracy" and
+            "centred_relative_l2_drift".
+        ax: drawn into; a new figure's by default.
+
+    The clean images' value is a dashed line, where there is one. Raises ValueError for a measure that is not there.
+    """
+    import seaborn
+
+    ax = _axes(ax)
+    measure = measure or next((m for m in _SHOWN if m in set(table.measure)), _SHOWN[-1])
+    rows = table[table.measure == measure]
+    if not len(rows):
+        raise ValueError(f"the table has no measure {measure!r}; it has {', '.join(sorted(set(table.measure)))}.")
+    corrupted, clean = rows[rows.corruption != CLEAN], rows[rows.corruption == CLEAN]
+    if not len(corrupted):
+        raise ValueError(f"the table has {measure} of clean images only.")
+    names, severities = list(dict.fromkeys(corrupted.corruption)), sorted(set(corrupted.severity))
+    colors = seaborn.color_palette("flare", len(severities))
+    for i, (severity, color) in enumerate(zip(severities, colors, strict=True)):
+        here = corrupted[corrupted.severity == severity]
+        place = here.corruption.map(names.index) + 0.6 * ((i + 0.5) / len(severities) - 0.5)
+        ends = abs(here[["low", "high"]].sub(here["value"], axis=0)).fillna(0).to_numpy().T
+        ax.errorbar(
+            here["value"], place, xerr=ends, fmt="o", markersize=3, linewidth=1, color=color, label=f"{severity:g}"
+        )
+    for value in clean["value"]:
+        ax.axvline(value, color=_GREY, linestyle="--", linewidth=1, label="clean")
+    ax.set_yticks(range(len(names)), [name.replace("_", " ") for name in names])
+    ax.set(ylim=(len(names) - 0.5, -0.5), xlabel=measure.replace("_", " "), title="Robustness")
+    return _finish(ax, title="severity", loc="center left", bbox_to_anchor=(1, 0.5))
+
+
+def plot_fourier_heatmap(heatmap: FourierHeatmap, *, what: str | None = None, ax: Axes | None = None) -> Axes:
+    """Error or feature drift by spatial frequency, frequency 0 in the middle.
+
+    Args:
+        heatmap: as `fourier_heatmap` returns it.
+        what: "error" or "drift"; by default the error where there is one.
+        ax: drawn into; a new figure's by default.
+
+    Raises ValueError for an error that was not measured.
+    """
+    ax = _axes(ax)
+    what = what or ("drift" if heatmap.error is None else "error")
+    values = {"error": heatmap.error, "drift": heatmap.drift}.get(what)
+    if values is None:
+        raise ValueError(f'`what` must be "drift", or "error" of a heat map made with a probe; got {what!r}.')
+    low, high = float(heatmap.frequencies[0]) - 0.5, float(heatmap.frequencies[-1]) + 0.5
+    drawn = ax.imshow(
+        values, cmap="magma", vmin=0, vmax=values.max() or 1, extent=(low, high, high, low), interpolation="nearest"
+    )
+    words = {"error": "share of images that the probe gets wrong", "drift": "distance moved / distance from the mean"}
+    assert ax.figure is not None
+    ax.figure.colorbar(drawn, ax=ax, label=words[what])
+    ax.set(xlabel="cycles per image, across", ylabel="cycles per image, down")
+    ax.set_title(f"Fourier heat map, noise of {heatmap.rms:.3g} per pixel")
+    return ax
 
 
 def plot_reports(reports: Sequence[Report]) -> Figure:

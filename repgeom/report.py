@@ -6,16 +6,16 @@ import dataclasses
 import json
 import math
 import os
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from repgeom.catalogue import MEASURES, Evidence, LabelEvidence, Measure, ReferenceEvidence
 from repgeom.cloud import Health
+from repgeom.files import write_whole
 from repgeom.spectra import Spectrum
+from repgeom.text import drift_rows, interval, number, rows_of, table, threshold
 from repgeom.verdict import Finding, worst
 
 if TYPE_CHECKING:
@@ -65,6 +65,8 @@ class Report:
     notes: tuple[str, ...] = ()
     labels: LabelEvidence | None = None
     reference: ReferenceEvidence | None = None
+    corrupted: str = ""  # name of the corrupted features
+    drift: pd.DataFrame | None = None  # what corruption did: measure, value, low, high, n, note
 
     @classmethod
     def of(
@@ -83,7 +85,7 @@ class Report:
         values = tuple(_value(m, e) for m in MEASURES if _applies(m, e))
         return cls(
             name, e.n_samples, e.n_features, dtype, convention, worst(findings), findings, values, e.health, e.spectrum,
-            notes, e.labels, e.reference,
+            notes, e.labels, e.reference, "" if e.drift is None else e.drift.name, _drift_frame(e),
         )  # fmt: skip
 
     def __getitem__(self, name: str) -> Value:
@@ -155,6 +157,8 @@ class Report:
                 "captured_variance": None if r.captured is None else r.captured.tolist(),
                 "principal_angles": None if r.angles is None else r.angles.tolist(),
             }
+        if self.drift is not None:
+            found["corrupted"] = {"name": self.corrupted, "drift": self.drift.to_dict("records")}
         plain: dict[str, Any] = _plain(found)
         return plain
 
@@ -176,16 +180,6 @@ class Report:
         return plot_reports([self])
 
 
-def table(reports: Sequence[Report]) -> str:
-    """Reports side by side as text: verdicts first, then one row per measure."""
-    lines: list[str] = []
-    for r in reports:
-        lines += [*_verdict_lines(r), ""]
-    heads = [r.name for r in reports] if len(reports) > 1 else ["value"]
-    lines += _measure_lines(reports, [_short(head, 22) for head in heads])
-    return "\n".join(lines).rstrip()
-
-
 def html(reports: Sequence[Report], path: str | os.PathLike[str] | None = None) -> str:
     """Reports side by side as one HTML page."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -199,53 +193,17 @@ def html(reports: Sequence[Report], path: str | os.PathLike[str] | None = None) 
     groups = list(dict.fromkeys(v.group for r in reports for v in r.values))
     text = template.render(
         reports=reports,
-        groups=[(g, [row for row in _rows(reports) if row[0].group == g]) for g in groups],
+        groups=[(g, [row for row in rows_of(reports) if row[0].group == g]) for g in groups],
+        drifts=[(r, drift_rows(r)) for r in reports if r.drift is not None],
         number=number,
         interval=interval,
-        threshold=_threshold,
+        threshold=threshold,
         figure=as_svg(plot_reports(reports)),
         version=__version__,
     )
     if path is not None:
         write_whole(path, text)
     return text
-
-
-def write_whole(path: str | os.PathLike[str], text: str) -> None:
-    """Writes beside the target and renames, so that a reader never sees half a file."""
-    target = Path(path)
-    try:
-        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    except OSError as error:
-        raise OSError(f"{target} cannot be written: {error.strerror or error}.") from None
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(name, 0o666 & ~umask)  # mkstemp makes it private; a report is as readable as any new file
-        os.replace(name, target)
-    except BaseException:
-        os.unlink(name)
-        raise
-
-
-def number(value: float | None) -> str:
-    """A number as a person reads it: four figures, no exponent where it can be helped."""
-    if value is None:
-        return "–"
-    if math.isinf(value) or math.isnan(value):
-        return {"inf": "∞", "-inf": "−∞"}.get(str(value), "–")
-    if value == int(value) and abs(value) < 1e6:
-        return f"{int(value):,}".replace("-", "−")
-    if abs(value) >= 1e6 or abs(value) < 1e-4:
-        return f"{value:.2e}".replace("-", "−")
-    digits = max(0, 3 - math.floor(math.log10(abs(value)))) if abs(value) < 1000 else 0
-    return f"{value:,.{min(digits, 5)}f}".replace("-", "−")
-
-
-def interval(limits: tuple[float, float]) -> str:
-    return f"{number(limits[0])} to {number(limits[1])}"
 
 
 def _applies(m: Measure, e: Evidence) -> bool:
@@ -281,6 +239,14 @@ def _measure_dict(v: Value) -> dict[str, Any]:
     return {"value": found.pop("value"), "range": list(found.pop("range")), "baseline": found.pop("baseline"), **found}
 
 
+def _drift_frame(e: Evidence) -> pd.DataFrame | None:
+    if e.drift is None:
+        return None
+    import pandas as pd
+
+    return pd.DataFrame([r.row(confidence=0.95) for r in e.drift.readings.values()])
+
+
 def _class_rows(y: LabelEvidence) -> list[dict[str, Any]]:
     from repgeom.verdict import COLLAPSED_CLASS
 
@@ -308,71 +274,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return {math.inf: "Infinity", -math.inf: "-Infinity"}.get(value, "NaN")
     return value
-
-
-def _rows(reports: Sequence[Report]) -> list[tuple[Value, list[Value | None]]]:
-    """The measures that any report has, each with its value in every report."""
-    first: dict[str, Value] = {}
-    for r in reports:
-        for v in r.values:
-            first.setdefault(v.name, v)
-    return [(v, [next((w for w in r.values if w.name == name), None) for r in reports]) for name, v in first.items()]
-
-
-def _verdict_lines(r: Report) -> list[str]:
-    size = f"{r.n_samples:,} samples × {r.n_features:,} features, {r.dtype}"
-    how = "rows scaled to unit length, then centred" if r.convention["normalize"] else "centred"
-    against = f", against {r.reference.name}" if r.reference is not None and r.reference.name != "reference" else ""
-    lines = [f"{r.name}: {size} ({how}){against}", f"  {r.level.upper():<5}{r.headline}"]
-    for f in r.findings:
-        if f.level == "ok":
-            continue
-        if f.reason != r.headline:
-            lines.append(f"  {f.level.upper():<5}{f.reason}")
-        lines += [
-            f"       likely: {f.causes}",
-            f"       try: {f.advice}",
-            f"       threshold: {_threshold(f)}",
-        ]
-    passed = sum(f.level == "ok" for f in r.findings)
-    h = r.health
-    lines.append(
-        f"  {passed} of {len(r.findings)} checks ok. {h.zero_rows:,} zero rows, {h.duplicate_rows:,} duplicates, "
-        f"{h.constant_features:,} constant features, {h.extreme_norms:,} extreme norms."
-    )
-    return lines + [f"  Note: {note}" for note in r.notes]
-
-
-def _threshold(f: Finding) -> str:
-    limit = f.fail if f.level == "fail" else f.warn
-    return f"{f.name} {f.worse} {limit:g} ({f.source})"
-
-
-def _measure_lines(reports: Sequence[Report], heads: list[str]) -> list[str]:
-    rows = _rows(reports)
-    same_size = len({(r.n_samples, r.n_features) for r in reports}) == 1
-    cells = []
-    for v, found in rows:
-        base = number(v.baseline) if same_size else "varies"
-        values = ["" if w is None else number(w.value) for w in found]
-        remark = v.convention + (f"; {v.note}" if v.note else "")
-        cells.append((v.group, [v.label, *values, base, interval(v.range) if same_size else "varies", remark]))
-    head = ["", *heads, "isotropic", "range", "convention"]
-    widths = [max(len(row[i]) for row in [head, *(c for _, c in cells)]) for i in range(len(head))]
-    lines, group = [_line(head, widths)], ""
-    for g, row in cells:
-        if g != group:
-            lines.append(g)
-            group = g
-        lines.append(_line(["  " + row[0], *row[1:]], [widths[0] + 2, *widths[1:]]))
-    lines[0] = "  " + lines[0]
-    return [*lines, ""]
-
-
-def _line(row: list[str], widths: list[int]) -> str:
-    middle = [cell.rjust(width) for cell, width in zip(row[1:-2], widths[1:-2], strict=True)]
-    return "  ".join([row[0].ljust(widths[0]), *middle, row[-2].rjust(widths[-2]), row[-1]]).rstrip()
-
-
-def _short(text: str, most: int) -> str:
-    return text if len(text) <= most else "…" + text[1 - most :]

@@ -117,6 +117,10 @@ def _retained(e: Evidence) -> float | None:
     return float(rank.effective_rank(e.spectrum) / rank.effective_rank(e.reference.spectrum))
 
 
+def _drift(measure: str) -> Callable[[Evidence], float | None]:
+    return lambda e: None if e.drift is None else e.drift.readings[measure].value
+
+
 COLLAPSED_CLASS = 0.03
 _PAPER = "arXiv 2603.06698, table 1: collapsed students read a share of 0.03, their CLIP teacher 0.17"
 _OURS = "our choice; override it where your data are known to differ"
@@ -188,6 +192,28 @@ RULES: tuple[Rule, ...] = (
         ),
         "a narrower layer before this one, dead units, or features that were projected",
         "read the rank of the layer before; the columns beyond it add nothing and can be dropped",
+        _OURS,
+    ),
+    Rule(
+        "corrupted_drift",
+        "above",
+        0.7,
+        1.2,
+        _drift("centred_relative_l2_drift"),
+        lambda e, value: f"corruption moves a row by {value:.2f} of its mean distance from the centre",
+        "features that follow textures or high frequencies, or a corruption too strong to mean anything",
+        "look at which corruption it is, and train with augmentation of its kind",
+        "rows without anything in common lie 1.41 of it apart; the thresholds at half and most of that are our choice",
+    ),
+    Rule(
+        "corrupted_rank_ratio",
+        "below",
+        0.8,
+        0.5,
+        _drift("effective_rank_ratio"),
+        lambda e, value: f"corrupted features keep {value:.0%} of the clean effective rank",
+        "corrupted samples that all move towards one direction",
+        "compare the two spectra: audit both files side by side",
         _OURS,
     ),
     Rule(
@@ -296,7 +322,7 @@ def _overridden(rule: Rule, thresholds: Mapping[str, Any]) -> Rule:
 
 def _find(rule: Rule, e: Evidence) -> Finding | None:
     value = rule.read(e)
-    if value is None:
+    if value is None or value != value:
         return None
 
     def crossed(threshold: float | None) -> bool:

@@ -11,6 +11,7 @@ import sys
 import types
 import warnings
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import corruption_reference
@@ -44,8 +45,8 @@ def load() -> types.ModuleType:
             sys.modules["pkg_resources"] = before
     gaussian = module.gaussian
 
-    def gaussian_with_old_keyword(image: Array, sigma: float, multichannel: bool = False) -> Array:
-        return gaussian(image, sigma=sigma, channel_axis=-1 if multichannel else None)
+    def gaussian_with_old_keyword(image: Array, sigma: float, multichannel: bool = False, **options: Any) -> Array:
+        return gaussian(image, sigma=sigma, channel_axis=-1 if multichannel else None, **options)
 
     module.gaussian = gaussian_with_old_keyword  # type: ignore[attr-defined]
     return module
@@ -58,13 +59,16 @@ def incumbent(name: str, image: Array, severity: int, seed: int) -> tuple[Array,
     module = load()
     # scikit-image draws impulse noise from a generator of its own, which np.random.seed does not reach.
     random_noise = functools.partial(module.sk.util.random_noise, rng=seed)
-    with (
-        mock.patch.object(np, "float_", np.float64, create=True),
-        mock.patch.object(module.sk.util, "random_noise", random_noise),
-    ):
+    with mock.patch.object(module.sk.util, "random_noise", random_noise):
         np.random.seed(seed)  # noqa: NPY002 - the package draws from the global state
-        result = getattr(module, name)(Image.fromarray(image), severity)
-    return np.uint8(result), replay(name, image, severity, seed)
+        result = shipped(name, image, severity)
+    return result, replay(name, image, severity, seed)
+
+
+def shipped(name: str, image: Array, severity: int) -> Array:
+    """What the package makes of an (h, w, 3) uint8 image, with draws of its own."""
+    with mock.patch.object(np, "float_", np.float64, create=True):
+        return np.uint8(getattr(load(), name)(Image.fromarray(image), severity))
 
 
 def replay(name: str, image: Array, severity: int, seed: int) -> dict[str, Array]:

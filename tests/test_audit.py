@@ -186,6 +186,8 @@ def _troubles():
     yield "extreme_norms", np.where(np.arange(1000)[:, None] < 150, 1e3, 1) * x, {}
     yield "directions_that_vary", x[:, :8] @ healthy(8, 16), {}
     yield "rank_retained", x * np.where(np.arange(16) < 3, 1, 1e-2), {"reference": x}
+    yield "corrupted_drift", x, {"corrupted": x[::-1]}
+    yield "corrupted_rank_ratio", x, {"corrupted": x * np.where(np.arange(16) < 5, 1, 1e-2)}
     collapsed = np.where(np.arange(1000)[:, None] % 2 == 0, x[:, :1], x)
     yield "collapsed_classes", collapsed, {"labels": np.arange(1000) % 2}
 
@@ -193,7 +195,7 @@ def _troubles():
 @pytest.mark.parametrize(("rule", "x", "more"), list(_troubles()), ids=lambda v: v if isinstance(v, str) else "")
 def test_each_planted_trouble_is_found_and_absent_from_healthy_features(rule, x, more):
     assert finding(rg.audit(x, **more), rule).level in ("warn", "fail")
-    clean = rg.audit(healthy(1000, 16), **{**more, **({"reference": healthy(1000, 16)} if "reference" in more else {})})
+    clean = rg.audit(healthy(1000, 16), **{k: v if k == "labels" else healthy(1000, 16) for k, v in more.items()})
     assert finding(clean, rule).level == "ok"
 
 
@@ -237,6 +239,9 @@ def test_nonfinite_rows_stop_the_audit_or_are_counted():
     [
         (lambda x: rg.audit(x, labels=[1, 2, 3]), ValueError, "`labels` has 3 entries and `features` 600 rows"),
         (lambda x: rg.audit(x, reference=x[:-1]), ValueError, "`features` has 600 rows and `reference` 599"),
+        (lambda x: rg.audit(x, corrupted=x[:-1]), ValueError, "`features` has 600 rows and `corrupted` 599"),
+        (lambda x: rg.audit(x, corrupted=x[:, 1:]), ValueError, "`features` has 24 columns and `corrupted` 23"),
+        (lambda x: rg.audit(x, corrupted=x * np.inf), ValueError, "`corrupted` has 14,400 non-finite"),
         (lambda x: rg.audit(x[None]), ValueError, r"got shape \(1, 600, 24\)"),
         (lambda x: rg.audit(x[:1]), ValueError, "has 1 row "),
         (lambda x: rg.audit(np.ones((9, 3))), ValueError, "zero variance"),
@@ -249,6 +254,56 @@ def test_nonfinite_rows_stop_the_audit_or_are_counted():
 def test_refusals(call, kind, message):
     with pytest.raises(kind, match=message):
         call(healthy())
+
+
+# --- corrupted features ------------------------------------------------------------------------------------------
+
+
+def test_the_drift_table_is_that_of_feature_robustness(everything):
+    x, _, labels, _ = everything
+    moved = x + 0.3 * healthy(seed=5)
+    report = rg.audit(x, corrupted=moved, labels=labels, normalize="l2")
+    units = [z / np.linalg.norm(z, axis=1, keepdims=True) for z in (x, moved)]
+    table = rg.feature_robustness(*units, labels)
+    expected = table[table.corruption != "clean"].set_index("measure")
+    found = report.drift.set_index("measure")
+    assert list(found.index) == list(expected.index)
+    for column in ("value", "low", "high", "n"):
+        assert found[column].to_numpy() == pytest.approx(expected[column].to_numpy(), rel=1e-9, nan_ok=True)
+    assert finding(report, "corrupted_rank_ratio").value == found.loc["effective_rank_ratio", "value"]
+
+
+def test_every_form_shows_the_drift(tmp_path):
+    x = healthy()
+    np.save(tmp_path / "noisy.npy", x + 0.1)
+    report = rg.audit(x, corrupted=tmp_path / "noisy.npy", name="mine")
+    row = json.loads(report.to_json())["corrupted"]["drift"][2]
+    assert row["measure"] == "relative_l2_drift"
+    assert row["low"] < row["value"] < row["high"]
+    for form in (str(report), report.to_html()):
+        assert "mine against" in form
+        assert "noisy.npy" in form
+        assert "mean distance moved / mean norm of the clean features" in form
+    assert rg.audit(x).drift is None
+    assert "orrupted" not in str(rg.audit(x))
+
+
+def test_rows_that_are_dropped_are_dropped_from_all():
+    x, moved = healthy(), healthy(seed=1)
+    x[3, 0], moved[7, 0] = np.nan, np.inf
+    kept = np.delete(np.arange(600), [3, 7])
+    report = rg.audit(x, corrupted=moved, drop_nonfinite=True)
+    table = rg.feature_robustness(x[kept], moved[kept])
+    assert report.n_samples == 598
+    assert report.drift["value"].tolist() == pytest.approx(table.value[table.corruption != "clean"].tolist(), rel=1e-9)
+
+
+def test_drift_is_read_from_a_sample_where_rows_are_many(monkeypatch):
+    monkeypatch.setattr("repgeom.auditing.DRIFT_ROWS", 100)
+    x = healthy()
+    report = rg.audit(x, corrupted=x + 1)
+    assert set(report.drift.n) == {100}
+    assert "Drift is read from 100 of 600 rows" in str(report)
 
 
 # --- forms -------------------------------------------------------------------------------------------------------

@@ -11,7 +11,8 @@ from sklearn.model_selection import LeaveOneOut, cross_val_score
 from sklearn.neighbors import KNeighborsClassifier
 
 import repgeom as rg
-from repgeom.classes import ClassSums, as_labels
+from repgeom.classes import ClassSums
+from repgeom.labels import as_labels
 
 EPS = np.finfo(float).eps
 ABS = 512 * EPS  # a few hundred roundings of numbers near 1

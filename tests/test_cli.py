@@ -51,6 +51,15 @@ def test_the_long_command(here, capsys):
     assert "</html>" in (here / "a.html").read_text()
 
 
+def test_corrupted_features_add_a_table(here, capsys):
+    np.save("noisy.npy", np.load("teacher.npy") + 0.1)
+    assert run("audit", "teacher.npy", "--corrupted", "noisy.npy", "--labels", "labels.npy") == 0
+    out = capsys.readouterr().out
+    assert "Corrupted, row by row: teacher.npy against noisy.npy" in out
+    assert "knn accuracy drop" in out
+    assert "95 % interval" in out
+
+
 def test_shards_are_one_audit(here, capsys):
     assert run("audit", "dump/part-*.npy", "--json", "-") == 0
     shards = json.loads(capsys.readouterr().out)
@@ -143,6 +152,7 @@ def damaged(here):
         (["teacher.npy", "--labels", "few.npy"], "`labels` has 7 entries and `features` 300 rows"),
         (["teacher.npy", "--reference", "few.npy"], "few.npy"),
         (["teacher.npy", "--reference", "whole.npy"], "`features` has 300 rows and `reference` 50"),
+        (["teacher.npy", "--corrupted", "whole.npy"], "`features` has 300 rows and `corrupted` 50"),
         (["teacher.npy", "--threshold", "rank_share"], "RULE=WARN,FAIL"),
         (["teacher.npy", "--threshold", "rank=1,1"], "which no rule has"),
     ],

@@ -22,6 +22,13 @@ def test_layers_of_a_network(capsys):
     assert widths == [64, 256, 256, 256, 256, 64]
 
 
+def test_the_collapsed_encoder_drifts_further_under_corruption(capsys, tmp_path):
+    importlib.import_module("repgeom_examples.demo_robustness").main(tmp_path, severities=[3], n_maps=20)
+    drift = [float(v) for v in re.search(r"L2 drift +([\d.]+) +([\d.]+)", capsys.readouterr().out).groups()]
+    assert drift[1] > 2 * drift[0]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["fourier.png", "robustness.csv", "robustness.png"]
+
+
 @pytest.mark.parametrize("name", ["examples", "tests", "benchmarks"])
 def test_only_the_examples_own_name_is_installed(name):
     from importlib.metadata import distribution

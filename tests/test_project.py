@@ -18,10 +18,13 @@ TESTS = "\n".join(path.read_text() for path in (ROOT / "tests").glob("test_*.py"
 
 # A module may import those before it.
 ORDER = [
-    "features", "spectra", "accumulate", "decompose", "rank", "synthetic", "baseline", "cloud", "pairs", "classes", "formats",
-    "files", "corruptions.seeds", "corruptions.strengths", "corruptions.images", "corruptions.filters", "corruptions.noise",
+    "features", "labels", "spectra", "accumulate", "decompose", "rank", "synthetic", "baseline", "cloud", "pairs", "classes",
+    "formats", "files", "probes", "probes.logistic", "probes.linear", "probes.neighbours",
+    "corruptions.seeds", "corruptions.strengths", "corruptions.images", "corruptions.filters", "corruptions.noise",
     "corruptions.blur", "corruptions.weather", "corruptions.spatter", "corruptions.digital", "corruptions.family",
-    "corruptions.levels", "corruptions", "catalogue", "verdict", "plots", "report", "auditing", "demo", "cli",
+    "corruptions.levels", "corruptions", "robustness", "robustness.readings", "robustness.spread", "robustness.drift",
+    "robustness.encoding", "robustness.cells", "robustness.resume", "robustness.tables", "robustness.compare", "robustness.scores", "robustness.fourier",
+    "catalogue", "verdict", "text", "plots", "report", "auditing", "demo", "cli",
 ]  # fmt: skip
 
 

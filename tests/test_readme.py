@@ -34,6 +34,7 @@ def test_commands_run_as_they_stand(tmp_path, monkeypatch, capsys):
     rng = np.random.default_rng(0)
     (tmp_path / "dump").mkdir()
     np.save("student.npy", rng.standard_normal((200, 8)))
+    np.save("noisy.npy", rng.standard_normal((200, 8)))
     np.save("teacher.npy", rng.standard_normal((200, 8)))
     np.save("y.npy", np.arange(200) % 3)
     for i in range(3):

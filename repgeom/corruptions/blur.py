@@ -60,11 +60,12 @@ def _scanned(across: Tensor, down: Tensor, delta: int) -> Tensor:
     scanned[delta + 1 : h - delta + 1, delta + 1 : w - delta + 1] = True
     target = torch.where(scanned, place + down.long() * w + across.long(), place).flatten(1)
     visited = scanned.flatten()[target] & (target > place.flatten())
-    # A pointer that leads on is stored as it is, one that has arrived as its complement, which is negative.
-    pointer = torch.where(visited, target, ~target)
-    while bool((pointer >= 0).any()):
-        pointer = torch.where(pointer >= 0, pointer.gather(1, pointer.clamp(min=0)), pointer)
-    return ~pointer
+    # Node p stands for the new value of pixel p, node h w + p for its old one, which points at itself.
+    old = (place.flatten() + h * w).expand_as(target)
+    pointer = torch.where(visited, target, target + h * w)
+    while bool((pointer < h * w).any()):
+        pointer = torch.cat([pointer, old], 1).gather(1, pointer)
+    return pointer - h * w
 
 
 def draw_motion(random: Draws, h: int, w: int, strength: Strength) -> Params:
@@ -79,7 +80,7 @@ def motion_blur(x: Tensor, strength: Strength, params: Params) -> Tensor:
 def zoom_blur(x: Tensor, strength: Strength, params: Params) -> Tensor:
     last, step = strength
     factors = np.arange(1, last + step / 2, step)  # to the last bit: a size may hang on it
-    total = x
+    total = x.clone()
     for factor in factors.tolist():
-        total = total + filters.clipped_zoom(x, factor)
-    return total / (len(factors) + 1)
+        total.add_(filters.clipped_zoom(x, factor))
+    return total.div_(len(factors) + 1)

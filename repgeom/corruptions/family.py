@@ -135,7 +135,7 @@ def corrupt(
     if severity == 0:
         return give_back(images)(x.clone())
     h, w = x.shape[-2:]
-    bound, numeric = _bound(name, severity, strengths, (h, w), frost_images, x.device)
+    bound, numeric = bind(name, severity, strengths, (h, w), frost_images, x.device)
 
     def one(part: Tensor, rows: slice) -> Tensor:
         random = Draws(seed, numbers[rows], name)
@@ -174,7 +174,7 @@ def draw(
     (torch.Size([2]), True)
     """
     check_name(name)
-    bound, numeric = _bound(name, check_severity(severity), strengths, size, frost_images, torch.device(device))
+    bound, numeric = bind(name, check_severity(severity), strengths, size, frost_images, torch.device(device))
     numbers = torch.as_tensor(np.asarray(indices), device=device)
     return bound.draw(Draws(seed, as_indices(numbers, len(numbers), numbers.device), name), *size, numeric)
 
@@ -212,7 +212,7 @@ def apply(
     if severity == 0:
         return give_back(images)(x.clone())
     h, w = x.shape[-2:]
-    bound, numeric = _bound(name, severity, strengths, (h, w), frost_images, x.device)
+    bound, numeric = bind(name, severity, strengths, (h, w), frost_images, x.device)
     params = {key: torch.as_tensor(value, device=x.device) for key, value in params.items()}
     needed = bound.draw(Draws(0, torch.zeros(1, device=x.device), name), h, w, numeric)
     for key, example in needed.items():
@@ -259,7 +259,7 @@ def as_indices(indices: Any, n: int, device: torch.device) -> Tensor:
     return numbers.to(device, torch.int64)
 
 
-def _bound(
+def bind(
     name: str,
     severity: float,
     strengths: str,
@@ -267,7 +267,10 @@ def _bound(
     frost_images: Sequence[Any] | None,
     device: torch.device,
 ) -> tuple[Corruption, Strength]:
-    """The corruption, with the user's photographs where it is frost, and its numbers for images of this size."""
+    """The corruption, with the user's photographs where it is frost, and its numbers for images of this size.
+
+    Raises ValueError where it does not fit them.
+    """
     table = table_for(strengths, *size)
     numeric = between(name, severity, table)
     found = FAMILY[name]

@@ -87,14 +87,13 @@ def gaussian_blur(x: Tensor, sigma: float) -> Tensor:
         return x
     taps = np.exp(-0.5 / (sigma * sigma) * np.arange(-radius, radius + 1) ** 2)
     centre, *outward = (taps / taps.sum())[radius:].tolist()
-    for dim in (-2, -1):
+    for dim, border in ((-2, (0, 0, radius, radius)), (-1, (radius, radius, 0, 0))):
         n = x.shape[dim]
-        reached = torch.arange(-radius, n + radius, device=x.device).clamp(0, n - 1)
-        padded = x.index_select(dim, reached)
-        total = x * centre
+        padded = F.pad(x, border, mode="replicate")
+        total, both = x * centre, torch.empty_like(x)  # one buffer for all: new memory costs more than the sums
         for j in range(radius, 0, -1):
-            both = padded.narrow(dim, radius - j, n) + padded.narrow(dim, radius + j, n)
-            total = total + both * outward[j - 1]
+            both.copy_(padded.narrow(dim, radius - j, n)).add_(padded.narrow(dim, radius + j, n))
+            total.add_(both.mul_(outward[j - 1]))
         x = total
     return x
 
@@ -132,7 +131,7 @@ def disk_blur(x: Tensor, radius: float, alias_blur: float) -> Tensor:
         for j, weight in enumerate(row):
             if weight:
                 left, right = both[..., reach - j : reach - j + w], both[..., reach + j : reach + j + w]
-                total = total + (left + right if j else right) * weight
+                total.add_((left + right).mul_(weight) if j else right * weight)
     return total
 
 
@@ -177,7 +176,7 @@ def motion_blur(x: Tensor, radius: int, sigma: float, angle: Tensor) -> Tensor:
     images = torch.arange(len(x), device=x.device)
     total = torch.zeros_like(x)
     for i, weight in enumerate(weights):
-        total = total + windows[images, :, reach + down[:, i], reach + right[:, i]] * weight
+        total.add_(windows[images, :, reach + down[:, i], reach + right[:, i]].mul_(weight))
     return rounded(total * 255) / 255
 
 

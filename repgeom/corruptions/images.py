@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -11,7 +12,7 @@ from torch import Tensor
 
 # Values of images that are worked on at once. A corruption needs up to some twenty float32 copies of them: 40 MB on the
 # CPU, where small pieces stay in its caches, and 2.5 GB on a GPU, which wants large ones.
-CPU_VALUES = 1 << 19
+CPU_VALUES = 1 << 18
 GPU_VALUES = 1 << 25
 
 
@@ -36,7 +37,10 @@ def _from_array(images: Any, name: str) -> Tensor:
     array = np.asarray(images)
     if array.dtype.kind not in "uif":
         raise TypeError(f"`{name}` must be uint8 or floats in [0, 1], got {array.dtype}.")
-    return torch.from_numpy(np.ascontiguousarray(array))
+    with warnings.catch_warnings():
+        # A read-only array (a mapped file) is shared on purpose: nothing here writes to its input.
+        warnings.filterwarnings("ignore", message=".*not writable.*")
+        return torch.from_numpy(np.ascontiguousarray(array))
 
 
 def _advice(shape: tuple[int, ...]) -> str:

@@ -62,7 +62,7 @@ def add_noise(
             part + Draws(seed, numbers[rows], "noise").normal(*x.shape[1:]) * part.new_tensor(deviation)[:, None, None]
         )
         done.append(noisy.clamp(0, 1) if clip else noisy)
-    noisy = torch.cat(done)
+    noisy = torch.cat(done) if done else unit(x)
     return give_back(images)(noisy.to(x.dtype) if x.is_floating_point() else noisy)
 
 

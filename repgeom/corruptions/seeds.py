@@ -36,7 +36,7 @@ class Draws:
     """Independent numbers for each image. Every call opens the next stream, so calls must come in a fixed order."""
 
     def __init__(self, seed: int, indices: Tensor, name: str) -> None:
-        start = _signed(seed * 0xD1342543DE82EF95 + zlib.crc32(name.encode()))
+        start = _signed(int(seed) * 0xD1342543DE82EF95 + zlib.crc32(name.encode()))
         self._keys = _mixed(_mixed(indices.long() * _GAMMA + start) + _GAMMA)
         self._stream = 0
 
@@ -76,5 +76,7 @@ class Draws:
         return torch.cat([radius * turn.cos(), radius * turn.sin_()], 1)[:, :n].reshape(len(self._keys), *shape)
 
     def below(self, limit: int, *shape: int) -> Tensor:
-        """(b, *shape) int64 in {0, ..., limit − 1}."""
-        return (self.uniform64(*shape) * limit).long()
+        """(b, *shape) int64 in {0, ..., limit − 1}, limit below 2^31; no number is favoured by more than limit / 2^32."""
+        n = math.prod(shape)
+        both = torch.cat(self._halves(n), 1)[:, :n]
+        return (both * limit >> 32).reshape(len(self._keys), *shape)

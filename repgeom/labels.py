@@ -1,0 +1,56 @@
+"""The gate for labels: whole numbers or text, one per row, become class codes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+def as_labels(labels: Any, n_samples: int) -> tuple[np.ndarray, np.ndarray]:
+    """Class codes 0..C−1 (n_samples,) and the classes' names (C,)."""
+    if isinstance(labels, Tensor):
+        labels = labels.detach().cpu()
+        labels = labels.float() if labels.dtype == torch.bfloat16 else labels
+    values = np.asarray(labels)
+    if values.ndim == 2 and values.shape[1] == 1:
+        values = values[:, 0]
+    if values.ndim != 1:
+        raise ValueError(f"`labels` must be one label per row, shape (n_samples,), got shape {values.shape}.")
+    if len(values) != n_samples:
+        raise ValueError(
+            f"`labels` has {len(values):,} entries and `features` {n_samples:,} rows: there must be one label for each "
+            "row. Was one of them extracted with a last batch dropped, or from another split"
+            f"{', or was a first line without a header read as one' * (n_samples - len(values) == 1)}?"
+        )
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        at = int(np.flatnonzero(~np.isfinite(values))[0])
+        raise ValueError(
+            f"`labels` has {(~np.isfinite(values)).sum()} values that are not finite; the first is at {at}."
+        )
+    if values.dtype.kind == "O":
+        missing = np.array([v is None or v != v for v in values])
+        if missing.any():
+            raise ValueError(f"`labels` has {missing.sum()} missing values; the first is at {missing.argmax()}.")
+        values = values.astype(str)
+    if values.dtype.kind not in "iufbUS":
+        raise TypeError(f"`labels` must be whole numbers or text, got {values.dtype}.")
+    names, codes = np.unique(values, return_inverse=True)
+    if len(names) == n_samples > 1 and values.dtype.kind == "f" and (values != np.round(values)).any():
+        raise ValueError(f"`labels` holds {len(names):,} different fractions: it looks like features, not classes.")
+    return codes, names
+
+
+def codes_among(labels: Any, n_samples: int, classes: np.ndarray) -> Tensor:
+    """Places of labels among known classes, (n_samples,), −1 for others. Raises ValueError if none is known."""
+    codes, names = as_labels(labels, n_samples)
+    known = {name: i for i, name in enumerate(classes.tolist())}
+    places = np.array([known.get(name, -1) for name in names.tolist()])
+    if (places < 0).all():
+        raise ValueError(
+            f"none of `labels` ({', '.join(map(str, names[:5]))} ...) is among the classes that the probe was fitted on "
+            f"({', '.join(map(str, classes[:5]))} ...)."
+        )
+    return torch.as_tensor(places[codes])

@@ -1,0 +1,191 @@
+"""Which class does a straight cut through the features give? Multinomial logistic regression, its strength chosen."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from repgeom.features import check_normalize, finite_matrix, unit_rows
+from repgeom.labels import as_labels, codes_among
+from repgeom.probes.logistic import LogisticPath
+
+DEFAULT_C = tuple(10.0**power for power in np.linspace(-5, 4, 20).round(6).tolist())
+
+
+@dataclasses.dataclass(frozen=True)
+class PathPoint:
+    """One regularisation strength on the path.
+
+    Attributes:
+        C: inverse strength, as scikit-learn's.
+        accuracy, loss: on the held-out rows, loss as mean negative log-likelihood; NaN without a split.
+        objective: ½ ‖W‖² + C Σ loss on the rows it was fitted on.
+        n_iter: iterations; `converged` is False where they ran out.
+    """
+
+    C: float
+    accuracy: float
+    loss: float
+    objective: float
+    n_iter: int
+    converged: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class LinearProbe:
+    """A fitted multinomial logistic regression: logits = features @ weight.T + bias.
+
+    Attributes:
+        weight: (n_classes, n_features), float32 or float64 as the features were, on their device.
+        bias: (n_classes,).
+        classes: (n_classes,), the labels in sorted order.
+        C: the strength it was fitted with.
+        normalize: "l2" if it scales rows to unit length first.
+        path: what each strength gave, in ascending order of C.
+    """
+
+    weight: Tensor
+    bias: Tensor
+    classes: np.ndarray
+    C: float
+    normalize: str | None
+    path: tuple[PathPoint, ...]
+
+    def logits(self, features: Any) -> Tensor:
+        """(n, n_classes), on the probe's device."""
+        x = _rows(features, self.normalize, self.weight.dtype).to(self.weight.device)
+        if x.shape[1] != self.weight.shape[1]:
+            raise ValueError(f"`features` has {x.shape[1]} columns, the probe was fitted on {self.weight.shape[1]}.")
+        return x @ self.weight.mT + self.bias
+
+    def predict(self, features: Any) -> np.ndarray:
+        """The most likely label of each row, (n,)."""
+        return self.classes[self.logits(features).argmax(1).cpu().numpy()]
+
+    def correct(self, features: Any, labels: Any) -> Tensor:
+        """Which rows it gets right, (n,) bool, on its device. A label that it never saw is wrong."""
+        logits = self.logits(features)
+        return logits.argmax(1) == codes_among(labels, len(logits), self.classes).to(logits.device)
+
+    def accuracy(self, features: Any, labels: Any) -> float:
+        """Share of rows that it gets right."""
+        return float(self.correct(features, labels).double().mean())
+
+    @functools.cached_property
+    def row_space(self) -> Tensor:
+        """Orthonormal directions (n_features, r ≤ n_classes − 1), float64, outside which no difference of logits changes."""
+        weight = self.weight.double()
+        _, sizes, directions = torch.linalg.svd(weight - weight.mean(0), full_matrices=False)
+        kept = sizes > sizes[0] * max(weight.shape) * torch.finfo(weight.dtype).eps
+        return directions[kept].mT
+
+
+def fit_linear_probe(
+    features: Any,
+    labels: Any,
+    *,
+    C: float | Sequence[float] = DEFAULT_C,
+    normalize: str | None = None,
+    validation: float = 0.1,
+    seed: int = 0,
+    tol: float = 1e-8,
+    max_iter: int = 2000,
+) -> LinearProbe:
+    """Multinomial logistic regression, its regularisation chosen on held-out rows.
+
+    Minimises ½ ‖W‖² + C Σ_i −log softmax(W x_i + b)[y_i], the bias unpenalised: scikit-learn's objective and optimum (with
+    two classes too, where its one weight vector is the difference of two). Solved by L-BFGS (Liu & Nocedal 1989) for all
+    strengths at once, so that each pass over the features is one matrix product for all of them, and preconditioned by
+    the features' covariance. The last fit, on all rows, starts from the split's solution.
+
+    Args:
+        features: (n_samples, n_features), any array kind; the work is done on a tensor's device, in float64 for float64
+            and float32 else. One centred copy is made, and another of the split's.
+        labels: (n_samples,), whole numbers or text, at least two kinds.
+        C: one or several inverse regularisation strengths > 0; by default 20 from 1e-5 to 1e4. Of several, the one with
+            the best accuracy on a held-out part (then the least loss there) is fitted again on all rows.
+        normalize: "l2" scales rows to unit length first.
+        validation: share of each class that is held out; not used with a single C.
+        seed: of the split.
+        tol: stops when the estimated distance to the optimum is below this share of the objective.
+        max_iter: iterations, at most.
+
+    Raises:
+        ValueError: NaN, one class only, labels of another length, C or `validation` out of range.
+
+    Warns:
+        UserWarning: the chosen strength had not converged after `max_iter`; `path` says it of the others.
+
+    >>> x = [[0.0], [1.0], [2.0], [10.0], [11.0], [12.0]]
+    >>> probe = fit_linear_probe(x, ["low"] * 3 + ["high"] * 3, C=1.0)
+    >>> probe.predict([[3.0], [9.0]]).tolist()
+    ['low', 'high']
+    """
+    check_normalize(normalize)
+    strengths = _checked_strengths(C)
+    x = _rows(features, normalize, None)
+    codes, classes = as_labels(labels, len(x))
+    if len(classes) < 2:
+        raise ValueError(f"`labels` has one class only ({classes.tolist()[0]!r}); a probe needs at least two.")
+    y = torch.as_tensor(codes, device=x.device)
+    if len(strengths) == 1:
+        fit = LogisticPath(x, y, len(classes), strengths, tol, max_iter).solve()
+        return _probe(fit, classes, normalize, _points(fit, [math.nan], [math.nan]))
+    held = _held_out(codes, validation, seed).to(x.device)
+    train = LogisticPath(x[~held], y[~held], len(classes), strengths, tol, max_iter).solve()
+    accuracies, losses = train.scores(x[held], y[held])
+    best = max(range(len(strengths)), key=lambda i: (accuracies[i], -losses[i]))
+    final = LogisticPath(x, y, len(classes), strengths[best : best + 1], tol, max_iter)
+    final.solve(start=train.found[best : best + 1])
+    return _probe(final, classes, normalize, _points(train, accuracies, losses))
+
+
+def _probe(fit: LogisticPath, classes: np.ndarray, normalize: str | None, path: tuple[PathPoint, ...]) -> LinearProbe:
+    if not bool(fit.converged[0]):
+        warnings.warn(
+            f"the linear probe had not converged after {fit.max_iter} iterations for C = {fit.strengths[0]:g}; raise "
+            "`max_iter`, or scale the features.",
+            stacklevel=3,
+        )
+    return LinearProbe(fit.weight[0], fit.bias[0], classes, fit.strengths[0], normalize, path)
+
+
+def _points(fit: LogisticPath, accuracies: Sequence[float], losses: Sequence[float]) -> tuple[PathPoint, ...]:
+    columns = (fit.strengths, accuracies, losses, fit.objective, fit.n_iter.tolist(), fit.converged.tolist())
+    return tuple(PathPoint(*column) for column in zip(*columns, strict=True))
+
+
+def _rows(features: Any, normalize: str | None, dtype: torch.dtype | None) -> Tensor:
+    x = finite_matrix(features, "features", None if normalize else dtype)
+    return unit_rows(x).to(dtype or x.dtype) if normalize else x
+
+
+def _checked_strengths(C: float | Sequence[float]) -> tuple[float, ...]:
+    values = [C] if isinstance(C, (int, float, np.number)) else list(C)
+    if not values or not all(isinstance(c, (int, float, np.number)) and 0 < c < math.inf for c in values):
+        raise ValueError(f"`C` must be one or more numbers above 0, got {C!r}.")
+    return tuple(sorted({float(c) for c in values}))
+
+
+def _held_out(codes: np.ndarray, share: float, seed: int) -> Tensor:
+    """Mask of the rows to choose C on: a share of each class, never a whole class."""
+    if not (isinstance(share, (int, float)) and 0 < share < 1):
+        raise ValueError(f"`validation` must lie between 0 and 1, got {share!r}.")
+    rng = np.random.default_rng(seed)
+    mask = np.zeros(len(codes), dtype=bool)
+    for code in range(codes.max() + 1):
+        rows = rng.permutation(np.flatnonzero(codes == code))
+        mask[rows[: min(len(rows) - 1, round(share * len(rows)))]] = True
+    if not mask.any():
+        raise ValueError(
+            f"`validation={share:g}` leaves no row to choose C on with these {len(codes)} rows: raise it, or give one C."
+        )
+    return torch.as_tensor(mask)

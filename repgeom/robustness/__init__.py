@@ -1,0 +1,1 @@
+"""What does corruption do to a representation? Drift tables of clean and corrupted pairs, scores, and Fourier maps."""

@@ -1,0 +1,132 @@
+"""What is measured, cell by cell: a corruption at a severity, encoded and compared with the clean images."""
+
+from __future__ import annotations
+
+import dataclasses
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from repgeom.corruptions.family import FAMILY, bind, check_name, check_severity, corrupt, label
+from repgeom.probes.linear import LinearProbe
+from repgeom.probes.neighbours import KNNProbe
+from repgeom.robustness.drift import Clean
+from repgeom.robustness.encoding import Change, Encoder, EncoderError, encoded
+from repgeom.robustness.readings import Reading
+
+CLEAN = "clean"
+Key = tuple[str, float]  # corruption and severity
+CLEAN_KEY: Key = (CLEAN, 0.0)
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """One corruption at one severity: how images become corrupted ones, given their numbers."""
+
+    corruption: str
+    severity: float
+    change: Change
+
+    @property
+    def key(self) -> Key:
+        return self.corruption, self.severity
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """How features are compared; the same in every kind of table."""
+
+    probe: LinearProbe | None = None
+    knn: KNNProbe | None = None
+    k: int = 10
+    max_pair_rows: int = 4096
+    seed: int = 0
+
+    def clean(self, rows: Tensor, labels: Any) -> Clean:
+        return Clean(rows, labels, self.probe, self.knn, self.k, self.max_pair_rows, self.seed)
+
+
+def corruption_cells(
+    images: Tensor,
+    corruptions: str | Sequence[str],
+    severities: float | Sequence[float],
+    strengths: str,
+    frost_images: Sequence[Any] | None,
+    seed: int,
+) -> list[Cell]:
+    """Every corruption at every severity. Raises ValueError for one that does not fit the images, before any work."""
+
+    def change(name: str, severity: float) -> Change:
+        return lambda part, rows: corrupt(
+            part, name, severity, seed=seed, indices=rows, strengths=strengths, frost_images=frost_images
+        )
+
+    h, w = images.shape[-2:]
+    cells = []
+    for name in _names(corruptions):
+        for severity in _severities(severities):
+            bind(name, severity, strengths, (h, w), frost_images, images.device)
+            cells.append(Cell(label(name, frost_images), severity, change(name, severity)))
+    return cells
+
+
+def _names(corruptions: str | Sequence[str]) -> list[str]:
+    if corruptions == "all":
+        return list(FAMILY)
+    if corruptions == "mCE":
+        return [name for name, c in FAMILY.items() if not c.extra]
+    names = [corruptions] if isinstance(corruptions, str) else list(corruptions)
+    if not names:
+        raise ValueError('`corruptions` is empty; give names, "mCE" or "all".')
+    return list(dict.fromkeys(check_name(name) for name in names))
+
+
+def _severities(severities: float | Sequence[float]) -> list[float]:
+    given: Sequence[float] = [severities] if isinstance(severities, (int, float, np.number)) else severities
+    found = sorted({check_severity(s) for s in given})
+    if not found or found[0] == 0:
+        raise ValueError(f"`severities` must be numbers above 0 and up to 5, got {list(given)!r}.")
+    return found
+
+
+def readings_of(
+    encoders: Sequence[Encoder],
+    images: Tensor,
+    labels: Any,
+    cells: Sequence[Cell],
+    settings: Sequence[Settings],
+    batch_size: int | None,
+    progress: bool,
+    done: Callable[[Key], bool] = lambda key: False,
+) -> Iterator[tuple[Key, list[list[Reading]]]]:
+    """(corruption and severity, readings per encoder): first the clean images, then every cell not yet done."""
+    if len(images) < 4:
+        raise ValueError(f"`images` has {len(images)} images; at least 4 are needed to compare their features.")
+    try:
+        clean = encoded(encoders, images, batch_size)
+    except EncoderError as error:
+        raise ValueError(f"on the clean images {error}") from None
+    bases = [s.clean(rows, labels) for s, rows in zip(settings, clean, strict=True)]
+    yield CLEAN_KEY, [base.itself() for base in bases]
+    for cell in _with_progress([c for c in cells if not done(c.key)], progress):
+        try:
+            moved = encoded(encoders, images, batch_size, cell.change)
+            for base, rows in zip(bases, moved, strict=True):
+                if rows.shape[1] != base.rows.shape[1]:
+                    raise EncoderError(f"the encoder returned {rows.shape[1]} features, {base.rows.shape[1]} before.")
+            found = [base.compared(rows) for base, rows in zip(bases, moved, strict=True)]
+        except EncoderError as error:
+            warnings.warn(f"at {cell.corruption}, severity {cell.severity:g}: {error}", stacklevel=4)
+            found = [base.failed(str(error)) for base in bases]
+        yield cell.key, found
+
+
+def _with_progress(cells: Sequence[Cell], progress: bool) -> Iterable[Cell]:
+    if not progress:
+        return cells
+    from tqdm import tqdm
+
+    return tqdm(cells, unit="cell", leave=False)

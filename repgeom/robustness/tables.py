@@ -1,0 +1,260 @@
+"""What does each corruption do to accuracy and to geometry? Encodes clean and corrupted images and compares the pairs.
+
+One way through: cells (a corruption at a severity) ─▶ features ─▶ readings (drift.py) ─▶ rows of one table.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from repgeom.corruptions.images import as_images
+from repgeom.corruptions.levels import add_noise, noise_rms
+from repgeom.features import finite_matrix
+from repgeom.labels import as_labels
+from repgeom.probes.linear import LinearProbe
+from repgeom.probes.neighbours import KNNProbe
+from repgeom.robustness.cells import CLEAN_KEY, Cell, Key, Settings, corruption_cells, readings_of
+from repgeom.robustness.encoding import Change, Encoder
+from repgeom.robustness.readings import check_confidence
+from repgeom.robustness.resume import COLUMNS, Kept, Row, digest, fingerprint
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+WHITE_LEVELS = (0.02, 0.05, 0.1, 0.2)
+
+
+def corruption_robustness(
+    encoder: Encoder,
+    images: Any,
+    labels: Any = None,
+    *,
+    probe: LinearProbe | None = None,
+    knn: KNNProbe | None = None,
+    corruptions: str | Sequence[str] = "all",
+    severities: float | Sequence[float] = (1, 2, 3, 4, 5),
+    strengths: str = "auto",
+    frost_images: Sequence[Any] | None = None,
+    seed: int = 0,
+    batch_size: int | None = None,
+    k: int = 10,
+    max_pair_rows: int = 4096,
+    confidence: float = 0.95,
+    out: str | os.PathLike[str] | None = None,
+    progress: bool = False,
+) -> pd.DataFrame:
+    """What each corruption at each severity does to an encoder: accuracy, drift, rank and neighbourhoods, with intervals.
+
+    Args:
+        encoder: any callable from a batch of images (b, 3, h, w), float32 in [0, 1], to features (b, d); it does its own
+            resizing and normalisation. A `torch.nn.Module` is run in evaluation mode; no gradients are kept.
+        images: (n, 3, h, w), uint8 or floats in [0, 1], on the encoder's device; at least 4, and k + 2.
+        labels: (n,), whole numbers or text; adds kNN accuracy, and with `probe` linear-probe accuracy.
+        probe: `fit_linear_probe` of clean features of other images.
+        knn: `fit_knn_probe` of other images; by default the clean features themselves, each image's own left out.
+        corruptions: "all" (19), "mCE" (the 15), a name, or several; see `corruptions.names()`.
+        severities: numbers in (0, 5].
+        strengths, frost_images: as in `corruptions.corrupt`.
+        seed: of the corruptions and of the sample for all pairs. The same seed gives every encoder the same draws.
+        batch_size: images for each call of the encoder; by default as many as fill 32 MB, at most 512.
+        k: neighbours of `knn_overlap`, `mutual_knn`, and of the kNN accuracy without `knn`.
+        max_pair_rows: what needs all pairs uses at most so many images, drawn with `seed`.
+        confidence: of the intervals.
+        out: path of a .csv that is rewritten after each cell. Run again with the same arguments after an interruption,
+            finished cells are not redone.
+        progress: show a progress bar on standard error.
+
+    Returns:
+        One row per corruption × severity × measure: `corruption`, `severity`, `measure`, `value`, `low`, `high`, `n`, `note`.
+        Rows "clean" at severity 0 hold the clean accuracy, rank and norm. Frost without photographs is "frost_procedural".
+        `repgeom.robustness.drift.MEASURES` says what each measure is. Intervals hold for independent images and are
+        paired: the same images clean and corrupted. Where none is known to hold they are NaN and `note` says why: shared
+        neighbours, a rank by itself, directions fitted to the same images, and ratios of ranks with fewer than 10
+        images per feature. In simulations intervals of 95 % held 0.9 to 0.98 of the time, those of ratios of ranks and of
+        self-retrieval 0.8 to 0.98 (benchmarks/README.md). Where the encoder returned NaN or another number of rows, values are
+        NaN with n = 0, `note` says so, and a warning names the corruption and severity.
+
+    Raises:
+        ValueError: bad images, names, severities or labels; images too small for a corruption; an encoder that fails on
+            the clean images; an `out` that holds another run.
+
+    >>> import torch
+    >>> images = torch.rand(32, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    >>> table = corruption_robustness(lambda x: x.mean((2, 3)), images, corruptions="contrast", severities=[5])
+    >>> row = table.set_index(["corruption", "measure"]).loc[("contrast", "effective_rank_ratio")]
+    >>> bool(row["low"] <= row["value"] <= row["high"])
+    True
+    """
+    x = as_images(images)
+    cells = corruption_cells(x, corruptions, severities, strengths, frost_images, seed)
+    settings = Settings(probe, knn, k, max_pair_rows, seed)
+    recipe = {"strengths": strengths, "frost": None if frost_images is None else [digest(p) for p in frost_images]}
+    return _table(encoder, x, labels, cells, settings, batch_size, confidence, out, progress, recipe)
+
+
+def noise_robustness(
+    encoder: Encoder,
+    images: Any,
+    labels: Any = None,
+    *,
+    sigmas: float | Sequence[float] = WHITE_LEVELS,
+    space: str = "pixel",
+    std: Sequence[float] | None = None,
+    clip: bool | None = None,
+    probe: LinearProbe | None = None,
+    knn: KNNProbe | None = None,
+    seed: int = 0,
+    batch_size: int | None = None,
+    k: int = 10,
+    max_pair_rows: int = 4096,
+    confidence: float = 0.95,
+    out: str | os.PathLike[str] | None = None,
+    progress: bool = False,
+) -> pd.DataFrame:
+    """The same table for white noise: in pixel space, or where arXiv 2603.06698 adds it, after the normalisation.
+
+    Args:
+        encoder, images, labels, probe, knn, seed, batch_size, k, max_pair_rows, confidence, out, progress: as in
+            `corruption_robustness`. For "normalized" space give the images at the size that the model sees, and an
+            encoder that accepts values outside [0, 1].
+        sigmas: standard deviations > 0 in units of the space; they stand in the column `severity`.
+        space, std, clip: as in `corruptions.add_noise`.
+
+    Returns:
+        As `corruption_robustness`; `corruption` is "pixel_noise" or "normalized_noise". The measure `noise_rms` is the
+        noise per pixel and channel in units of [0, 1], to compare the two: in CLIP's space it is 0.27 sigma.
+
+    Raises:
+        ValueError: as `corruption_robustness` and `corruptions.add_noise`.
+
+    >>> import torch
+    >>> images = torch.rand(16, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    >>> table = noise_robustness(lambda x: x.flatten(1), images, sigmas=[0.1], space="normalized", std=(0.25, 0.25, 0.25))
+    >>> table[table.measure == "noise_rms"][["corruption", "severity", "value"]].to_numpy().tolist()
+    [['normalized_noise', 0.1, 0.025]]
+    """
+    x = as_images(images)
+    several: Sequence[float] = [sigmas] if isinstance(sigmas, (int, float, np.number)) else sigmas
+    rms = {float(sigma): noise_rms(float(sigma), space=space, std=std) for sigma in several}
+    if not rms or 0 in rms:
+        raise ValueError("`sigmas` must be numbers above 0; the clean images are measured in any case.")
+
+    def noisy(sigma: float) -> Change:
+        return lambda part, rows: add_noise(part, sigma, space=space, std=std, clip=clip, seed=seed, indices=rows)
+
+    cells = [Cell(f"{space}_noise", sigma, noisy(sigma)) for sigma in rms]
+    settings = Settings(probe, knn, k, max_pair_rows, seed)
+    recipe = {"std": None if std is None else [float(s) for s in std], "clip": clip}
+    table = _table(encoder, x, labels, cells, settings, batch_size, confidence, out, progress, recipe)
+    extra = [_row(cell.key, {"measure": "noise_rms", "value": rms[cell.severity], "n": len(x)}) for cell in cells]
+    return _frame([*table.to_dict("records"), *extra])
+
+
+def feature_robustness(
+    clean: Any,
+    corrupted: Any,
+    labels: Any = None,
+    *,
+    probe: LinearProbe | None = None,
+    knn: KNNProbe | None = None,
+    k: int = 10,
+    max_pair_rows: int = 4096,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """The same table from features that are ready, of any modality: text with typing errors, audio with noise.
+
+    Args:
+        clean: (n, d), n of at least 4 and k + 2. About eight float64 copies of it are held.
+        corrupted: (n, d), or {name: (n, d)}, or {(name, severity): (n, d)}; row i belongs to row i of `clean`.
+        labels, probe, knn, k, max_pair_rows, confidence, seed: as in `corruption_robustness`.
+
+    Returns:
+        As `corruption_robustness`; the name is "corrupted" and the severity 1 where none is given.
+
+    Raises:
+        ValueError: other shapes, NaN (named with the corruption), fewer than 4 rows, no variance in `clean`, labels of
+            another length.
+
+    >>> import numpy as np
+    >>> x = np.random.default_rng(0).standard_normal((50, 4))
+    >>> table = feature_robustness(x, {("typos", 1): x + 0.1, ("typos", 2): x + 0.3})
+    >>> table[table.measure == "relative_l2_drift"].value.round(2).tolist()
+    [0.11, 0.33]
+    """
+    named = corrupted if isinstance(corrupted, Mapping) else {"corrupted": corrupted}
+    confidence = check_confidence(confidence)
+    rows = finite_matrix(clean, "clean", torch.float64)
+    base = Settings(probe, knn, k, max_pair_rows, seed).clean(rows, labels)
+    found = [_row(CLEAN_KEY, r.row(confidence)) for r in base.itself()]
+    for key, features in named.items():
+        name, severity = key if isinstance(key, tuple) else (key, 1)
+        try:
+            readings = base.compared(finite_matrix(features, "corrupted", torch.float64).to(rows.device))
+        except ValueError as error:
+            raise ValueError(f"at {name}, severity {severity}: {error}") from None
+        found += [_row((str(name), severity), r.row(confidence)) for r in readings]
+    return _frame(found)
+
+
+def _table(
+    encoder: Encoder,
+    images: Tensor,
+    labels: Any,
+    cells: Sequence[Cell],
+    settings: Settings,
+    batch_size: int | None,
+    confidence: float,
+    out: str | os.PathLike[str] | None,
+    progress: bool,
+    recipe: dict[str, Any],
+) -> pd.DataFrame:
+    confidence = check_confidence(confidence)
+    kept = None if out is None else Kept(out, _fingerprint(images, labels, settings, confidence, recipe))
+    done = (lambda key: False) if kept is None else kept.has
+    rows: list[Row] = []
+    for key, (readings,) in readings_of([encoder], images, labels, cells, [settings], batch_size, progress, done):
+        here = [_row(key, r.row(confidence)) for r in readings]
+        rows += here
+        if kept is not None:
+            kept.add(key, here)
+    return _frame(rows if kept is None else kept.rows([CLEAN_KEY, *(cell.key for cell in cells)]))
+
+
+def _row(key: Key, row: Row) -> Row:
+    blank = {"value": math.nan, "low": math.nan, "high": math.nan, "note": ""}
+    return {"corruption": key[0], "severity": float(key[1]), **blank, **row}
+
+
+def _frame(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    import pandas as pd
+
+    return pd.DataFrame(list(rows), columns=COLUMNS)
+
+
+def _fingerprint(images: Tensor, labels: Any, settings: Settings, confidence: float, recipe: Mapping[str, Any]) -> str:
+    probe, knn = settings.probe, settings.knn
+    codes, names = (None, None) if labels is None else as_labels(labels, len(images))
+    return fingerprint(
+        {
+            "version": version("repgeom"),
+            "images": images,
+            "labels": None if codes is None or names is None else [codes.tolist(), names.astype(str).tolist()],
+            "probe": None if probe is None else [digest(probe.weight), digest(probe.bias), _words(probe, "normalize")],
+            "knn": None if knn is None else [digest(knn.bank), digest(knn.labels), _words(knn, "k", "temperature")],
+            "numbers": [settings.k, settings.max_pair_rows, int(settings.seed), confidence],
+            **recipe,
+        }
+    )
+
+
+def _words(probe: LinearProbe | KNNProbe, *names: str) -> str:
+    return str([probe.classes.tolist(), *(getattr(probe, name) for name in names)])
