@@ -134,7 +134,7 @@ def probe_part(found: dict[str, Row], n: int, d: int, promises: list[Bar]) -> st
         f"\n## Linear probe: 20 strengths from 1e-5 to 1e4, {n:,} x {d} float32, 10 classes\n\n"
         + markdown(head, lines)
         + "\nscikit-learn at its default tolerance stops earlier where the penalty is weak. The optimum is repgeom's own solver\n"
-        "in float64, run to 1e-13; tests/test_probes.py holds it against scikit-learn's at a tolerance to match.\n"
+        "in float64, run to 1e-11; tests/test_probes.py holds it against scikit-learn's at a tolerance to match.\n"
     )
 
 
@@ -152,7 +152,7 @@ def coverage_part(found: list[Row], replicates: int) -> str:
     lines = [[name, *(f"{row[name]:.2f}" for row in found)] for name in found[0] if name not in settings]
     return (
         f"\n## Do intervals of 95 % hold?\n\nShare of {replicates} samples whose interval holds the value of 50,000 rows (of "
-        "self-retrieval, which depends on the number of rows, the mean of all samples). Normal rows whose variances fall "
-        "as given; n/d is samples per feature, and below 10 ratios of ranks get no interval.\n\n"
+        "the last three, which depend on the number of rows, the mean of all samples). Normal rows whose variances fall "
+        "as given; n/d is samples per feature, and below 16 ratios of ranks get no interval.\n\n"
         + markdown(head, lines)
     )

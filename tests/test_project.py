@@ -22,7 +22,7 @@ ORDER = [
     "formats", "files", "probes", "probes.logistic", "probes.linear", "probes.neighbours",
     "corruptions.seeds", "corruptions.strengths", "corruptions.images", "corruptions.filters", "corruptions.noise",
     "corruptions.blur", "corruptions.weather", "corruptions.spatter", "corruptions.digital", "corruptions.family",
-    "corruptions.levels", "corruptions", "robustness", "robustness.readings", "robustness.spread", "robustness.drift",
+    "corruptions.levels", "corruptions", "robustness", "robustness.readings", "robustness.neighbourhoods", "robustness.spread", "robustness.drift",
     "robustness.encoding", "robustness.cells", "robustness.resume", "robustness.tables", "robustness.compare", "robustness.scores", "robustness.fourier",
     "catalogue", "verdict", "text", "plots", "report", "auditing", "demo", "cli",
 ]  # fmt: skip

@@ -14,16 +14,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from repgeom.features import pair_blocks, row_norms, unit_rows
+from repgeom.features import row_norms, unit_rows
 from repgeom.labels import as_labels
-from repgeom.pairs import PairSums, check_k, check_pair, nearest
+from repgeom.pairs import PairSums, check_k, check_pair
 from repgeom.probes.linear import LinearProbe
 from repgeom.probes.neighbours import KNNProbe, fit_knn_probe
+from repgeom.robustness.neighbourhoods import Neighbourhoods
 from repgeom.robustness.readings import Reading
 from repgeom.robustness.spread import RANKS, Spread
 
 LEADING = 0.9  # share of the clean variance that the "leading directions" hold
-SAMPLES_PER_FEATURE = 10  # below it few samples bias a ratio of ranks by more than its interval is wide
+SAMPLES_PER_FEATURE = 16  # below it few samples bias a ratio of ranks by more than its interval is wide
 # What each measure is and where it can lie. Drift is 0 where nothing moves; ratios and overlaps are 1 there.
 MEASURES = {
     "accuracy": "share of samples that the linear probe, fitted on clean features, gets right",
@@ -72,9 +73,9 @@ class Clean:
         if self.spread.flat:
             raise ValueError("`clean` has zero variance: all rows are equal, so there is nothing to compare with.")
         self.chosen = np.sort(np.random.default_rng(seed).permutation(n)[: max(max_pair_rows, 4)])
-        self.k = check_k(k, len(self.chosen) - 2)
-        self.units = self._units(self.rows)
-        self.neighbours = _neighbours(self.units, self.units, self.k)[1]
+        k = check_k(k, len(self.chosen) - 2)
+        units = self._units(self.rows)
+        self.neighbourhoods = Neighbourhoods(units, k, seed)
         self.probe, self.knn, self.own_bank = probe, knn, knn is None
         for name, width in (("probe", probe and probe.weight.shape[1]), ("knn", knn and knn.bank.shape[1])):
             if width not in (None, rows.shape[1]):
@@ -84,7 +85,7 @@ class Clean:
             codes, names = as_labels(labels, n)
             self.labels = names[codes]
             if knn is None:
-                self.knn = fit_knn_probe(self.units, self.labels[self.chosen], k=self.k)
+                self.knn = fit_knn_probe(units, self.labels[self.chosen], k=k)
         self.right = self._right(self.rows)
 
     def itself(self) -> list[Reading]:
@@ -103,7 +104,7 @@ class Clean:
             *self._accuracies(moved),
             *self._distances(moved),
             *self._spectral(Spread(moved)),
-            *self._neighbourhoods(self._units(moved)),
+            *self.neighbourhoods.compared(self._units(moved)),
             *self._in_probe(moved),
         ]
 
@@ -187,22 +188,6 @@ class Clean:
         both, first, second = (part / part.mean() - 1 for part in parts)
         return Reading("linear_cka", value, len(x), value * (1 + 2 * both - first - second), "similarity")
 
-    def _neighbourhoods(self, moved: Tensor) -> list[Reading]:
-        best, found = _neighbours(moved, self.units, self.k)
-        own = (moved * self.units).sum(1)
-        shared = {"knn_overlap": found, "mutual_knn": _neighbours(moved, moved, self.k)[1]}
-        note = "no interval: samples share their neighbours, so they are not independent"
-        return [
-            *(Reading(name, float(self._shared(rows).mean()), len(own), note=note) for name, rows in shared.items()),
-            # Two products round in different ways: rows that are equal must not count as lost.
-            Reading.mean("self_retrieval", (own >= best[:, 0] - 64 * torch.finfo(own.dtype).eps).double(), "binary"),
-        ]
-
-    def _shared(self, found: Tensor) -> Tensor:
-        """Share of each row's clean neighbours among those found; sorted, so that equal ones meet in pairs."""
-        both = torch.cat([self.neighbours, found], 1).sort(1).values
-        return (both[:, 1:] == both[:, :-1]).sum(1).double() / self.k
-
     def _in_probe(self, moved: Tensor) -> list[Reading]:
         if self.probe is None:
             return []
@@ -250,9 +235,3 @@ def _cosines(x: Tensor, y: Tensor) -> Tensor:
 def _off_diagonal(x: Tensor, cross: Tensor, y: Tensor) -> Tensor:
     """Row i's sum over j ≠ i of (x_i·x_j)(y_i·y_j)."""
     return ((x @ cross) * y).sum(1) - x.square().sum(1) * y.square().sum(1)
-
-
-def _neighbours(queries: Tensor, units: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """Similarities and indices (n, k) of the nearest other rows."""
-    found = [nearest(block, units, start, k) for start, block in pair_blocks(queries)]
-    return torch.cat([values for values, _ in found]), torch.cat([rows for _, rows in found])

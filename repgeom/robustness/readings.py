@@ -19,8 +19,8 @@ from torch import Tensor
 class Reading:
     """One measure.
 
-    `samples` (n,) average to the value, exactly for means, to first order for ratios and spectra (the influence function
-    added to the value); None where no interval is known, and `note` says why. `kind` says which interval fits: "mean",
+    `samples` average to the value, exactly for means, to first order for ratios and spectra (the influence function
+    added to the value), or are pseudo-values of groups of samples; None where no interval is known, and `note` says why. `kind` says which interval fits: "mean",
     "share" (a mean in [0, 1]), "similarity" (at most 1), "positive" (a ratio, on a log scale), "binary" (each sample 0 or
     1) or "change" (−1, 0 or 1).
     """
@@ -31,6 +31,11 @@ class Reading:
     samples: Tensor | None = None
     kind: str = "mean"
     note: str = ""
+
+    @property
+    def grouped(self) -> bool:
+        """Whether contributions are those of groups of samples."""
+        return self.samples is not None and len(self.samples) != self.n
 
     @classmethod
     def mean(cls, measure: str, samples: Tensor, kind: str = "mean") -> Reading:
@@ -63,18 +68,23 @@ def check_confidence(confidence: float) -> float:
 def interval(r: Reading, confidence: float) -> tuple[float, float]:
     """Two-sided interval for rows drawn independently; NaN where none is known.
 
-    Shares of samples: Wilson (1927); paired changes of 0/1: Bonett & Price (2012); the rest: Student's t on the samples.
+    Shares of samples: Wilson (1927), with an effective number of samples where they are grouped; paired changes of 0/1:
+    Bonett & Price (2012); the rest: Student's t on the samples.
     """
     from scipy.stats import norm, t
 
-    if r.samples is None or r.n < 2 or not math.isfinite(r.value):
+    if r.samples is None or len(r.samples) < 2 or not math.isfinite(r.value):
         return math.nan, math.nan
     z = float(norm.ppf((1 + confidence) / 2))
-    if r.kind == "binary":
-        return _wilson(r.value, r.n, z)
     if r.kind == "change":
         return _bonett_price(r.samples, z)
-    half = float(t.ppf((1 + confidence) / 2, r.n - 1) * r.samples.std() / math.sqrt(r.n))
+    if r.kind == "binary" and not r.grouped:
+        return _wilson(r.value, r.n, z)
+    quantile = float(t.ppf((1 + confidence) / 2, len(r.samples) - 1))
+    error = float(r.samples.std()) / math.sqrt(len(r.samples))
+    if r.kind == "binary":  # as many independent samples as would scatter so much
+        return _wilson(r.value, min(r.n, r.value * (1 - r.value) / error**2) if error > 0 else r.n, quantile)
+    half = quantile * error
     if r.kind == "positive" and r.value > 0:
         factor = math.exp(min(half / r.value, 700))
         return r.value / factor, r.value * factor
@@ -87,7 +97,7 @@ def difference(a: Reading, b: Reading, confidence: float) -> dict[str, Any]:
     row = {"measure": a.measure, "first": a.value, "second": b.value, "difference": b.value - a.value, "n": a.n}
     if a.samples is None or b.samples is None:
         return row | {"low": math.nan, "high": math.nan, "p_value": math.nan, "test": ""}
-    binary = a.kind == b.kind == "binary"
+    binary = a.kind == b.kind == "binary" and not a.grouped
     change = dataclasses.replace(
         b,
         value=b.value - a.value,
@@ -110,11 +120,11 @@ def holm(p: Sequence[float] | np.ndarray) -> np.ndarray:
     return corrected
 
 
-def _wilson(share: float, n: int, z: float) -> tuple[float, float]:
+def _wilson(share: float, n: float, z: float) -> tuple[float, float]:
     scale = 1 + z * z / n
     middle = (share + z * z / (2 * n)) / scale
     half = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n)) / scale
-    return max(0.0, middle - half), min(1.0, middle + half)
+    return (0.0 if share == 0 else max(0.0, middle - half)), (1.0 if share == 1 else min(1.0, middle + half))
 
 
 def _bonett_price(changes: Tensor, z: float) -> tuple[float, float]:
@@ -137,7 +147,8 @@ def _t_test(change: Reading) -> float:
     from scipy.stats import t
 
     assert change.samples is not None
-    error = float(change.samples.std()) / math.sqrt(change.n)
+    n = len(change.samples)
+    error = float(change.samples.std()) / math.sqrt(n)
     if error == 0:
         return 1.0 if change.value == 0 else 0.0
-    return float(2 * t.sf(abs(change.value) / error, change.n - 1))
+    return float(2 * t.sf(abs(change.value) / error, n - 1))

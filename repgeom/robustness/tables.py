@@ -76,18 +76,17 @@ def corruption_robustness(
         One row per corruption × severity × measure: `corruption`, `severity`, `measure`, `value`, `low`, `high`, `n`, `note`.
         Rows "clean" at severity 0 hold the clean accuracy, rank and norm. Frost without photographs is "frost_procedural".
         `repgeom.robustness.drift.MEASURES` says what each measure is. Intervals hold for independent images and are
-        paired: the same images clean and corrupted. Where none is known to hold they are NaN and `note` says why: shared
-        neighbours, a rank by itself, directions fitted to the same images, and ratios of ranks with fewer than 10
-        images per feature. In simulations intervals of 95 % held 0.9 to 0.98 of the time, those of ratios of ranks and of
-        self-retrieval 0.8 to 0.98 (benchmarks/README.md). Where the encoder returned NaN or another number of rows, values are
-        NaN with n = 0, `note` says so, and a warning names the corruption and severity.
+        paired: the same images clean and corrupted. Where none is known to hold they are NaN and `note` says why: a rank
+        by itself, directions fitted to the same images, and ratios of ranks with fewer than 16 images per feature.
+        benchmarks/README.md says how often the others hold. Where the encoder returned NaN or another number of rows,
+        values are NaN with n = 0, `note` says so, and a warning names the corruption and severity.
 
     Raises:
         ValueError: bad images, names, severities or labels; images too small for a corruption; an encoder that fails on
             the clean images; an `out` that holds another run.
 
     >>> import torch
-    >>> images = torch.rand(32, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    >>> images = torch.rand(64, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     >>> table = corruption_robustness(lambda x: x.mean((2, 3)), images, corruptions="contrast", severities=[5])
     >>> row = table.set_index(["corruption", "measure"]).loc[("contrast", "effective_rank_ratio")]
     >>> bool(row["low"] <= row["value"] <= row["high"])

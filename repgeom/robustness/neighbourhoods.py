@@ -1,0 +1,75 @@
+"""What does a change of the input do to neighbours? With intervals although all samples share them.
+
+A sample's neighbours are other samples, so contributions of samples are not independent. The intervals come from leaving
+out one of twenty groups of samples at a time, as asker and as neighbour (delete-a-group jackknife, Kott 2001): the group's
+pseudo-value is what it contributes.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from repgeom.features import pair_blocks
+from repgeom.pairs import nearest
+from repgeom.robustness.readings import Reading
+
+GROUPS = 20
+
+
+class Neighbourhoods:
+    """The nearest other rows of clean rows of unit length, with which corrupted ones will be compared.
+
+    More neighbours than k are listed, so that k are left when a group is left out.
+    """
+
+    def __init__(self, units: Tensor, k: int, seed: int) -> None:
+        n = len(units)
+        self.units, self.k, self.listed = units, k, min(2 * k + 10, n - 1)
+        random = torch.Generator().manual_seed(int(seed))
+        self.groups = (torch.randperm(n, generator=random) % min(GROUPS, n)).to(units.device)
+        self.left_out = torch.arange(-1, min(GROUPS, n), device=units.device)  # −1: none
+        self.clean = _listed(units, units, self.listed)[1]
+
+    def compared(self, moved: Tensor) -> list[Reading]:
+        """Shared neighbours and self-retrieval of corrupted rows of unit length."""
+        similarity, found = _listed(moved, self.units, self.listed)
+        among = _listed(moved, moved, self.listed)[1]
+        best = similarity.expand(len(self.left_out), -1, -1).gather(2, self._kept(found).int().argmax(2, keepdim=True))
+        # Two products round in different ways: rows that are equal must not count as lost.
+        tolerance = 64 * torch.finfo(moved.dtype).eps
+        own = (moved * self.units).sum(1)
+        return [
+            self._reading("knn_overlap", self._shared(found), "share"),
+            self._reading("mutual_knn", self._shared(among), "share"),
+            self._reading("self_retrieval", own >= best[..., 0] - tolerance, "binary"),
+        ]
+
+    def _kept(self, rows: Tensor) -> Tensor:
+        """(groups + 1, *rows.shape): which are there when none, or one of the groups, is left out."""
+        return self.groups[rows] != self.left_out.view(-1, *[1] * rows.ndim)
+
+    def _shared(self, found: Tensor) -> Tensor:
+        """Share of each row's k nearest clean neighbours among the first k found, (groups + 1, n)."""
+        ordered, order = found.sort(1)
+        at = torch.searchsorted(ordered, self.clean).clamp(max=self.listed - 1)
+        place = order.gather(1, at).expand(len(self.left_out), -1, -1)
+        mine, theirs = (self._first(rows) for rows in (self.clean, found))
+        return (mine & (ordered.gather(1, at) == self.clean) & theirs.gather(2, place)).sum(2).double() / self.k
+
+    def _first(self, rows: Tensor) -> Tensor:
+        kept = self._kept(rows)
+        return kept & (kept.cumsum(2) <= self.k)
+
+    def _reading(self, name: str, values: Tensor, kind: str) -> Reading:
+        """From what each row reads when none, or one group, is left out."""
+        asking = self._kept(torch.arange(len(self.units), device=values.device))
+        whole, *without = ((values * asking).sum(1).double() / asking.sum(1)).unbind()
+        pseudo = len(without) * whole - (len(without) - 1) * torch.stack(without)
+        return Reading(name, float(whole), len(self.units), pseudo, kind)
+
+
+def _listed(queries: Tensor, units: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """Similarities and indices (n, k) of the nearest other rows, nearest first."""
+    found = [nearest(block, units, start, k) for start, block in pair_blocks(queries)]
+    return torch.cat([values for values, _ in found]), torch.cat([rows for _, rows in found])
