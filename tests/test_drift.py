@@ -397,15 +397,6 @@ def test_holm_is_its_definition_and_passes_over_nan(rng):
     assert holm([]).tolist() == []
 
 
-@pytest.fixture
-def one_thread():
-    """Hundreds of small products: threads only get in each other's way."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def population(rng, variances, n):
     """Rows that shrink along a fixed map and get noise; labels with noise of their own."""
     d = len(variances)
@@ -434,14 +425,12 @@ SPREADS = {
 }
 
 
-@pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize(("names", "n", "variances", "replicates"), SPREADS.values(), ids=SPREADS)
 def test_intervals_hold_the_population_value_about_as_often_as_they_say(names, n, variances, replicates):
     held = coverage(names, n, variances, replicates)
     assert {name: round(float(share), 3) for name, share in held.items() if not 0.9 <= share <= 0.985} == {}
 
 
-@pytest.mark.usefixtures("one_thread")
 def test_intervals_of_neighbours_hold_at_least_as_often_as_they_say():
     assert min(coverage(PAIRS, 60, np.ones(16), 200).values()) > 0.93
 

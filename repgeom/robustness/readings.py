@@ -83,7 +83,8 @@ def interval(r: Reading, confidence: float) -> tuple[float, float]:
     quantile = float(t.ppf((1 + confidence) / 2, len(r.samples) - 1))
     error = float(r.samples.std()) / math.sqrt(len(r.samples))
     if r.kind == "binary":  # as many independent samples as would scatter so much
-        return _wilson(r.value, min(r.n, r.value * (1 - r.value) / error**2) if error > 0 else r.n, quantile)
+        spread = r.value * (1 - r.value)
+        return _wilson(r.value, min(r.n, spread / error**2) if spread > 0 < error else r.n, quantile)
     half = quantile * error
     if r.kind == "positive" and r.value > 0:
         factor = math.exp(min(half / r.value, 700))
