@@ -50,7 +50,7 @@ def codes_among(labels: Any, n_samples: int, classes: np.ndarray) -> Tensor:
     places = np.array([known.get(name, -1) for name in names.tolist()])
     if (places < 0).all():
         raise ValueError(
-            f"none of `labels` ({', '.join(map(str, names[:5]))} ...) is among the classes that the probe was fitted on "
-            f"({', '.join(map(str, classes[:5]))} ...)."
+            f"none of `labels` ({', '.join(map(repr, names[:5].tolist()))} ...) is among the classes that the probe was fitted "
+            f"on ({', '.join(map(repr, classes[:5].tolist()))} ...)."
         )
     return torch.as_tensor(places[codes])

@@ -300,8 +300,12 @@ def check_pair(
         )
     if same_width and x[-1] != y[-1]:
         raise ValueError(
-            f"{first} has {x[-1]} columns and {second} {y[-1]} (shapes {x} and {y}): this measure compares directions "
-            "in one space. For different widths use `linear_cka`, `procrustes_distance` or `mutual_knn`."
+            f"{first} has {x[-1]} columns and {second} {y[-1]} (shapes {x} and {y}): this compares directions in one "
+            + (
+                "space. Are both of the same model and layer?"
+                if names[1] == "corrupted"
+                else "space. For different widths use `linear_cka`, `procrustes_distance` or `mutual_knn`."
+            )
         )
 
 

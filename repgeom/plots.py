@@ -132,6 +132,10 @@ def plot_robustness(table: pd.DataFrame, *, measure: str | None = None, ax: Axes
     """
     import seaborn
 
+    if "value" not in table.columns:
+        raise ValueError(
+            "the table has no column `value`: a comparison of two encoders is not drawn; draw each one's table."
+        )
     ax = _axes(ax)
     measure = measure or next((m for m in _SHOWN if m in set(table.measure)), _SHOWN[-1])
     rows = table[table.measure == measure]

@@ -121,6 +121,12 @@ def _drift(measure: str) -> Callable[[Evidence], float | None]:
     return lambda e: None if e.drift is None else e.drift.readings[measure].value
 
 
+def _rank_under_corruption(e: Evidence) -> float | None:
+    """The ratio of ranks; 0 where all corrupted rows are equal."""
+    ratio = _drift("effective_rank_ratio")(e)
+    return 0.0 if ratio is not None and ratio != ratio else ratio
+
+
 COLLAPSED_CLASS = 0.03
 _PAPER = "arXiv 2603.06698, table 1: collapsed students read a share of 0.03, their CLIP teacher 0.17"
 _OURS = "our choice; override it where your data are known to differ"
@@ -201,8 +207,8 @@ RULES: tuple[Rule, ...] = (
         1.2,
         _drift("centred_relative_l2_drift"),
         lambda e, value: f"corruption moves a row by {value:.2f} of its mean distance from the centre",
-        "features that follow textures or high frequencies, or a corruption too strong to mean anything",
-        "look at which corruption it is, and train with augmentation of its kind",
+        "rows in another order (1.41), features that follow textures or high frequencies, or too strong a corruption",
+        "check that row i of both is the same sample; look at which corruption it is, and augment with its kind",
         "rows without anything in common lie 1.41 of it apart; the thresholds at half and most of that are our choice",
     ),
     Rule(
@@ -210,7 +216,7 @@ RULES: tuple[Rule, ...] = (
         "below",
         0.8,
         0.5,
-        _drift("effective_rank_ratio"),
+        _rank_under_corruption,
         lambda e, value: f"corrupted features keep {value:.0%} of the clean effective rank",
         "corrupted samples that all move towards one direction",
         "compare the two spectra: audit both files side by side",
@@ -322,7 +328,7 @@ def _overridden(rule: Rule, thresholds: Mapping[str, Any]) -> Rule:
 
 def _find(rule: Rule, e: Evidence) -> Finding | None:
     value = rule.read(e)
-    if value is None or value != value:
+    if value is None:
         return None
 
     def crossed(threshold: float | None) -> bool:

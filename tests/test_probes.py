@@ -383,8 +383,8 @@ def test_labels_that_were_never_seen_are_wrong(kind, rng):
     probe = fitted(kind, x, np.array(["a", "b", "c"])[labels])
     right = probe.correct(x, np.array(["a", "new", "c"])[labels])
     assert np.ravel(right).tolist() == (labels != 1).tolist()
-    known = r"among the classes that the probe was fitted on \(a, b, c \.\.\.\)"
-    with pytest.raises(ValueError, match=r"none of `labels` \(x, y, z \.\.\.\) is " + known):
+    known = r"among the classes that the probe was fitted on \('a', 'b', 'c' \.\.\.\)"
+    with pytest.raises(ValueError, match=r"none of `labels` \('x', 'y', 'z' \.\.\.\) is " + known):
         probe.accuracy(x, np.array(["x", "y", "z"])[labels])
     with pytest.raises(ValueError, match=r"none of `labels` \(0, 1, 2 \.\.\.\) is among"):
         probe.accuracy(x, labels)

@@ -276,9 +276,10 @@ def bind(
     found = FAMILY[name]
     least = max(SMALLEST, found.reach(numeric) + 1)
     if min(size) < least:
+        advice = ' A table for smaller images may do: `strengths="cifar"`.' if table != "cifar" else ""
         raise ValueError(
-            f"`images` of {size[0]} x {size[1]} pixels are too small for {name} at severity {severity:g} of the "
-            f'{table!r} table, which needs {least} a side. A table for smaller images may do: `strengths="cifar"`.'
+            f"`images` of {size[0]} x {size[1]} pixels are too small for {name} at severity {severity:g} of the {table!r} "
+            f"table, which needs {least} a side.{advice}"
         )
     if name == "frost" and frost_images is not None:
         if len(frost_images) == 0:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 
 from repgeom.corruptions.family import as_indices
@@ -86,9 +87,13 @@ def _deviation(sigma: float, space: str, std: Sequence[float] | None) -> list[fl
     if not (isinstance(sigma, (int, float)) and 0 <= sigma < math.inf):
         raise ValueError(f"`sigma` must be a finite number of at least 0, got {sigma!r}.")
     if space == "pixel":
+        if std is not None:
+            raise ValueError('`std` belongs to `space="normalized"`; noise in pixels does not feel it.')
         return [sigma] * 3
     if space != "normalized":
         raise ValueError(f'`space` must be "pixel" or "normalized", got {space!r}.')
-    if std is None or len(std) != 3:
-        raise ValueError('`space="normalized"` needs `std`, three numbers: those that the model divides pixels by.')
+    if std is None or np.shape(std) != (3,) or not all(float(s) > 0 for s in std):
+        raise ValueError(
+            f'`space="normalized"` needs `std`, three numbers above 0: those that the model divides pixels by; got {std!r}.'
+        )
     return [sigma * float(s) for s in std]

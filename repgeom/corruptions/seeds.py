@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import zlib
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -36,6 +37,8 @@ class Draws:
     """Independent numbers for each image. Every call opens the next stream, so calls must come in a fixed order."""
 
     def __init__(self, seed: int, indices: Tensor, name: str) -> None:
+        if not isinstance(seed, (int, np.integer)):
+            raise ValueError(f"`seed` must be a whole number, got {seed!r}.")
         start = _signed(int(seed) * 0xD1342543DE82EF95 + zlib.crc32(name.encode()))
         self._keys = _mixed(_mixed(indices.long() * _GAMMA + start) + _GAMMA)
         self._stream = 0

@@ -39,7 +39,7 @@ class PathPoint:
     converged: bool
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class LinearProbe:
     """A fitted multinomial logistic regression: logits = features @ weight.T + bias.
 
@@ -58,6 +58,10 @@ class LinearProbe:
     C: float
     normalize: str | None
     path: tuple[PathPoint, ...]
+
+    def __repr__(self) -> str:
+        classes, features = self.weight.shape
+        return f"<LinearProbe of {classes} classes on {features} features, C = {self.C:.3g} of {len(self.path)} tried>"
 
     def logits(self, features: Any) -> Tensor:
         """(n, n_classes), on the probe's device."""

@@ -19,7 +19,7 @@ _SIMILARITIES = 1 << 22  # similarities that are held at once
 _BANK_ROWS = 1 << 16  # of a bank that are searched at once
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class KNNProbe:
     """A vote of the nearest rows of a bank, by cosine.
 
@@ -35,6 +35,10 @@ class KNNProbe:
     classes: np.ndarray
     k: tuple[int, ...]
     temperature: float | None = None
+
+    def __repr__(self) -> str:
+        rows, features = self.bank.shape
+        return f"<KNNProbe of {len(self.classes)} classes, {rows:,} rows of {features} features, k = {self.k}>"
 
     def predict(self, features: Any, leave_out: Any = None) -> np.ndarray:
         """Labels (len(k), n); `leave_out` (n,) names a row of the bank that each query must not see."""
@@ -114,7 +118,7 @@ class KNNProbe:
 def fit_knn_probe(
     features: Any, labels: Any, *, k: int | Sequence[int] = 10, temperature: float | None = None
 ) -> KNNProbe:
-    """A bank of labelled features that votes on new ones, by cosine.
+    """A bank of labelled features that votes on new ones, by cosine. Of equal votes the class with the nearest row wins.
 
     Args:
         features: (m, n_features), any array kind. Kept as unit rows on their device.

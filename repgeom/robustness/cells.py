@@ -121,6 +121,9 @@ def readings_of(
         except EncoderError as error:
             warnings.warn(f"at {cell.corruption}, severity {cell.severity:g}: {error}", stacklevel=4)
             found = [base.failed(str(error)) for base in bases]
+        except Exception as error:  # the encoder's own
+            error.add_note(f"at {cell.corruption}, severity {cell.severity:g}")
+            raise
         yield cell.key, found
 
 

@@ -72,7 +72,11 @@ class Clean:
         self.spread = Spread(self.rows)
         if self.spread.flat:
             raise ValueError("`clean` has zero variance: all rows are equal, so there is nothing to compare with.")
-        self.chosen = np.sort(np.random.default_rng(seed).permutation(n)[: max(max_pair_rows, 4)])
+        if not (isinstance(seed, (int, np.integer)) and seed >= 0):
+            raise ValueError(f"`seed` must be a whole number of at least 0, got {seed!r}.")
+        if max_pair_rows < min(n, k + 2):
+            raise ValueError(f"`max_pair_rows` must be at least k + 2, which is {k + 2}, got {max_pair_rows!r}.")
+        self.chosen = np.sort(np.random.default_rng(seed).permutation(n)[:max_pair_rows])
         k = check_k(k, len(self.chosen) - 2)
         units = self._units(self.rows)
         self.neighbourhoods = Neighbourhoods(units, k, seed)

@@ -22,7 +22,7 @@ from repgeom.robustness.encoding import EncoderError, encoded, images_per_batch
 PUBLISHED_RMS = 0.125  # per pixel and channel: the L2 norm of 4 that was published for 32 × 32
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class FourierHeatmap:
     """Sensitivity by spatial frequency; frequency 0 stands in the middle, as after `numpy.fft.fftshift`.
 
@@ -45,6 +45,10 @@ class FourierHeatmap:
     rms: float
     n_evaluated: int
     n_samples: int
+
+    def __repr__(self) -> str:
+        side = len(self.frequencies)
+        return f"<FourierHeatmap of {side} x {side} frequencies, {self.n_samples:,} images, noise of {self.rms:.3g} per pixel>"
 
 
 def fourier_heatmap(
@@ -93,6 +97,8 @@ def fourier_heatmap(
     x = as_images(images).detach()
     n, _, h, w = x.shape
     side = _checked_side(h, w, n_frequencies)
+    if n < 2:
+        raise ValueError(f"`images` has {n} image{'s' * (n != 1)}; at least 2 are needed for a scale of the drift.")
     if (labels is None) != (probe is None):
         raise ValueError("`labels` and `probe` go together: the error needs both, the drift neither.")
     norm = PUBLISHED_RMS * math.sqrt(h * w) if norm is None else norm

@@ -64,9 +64,12 @@ class Neighbourhoods:
     def _reading(self, name: str, values: Tensor, kind: str) -> Reading:
         """From what each row reads when none, or one group, is left out."""
         asking = self._kept(torch.arange(len(self.units), device=values.device))
+        n = len(self.units)
         whole, *without = ((values * asking).sum(1).double() / asking.sum(1)).unbind()
+        if n < GROUPS:
+            return Reading(name, float(whole), n, note=f"no interval: fewer than {GROUPS} samples")
         pseudo = len(without) * whole - (len(without) - 1) * torch.stack(without)
-        return Reading(name, float(whole), len(self.units), pseudo, kind)
+        return Reading(name, float(whole), n, pseudo, kind)
 
 
 def _listed(queries: Tensor, units: Tensor, k: int) -> tuple[Tensor, Tensor]:

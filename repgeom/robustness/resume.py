@@ -27,6 +27,8 @@ class Kept:
 
     def __init__(self, path: str | os.PathLike[str], recipe: str) -> None:
         self.path, self.recipe = Path(path), recipe
+        if self.path.is_dir():
+            raise ValueError(f"`out` ({self.path}) is a folder; name a .csv to write.")
         self.cells: dict[Key, list[Row]] = {}
         if self.path.exists():
             for row in self._loaded():

@@ -91,6 +91,8 @@ def severity_auc(table: pd.DataFrame, *, measure: str = "accuracy") -> dict[str,
             severities = sorted(curve)
             heights = [start, *(_known(curve[s], measure, name, s) for s in severities)]
             areas[name] = float(np.trapezoid(heights, [0, *severities]) / severities[-1])
+    if not areas:
+        raise ValueError(f"the table has {measure} of clean images only.")
     return areas
 
 

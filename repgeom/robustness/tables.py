@@ -29,6 +29,7 @@ from repgeom.robustness.resume import COLUMNS, Kept, Row, digest, fingerprint
 if TYPE_CHECKING:
     import pandas as pd
 
+ONE: Key = ("corrupted", 1.0)  # what ready features are called that have no name
 WHITE_LEVELS = (0.02, 0.05, 0.1, 0.2)
 
 
@@ -189,18 +190,21 @@ def feature_robustness(
     >>> table[table.measure == "relative_l2_drift"].value.round(2).tolist()
     [0.11, 0.33]
     """
-    named = corrupted if isinstance(corrupted, Mapping) else {"corrupted": corrupted}
+    named = (
+        {_checked_key(key): x for key, x in corrupted.items()} if isinstance(corrupted, Mapping) else {ONE: corrupted}
+    )
+    if not named:
+        raise ValueError("`corrupted` is empty: give features, or {name: features}.")
     confidence = check_confidence(confidence)
     rows = finite_matrix(clean, "clean", torch.float64)
     base = Settings(probe, knn, k, max_pair_rows, seed).clean(rows, labels)
     found = [_row(CLEAN_KEY, r.row(confidence)) for r in base.itself()]
     for key, features in named.items():
-        name, severity = key if isinstance(key, tuple) else (key, 1)
         try:
             readings = base.compared(finite_matrix(features, "corrupted", torch.float64).to(rows.device))
         except ValueError as error:
-            raise ValueError(f"at {name}, severity {severity}: {error}") from None
-        found += [_row((str(name), severity), r.row(confidence)) for r in readings]
+            raise ValueError(f"at {key[0]}, severity {key[1]:g}: {error}") from None
+        found += [_row(key, r.row(confidence)) for r in readings]
     return _frame(found)
 
 
@@ -226,6 +230,18 @@ def _table(
         if kept is not None:
             kept.add(key, here)
     return _frame(rows if kept is None else kept.rows([CLEAN_KEY, *(cell.key for cell in cells)]))
+
+
+def _checked_key(key: Any) -> Key:
+    """A name, or a name and a severity above 0, as a key of the table."""
+    name, severity = key if isinstance(key, tuple) and len(key) == 2 else (key, 1)
+    number = isinstance(severity, (int, float, np.number)) and severity > 0
+    if isinstance(name, tuple) or name == CLEAN_KEY[0] or not number:
+        raise ValueError(
+            f"`corrupted` has the key {key!r}; keys are a name other than {CLEAN_KEY[0]!r}, or (name, severity) with a "
+            "severity above 0."
+        )
+    return str(name), float(severity)
 
 
 def _row(key: Key, row: Row) -> Row:
