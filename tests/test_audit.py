@@ -298,6 +298,12 @@ def test_rows_that_are_dropped_are_dropped_from_all():
     assert report.drift["value"].tolist() == pytest.approx(table.value[table.corruption != "clean"].tolist(), rel=1e-9)
 
 
+def test_equal_corrupted_rows_are_a_collapse():
+    report = rg.audit(healthy(), corrupted=np.ones((600, 24)))
+    assert finding(report, "corrupted_rank_ratio").level == report.level == "fail"
+    assert "all corrupted rows are equal" in str(report)
+
+
 def test_drift_is_read_from_a_sample_where_rows_are_many(monkeypatch):
     monkeypatch.setattr("repgeom.auditing.DRIFT_ROWS", 100)
     x = healthy()

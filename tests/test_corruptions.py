@@ -477,6 +477,10 @@ def test_noise_in_normalized_space_is_noise_after_the_models_normalisation():
 @pytest.mark.parametrize(("options", "message"), [
     ({"sigma": -1}, "at least 0"), ({"sigma": math.nan}, "finite"), ({"sigma": 0.1, "space": "clip"}, '"pixel" or'),
     ({"sigma": 0.1, "space": "normalized"}, "three numbers"),
+    ({"sigma": 0.1, "space": "normalized", "std": 0.25}, r"three numbers above 0.*got 0\.25"),
+    ({"sigma": 0.1, "space": "normalized", "std": (-0.2, 0.2, 0.2)}, "above 0"),
+    ({"sigma": 0.1, "std": (0.2, 0.2, 0.2)}, "noise in pixels does not feel it"),
+    ({"sigma": 0.1, "seed": 1.5}, "`seed` must be a whole number, got 1.5"),
 ])  # fmt: skip
 def test_noise_refuses(options, message):
     with pytest.raises(ValueError, match=message):

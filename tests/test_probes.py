@@ -490,3 +490,9 @@ def test_a_probe_lives_where_its_features_do(kind, rng):
     here, there = fitted(kind, x, labels), fitted(kind, torch.tensor(x).cuda(), labels)
     assert there.correct(x, labels).is_cuda
     assert (there.predict(x) == here.predict(torch.tensor(x).cuda())).all()
+
+
+def test_fitted_probes_show_themselves_in_one_line(rng):
+    x, labels = problem(rng)
+    assert repr(rg.fit_linear_probe(x, labels, C=[0.1, 1.0])).startswith("<LinearProbe of 3 classes on ")
+    assert repr(rg.fit_knn_probe(x, labels, k=3)).endswith("features, k = (3,)>")

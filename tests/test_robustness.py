@@ -530,3 +530,28 @@ NOISE = {
 def test_bad_noise_is_named(change, message):
     with pytest.raises(ValueError, match=message):
         rg.noise_robustness(pixels, IMAGES, **change)
+
+
+def test_an_error_of_the_encoder_says_where_it_happened():
+    calls = []
+
+    def breaks(x):
+        calls.append(len(x))
+        if len(calls) > 1:
+            raise RuntimeError("out of memory")
+        return x.flatten(1)
+
+    with pytest.raises(RuntimeError, match="out of memory") as caught:
+        rg.corruption_robustness(breaks, IMAGES, corruptions="fog", severities=3)
+    assert caught.value.__notes__ == ["at fog, severity 3"]
+
+
+def test_a_folder_is_no_table(tmp_path):
+    with pytest.raises(ValueError, match=r"is a folder; name a \.csv to write"):
+        rg.corruption_robustness(pixels, IMAGES, corruptions="fog", severities=3, out=tmp_path)
+
+
+def test_a_comparison_is_not_drawn():
+    table = rg.compare_robustness(pixels, means, IMAGES, corruptions="fog", severities=3)
+    with pytest.raises(ValueError, match="a comparison of two encoders is not drawn"):
+        rg.plot_robustness(table)

@@ -248,3 +248,9 @@ def test_scores_of_a_table_that_was_measured():
     procedural = rg.corruption_robustness(lambda x: x.flatten(1), images, labels, **settings)
     with pytest.raises(ValueError, match="frost is procedural"):
         rg.mean_corruption_error(procedural, rg.ALEXNET_IMAGENET_C, measure="knn_accuracy")
+
+
+def test_a_measure_of_clean_images_only_has_no_area():
+    table = pd.DataFrame([("clean", 0, "mean_norm", 1.0)], columns=["corruption", "severity", "measure", "value"])
+    with pytest.raises(ValueError, match="the table has mean_norm of clean images only"):
+        rg.severity_auc(table, measure="mean_norm")
