@@ -9,8 +9,11 @@ import torch
 from sklearn.datasets import load_sample_images
 
 mpl.use("Agg")
-# Tests are many small products: a second thread only waits for the first, for minutes where another program is busy.
-torch.set_num_threads(1)
+
+
+def pytest_configure():
+    """Tests are many small products: a second thread only waits, for minutes where another program is busy."""
+    torch.set_num_threads(1)
 
 
 def shannon(p):
