@@ -124,7 +124,10 @@ class LogisticPath:
         ready: Tensor,
         dtype: torch.dtype,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Sizes of the steps and what `_evaluated` gives after them. A size is 1 or halved until the value falls enough, 0 where it is ready or no step lowers it."""
+        """Sizes of the steps and what `_evaluated` gives after them.
+
+        A size is 1, or halved until the value falls enough, or 0 where it is ready or no step lowers it.
+        """
         size = (~ready).to(value.dtype)
         new_value, new_gradient, curvature = value.clone(), torch.zeros_like(at), curvature.clone()
         short = torch.nonzero(size)[:, 0]

@@ -76,6 +76,7 @@ class Clean:
             raise ValueError(f"`seed` must be a whole number of at least 0, got {seed!r}.")
         if max_pair_rows < min(n, k + 2):
             raise ValueError(f"`max_pair_rows` must be at least k + 2, which is {k + 2}, got {max_pair_rows!r}.")
+        self.log_ranks = {name: self.spread.log_rank(name) for name in RANKS}
         self.chosen = np.sort(np.random.default_rng(seed).permutation(n)[:max_pair_rows])
         k = check_k(k, len(self.chosen) - 2)
         units = self._units(self.rows)
@@ -159,8 +160,8 @@ class Clean:
             names = ("effective_rank", *RANKS, "leading_variance", "linear_cka")
             return [Reading(name, math.nan, len(self.rows), note="all corrupted rows are equal") for name in names]
         ratios = []
-        for name in RANKS:
-            (here, mine), (there, theirs) = moved.log_rank(name), self.spread.log_rank(name)
+        for name, (there, theirs) in self.log_ranks.items():
+            here, mine = moved.log_rank(name)
             value = math.exp(here - there)
             ratios.append(Reading(name, value, len(mine), value * (1 + mine - theirs), "positive"))
         if len(self.rows) < SAMPLES_PER_FEATURE * self.rows.shape[1]:
