@@ -1,0 +1,83 @@
+"""Any folder of class folders with images: FOLDER/train/CLASS/*.png and FOLDER/test/CLASS/*.png, or FOLDER/CLASS/*."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .images import Dataset, Images, center_cropped, resized
+
+ENDINGS = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".ppm"}
+TEST_SHARE = 0.2
+
+
+def load_folder(path: str | Path, size: int, seed: int = 0) -> Dataset:
+    """Reads images as colour, brings the shorter side to `size` and cuts the square in the middle.
+
+    Without folders named train and test (or val), a fifth of each class, drawn with `seed`, is for testing.
+
+    Raises:
+        FileNotFoundError: no such folder, or no images in class folders.
+        ValueError: fewer than two classes; an image that cannot be read, by name; classes that are only in one half.
+    """
+    root = Path(path).expanduser()
+    if not root.is_dir():
+        raise FileNotFoundError(f"{root} is not a folder; expected {root}/CLASS/IMAGE.png, or {root}/train and /test.")
+    halves = [half for half in (root / "test", root / "val") if half.is_dir()]
+    if (root / "train").is_dir() and halves:
+        files, held_out = _listed(root / "train"), _listed(halves[0])
+    else:
+        files, held_out = _split(_listed(root), seed)
+    if set(files) != set(held_out):
+        raise ValueError(f"{root}: classes only in one half: {', '.join(sorted(set(files) ^ set(held_out)))}.")
+    if len(files) < 2:
+        raise ValueError(f"{root} has {len(files)} class folder with images; a probe needs two at least.")
+    classes = tuple(sorted(files))
+    return Dataset(root.name, _read(files, classes, size), _read(held_out, classes, size), classes, real=True)
+
+
+def _listed(root: Path) -> dict[str, list[Path]]:
+    found = {
+        folder.name: sorted(p for p in folder.rglob("*") if p.suffix.lower() in ENDINGS)
+        for folder in sorted(root.iterdir())
+        if folder.is_dir()
+    }
+    found = {name: files for name, files in found.items() if files}
+    if not found:
+        raise FileNotFoundError(f"no images in class folders of {root} (looked for {', '.join(sorted(ENDINGS))}).")
+    return found
+
+
+def _split(files: dict[str, list[Path]], seed: int) -> tuple[dict[str, list[Path]], dict[str, list[Path]]]:
+    rng = np.random.default_rng(seed)
+    train: dict[str, list[Path]] = {}
+    test: dict[str, list[Path]] = {}
+    for name, listed in files.items():
+        if len(listed) < 2:
+            raise ValueError(f"class {name} has one image only; one to train on and one to test on are needed.")
+        order = rng.permutation(len(listed))
+        n_test = max(1, round(TEST_SHARE * len(listed)))
+        test[name] = [listed[i] for i in sorted(order[:n_test])]
+        train[name] = [listed[i] for i in sorted(order[n_test:])]
+    return train, test
+
+
+def _read(files: dict[str, list[Path]], classes: tuple[str, ...], size: int) -> Images:
+    pixels = [_pixels(file, size) for name in classes for file in files[name]]
+    labels = [i for i, name in enumerate(classes) for _ in files[name]]
+    return Images(torch.stack(pixels), torch.tensor(labels))
+
+
+def _pixels(file: Path, size: int) -> Tensor:
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(file) as image:
+            array = np.array(image.convert("RGB"))
+    except (UnidentifiedImageError, OSError) as error:
+        raise ValueError(f"{file} cannot be read as an image ({error}); mend or remove it.") from None
+    whole = torch.from_numpy(array).permute(2, 0, 1)[None]
+    return center_cropped(resized(whole, size), size)[0].contiguous()

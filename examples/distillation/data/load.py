@@ -1,0 +1,60 @@
+"""Every data set by its name. To add one: a module that makes a `Dataset`, and a row of `DATASETS`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+
+from ..configs import Setting
+from .cifar import ARCHIVES, download, load_cifar
+from .digits import load_digits_set
+from .folders import load_folder
+from .images import Dataset, Images
+from .shapes import SHAPES, rendered
+
+TRAIN_SEED, TEST_SEED = 1, 2  # of the shapes; the teacher that is trained on shapes has its own
+
+
+def load_dataset(setting: Setting, *, downloading: bool = False) -> Dataset:
+    """The images of a setting: as many as it asks for, in the memory of the CPU.
+
+    Raises:
+        ValueError: an unknown name, or a path where none belongs or none where one does.
+        FileNotFoundError: as the reader of that set says.
+    """
+    if setting.data not in DATASETS:
+        raise ValueError(f"unknown data {setting.data!r}; there are {', '.join(DATASETS)}.")
+    if setting.data in NEED_PATH and setting.data_path is None:
+        raise ValueError(f"{setting.data} needs --data-path: {NEED_PATH[setting.data]}.")
+    if downloading and setting.data in ARCHIVES:
+        download(setting.data, str(setting.data_path))
+    found = DATASETS[setting.data](setting)
+    return Dataset(
+        found.name, found.train.part(setting.n_train), found.test.part(setting.n_test), found.classes, found.real
+    )
+
+
+def _shapes(setting: Setting) -> Dataset:
+    dense = setting.data == "shapes100"
+    halves = []
+    for n, seed in ((setting.n_train or 50_000, TRAIN_SEED), (setting.n_test or 10_000, TEST_SEED)):
+        batches = [(pixels, scenes.dense if dense else scenes.coarse) for scenes, pixels in rendered(n, seed)]
+        halves.append(Images(*(torch.cat(parts) for parts in zip(*batches, strict=True))))
+    classes = tuple(f"{left}, {right}" for left in SHAPES for right in SHAPES) if dense else SHAPES
+    return Dataset(setting.data, halves[0], halves[1], classes, real=False)
+
+
+DATASETS: dict[str, Callable[[Setting], Dataset]] = {
+    "cifar10": lambda setting: load_cifar("cifar10", str(setting.data_path)),
+    "cifar100": lambda setting: load_cifar("cifar100", str(setting.data_path)),
+    "folder": lambda setting: load_folder(str(setting.data_path), setting.image_size),
+    "digits": lambda setting: load_digits_set(),
+    "shapes10": _shapes,
+    "shapes100": _shapes,
+}
+NEED_PATH = {
+    "cifar10": "the folder or archive that holds CIFAR-10",
+    "cifar100": "the folder or archive that holds CIFAR-100",
+    "folder": "a folder of class folders with images",
+}

@@ -1,0 +1,153 @@
+"""What is measured of a model, teacher or student: every number comes from repgeom, with what each test image adds to it."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+import repgeom as rg
+from repgeom.corruptions import add_noise
+from repgeom.features import unit_rows
+from repgeom.robustness.spread import Spread
+
+from .configs import Evaluation
+from .data.images import Images
+from .teachers.teacher import Preprocessing
+
+BATCH = 256
+Tick = Callable[[int], None]
+
+
+@dataclasses.dataclass(frozen=True)
+class Model:
+    """What is measured: normalised images to features, and how its images are sized and normalised before."""
+
+    encode: Callable[[Tensor], Tensor]
+    sized: Callable[[Tensor], Tensor]
+    preprocessing: Preprocessing
+
+    def features(self, images: Tensor, tick: Tick, noise: tuple[float, str] | None = None, seed: int = 0) -> Tensor:
+        """(n, d), float32, of uint8 images; noise (sigma, space) is drawn by `seed` and each image's number."""
+        parts = []
+        for rows in torch.arange(len(images), device=images.device).split(BATCH):
+            pixels = self.sized(images[rows])
+            if noise is not None:
+                sigma, space = noise
+                std = self.preprocessing.std if space == "normalized" else None
+                pixels = add_noise(pixels, sigma, space=space, std=std, seed=seed, indices=rows)
+            with torch.no_grad():
+                parts.append(self.encode(self.preprocessing.normalized(pixels)).float())
+            tick(len(rows))
+        return torch.cat(parts)
+
+
+def measurements(
+    model: Model, train: Images, test: Images, teacher_test: Tensor, evaluation: Evaluation, tick: Tick
+) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """The numbers of one model, and what each test image adds to those that have an interval.
+
+    Args:
+        model: teacher or student.
+        train, test: for the probe, and for everything.
+        teacher_test: the teacher's features of the test images (n, d).
+        evaluation: what is asked for.
+        tick: told how many images more went through the model.
+
+    Raises:
+        ValueError: features with NaN, or that are all equal.
+    """
+    features = model.features(test.pixels, tick)
+    record, arrays = geometry(features, teacher_test, evaluation)
+    probe = rg.fit_linear_probe(
+        model.features(train.pixels, tick), train.labels, C=evaluation.probe_C, normalize="l2", tol=1e-6
+    )
+    levels: list[tuple[float, str] | None] = [None]
+    levels += [(sigma, space) for space in evaluation.spaces for sigma in evaluation.sigmas]
+    for level in levels:
+        seen = features if level is None else model.features(test.pixels, tick, level, evaluation.noise_seed)
+        correct = probe.correct(seen, test.labels)
+        arrays[accuracy_key(level)] = correct.to(torch.uint8)
+        record[accuracy_key(level)] = float(correct.double().mean())
+    return record, arrays
+
+
+def accuracy_key(level: tuple[float, str] | None) -> str:
+    """The name of an accuracy: "accuracy" or "accuracy/normalized/0.1"."""
+    return "accuracy" if level is None else f"accuracy/{level[1]}/{level[0]:g}"
+
+
+def geometry(features: Tensor, teacher: Tensor, evaluation: Evaluation) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """How unit rows spread, and how they lie to the teacher's; everything is centred where not said otherwise."""
+    units, target = unit_rows(features.double()), unit_rows(teacher.double())
+    spread = Spread(units)
+    if spread.flat:
+        raise ValueError("all embeddings are equal")
+    s = spread.spectrum()
+    captured, captured_parts = _captured(units, target, evaluation.leading)
+    cosines = (units * target).sum(1)
+    uniformity, uniformity_parts = _uniformity(units)
+    contrast = infonce_per_image(units, target, evaluation.infonce_temperature, evaluation.infonce_batch)
+    arrays = {
+        "log_effective_rank": spread.log_rank("effective_rank_ratio")[1],
+        "log_effective_rank_sigma": spread.log_rank("effective_rank_ratio_sigma")[1],
+        "captured": captured_parts,
+        "cosine": cosines,
+        "infonce": contrast,
+        "uniformity": uniformity_parts,
+    }
+    record = {
+        "effective_rank": float(rg.effective_rank(s)),
+        "effective_rank_sigma": float(rg.effective_rank(s, of="singular_values")),
+        "n_components_90": int(rg.n_components(s, variance=0.9)),
+        "variance_ratio": s.variance_ratio.tolist(),
+        "captured": captured,
+        "captured_curve": rg.captured_variance(units, target).tolist(),
+        "captured_student_not_centred": _captured_not_centred(units, target, evaluation.leading),
+        "cosine": float(rg.cosine_alignment(units, target)),
+        "infonce": float(contrast.mean()),
+        "uniformity": uniformity,
+    }
+    return record, {name: value.float() for name, value in arrays.items()}
+
+
+def infonce_per_image(units: Tensor, target: Tensor, temperature: float, batch: int) -> Tensor:
+    """Cross-entropy (n,) of student rows against teacher rows, batch by batch in the order of the images."""
+    parts = []
+    for z, t in zip(units.split(batch), target.split(batch), strict=True):
+        parts.append(F.cross_entropy(z @ t.mT / temperature, torch.arange(len(z), device=z.device), reduction="none"))
+    return torch.cat(parts)
+
+
+def _captured(units: Tensor, target: Tensor, k: int) -> tuple[float, Tensor]:
+    """Share of centred variance in the teacher's leading directions, which count as given, and each row's part."""
+    k = min(k, target.shape[1], len(target) - 1)
+    value = float(rg.captured_variance(units, target, k=k))
+    rows = units - units.mean(0)
+    directions = rg.centered_svd(target).Vh[:k].mT
+    inside, total = (rows @ directions).square().sum(1), rows.square().sum(1)
+    return value, (inside - value * total) / total.mean()
+
+
+def _captured_not_centred(units: Tensor, target: Tensor, k: int) -> float:
+    """As in the paper's figure: the teacher centred, the student not."""
+    directions = rg.centered_svd(target).Vh[: min(k, target.shape[1])].mT
+    return float((units @ directions).square().sum() / units.square().sum())
+
+
+def _uniformity(units: Tensor) -> tuple[float, Tensor]:
+    """ln mean exp(−2 ‖u_i − u_j‖²), the diagonal included as the paper has it, and each row's part."""
+    n = len(units)
+    others = float(rg.uniformity(units))
+    value = math.log((math.exp(others) * (n - 1) + 1) / n)
+    squares = units.square().sum(1)
+    parts = []
+    for rows in torch.arange(n, device=units.device).split(1024):
+        gap = (squares[rows, None] + squares - 2 * units[rows] @ units.mT).clamp(min=0)
+        parts.append(torch.exp(-2 * gap).mean(1))
+    return value, 2 * (torch.cat(parts) / math.exp(value) - 1)

@@ -1,0 +1,287 @@
+"""A run's report: tables, figures and the ledger as text, Markdown, HTML, CSV and PNG. Nothing is trained or measured here."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from repgeom.files import write_whole
+from repgeom.text import number
+
+from . import stored
+from .claims import Entry, Row, ledger
+from .configs import Config, Setting
+from .figures import FIGURES, figure
+from .running import results
+from .tables import Cells, geometry_table, ledger_table, models, noise_table, record_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+PUBLISHED_PARAMETERS = {1: "0.5 M", 2: "2 M", 4: "8 M"}
+TABLES = {
+    "table1": ("Table 1. Geometry of the test images' embeddings", geometry_table),
+    "table2": ("Table 2. Accuracy of the linear probe under noise", noise_table),
+    "record": ("Where the paper's record disagrees with itself: both ways", record_table),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Findings:
+    """All that a report says, read from a run's folder."""
+
+    config: Config
+    machine: dict[str, Any]
+    cells: Cells
+    entries: list[Entry]
+    tables: dict[str, pd.DataFrame]
+
+    @property
+    def seconds(self) -> float:
+        """Spent on the cells that are there."""
+        return sum(found.record["seconds"] for found in self.cells.values())
+
+
+def read(out: Path) -> Findings:
+    """The findings of a run as far as it has come.
+
+    Raises:
+        FileNotFoundError: no run in this folder.
+        Damaged: its settings are damaged.
+    """
+    config, machine = settings_of(out)
+    cells = dict(results(config, out))
+    tables = {name: make(config, cells) for name, (_, make) in TABLES.items()}
+    return Findings(config, machine, cells, ledger(config, cells), tables)
+
+
+def settings_of(out: Path) -> tuple[Config, dict[str, Any]]:
+    """The configuration that a run was begun with, and the machine."""
+    saved = stored.load(out / "run")
+    if saved is None:
+        raise FileNotFoundError(f"{out} holds no run; `repgeom-distill run --out {out}` begins one.")
+    return Config.from_dict(saved.record["config"]), saved.record["machine"]
+
+
+def write(found: Findings, folder: Path) -> list[Path]:
+    """Writes report.html, report.md, a .csv for each table and the ledger, and a .png for each figure."""
+    folder.mkdir(parents=True, exist_ok=True)
+    pictures = {name: _png(name, found) for name in FIGURES}
+    written = []
+    for name, data in pictures.items():
+        (folder / f"{name}.png").write_bytes(data)
+        written.append(folder / f"{name}.png")
+    texts = {f"{name}.csv": table.to_csv(index=False) for name, table in found.tables.items()}
+    texts["ledger.csv"] = ledger_table(found.entries).to_csv(index=False)
+    texts["report.md"] = markdown(found)
+    texts["report.html"] = html(found, pictures)
+    for name, text in texts.items():
+        write_whole(folder / name, text)
+        written.append(folder / name)
+    return written
+
+
+# ---- text ----
+
+
+def heading(found: Findings) -> list[str]:
+    """What was run, plainly, as sentences."""
+    n_cells = len(list(models_cells(found)))
+    lines = [_setting_line(setting, found) for setting in found.config.settings]
+    machine = found.machine
+    seeds = f"{len(found.config.seeds)} {'seed' if len(found.config.seeds) == 1 else 'seeds'}"
+    lines.append(
+        f"{len(found.cells)} of {n_cells} cells, {seeds} ({', '.join(map(str, found.config.seeds))}); begun "
+        f"{machine['date']} on {machine['device']}, {machine['cores']} cores, {machine['threads']} threads, torch "
+        f"{machine['torch']}, repgeom {machine['repgeom']}; {found.seconds / 60:.0f} minutes of training and measuring."
+    )
+    failed = [
+        f"{row.setting} {row.model}, {reason}" for row in models(found.config, found.cells) for reason in row.failed
+    ]
+    lines += [f"Failed: {reason}." for reason in failed]
+    return lines
+
+
+def models_cells(found: Findings) -> list[Any]:
+    """Every cell that the run has when it is finished."""
+    from .grid import cells_of
+
+    return cells_of(found.config)
+
+
+def _setting_line(setting: Setting, found: Findings) -> str:
+    about = next((f.record["setting"] for c, f in found.cells.items() if c.setting == setting.name), None)
+    if about is None:
+        return f"{setting.name}: nothing is finished yet."
+    teacher = "published checkpoint" if about["pretrained"] else "EMBEDDED teacher, trained here"
+    images = "real images" if about["real_images"] else "EMBEDDED procedural images"
+    return (
+        f"{setting.name}: {teacher} ({about['width']} features), {images}, {about['n_train']:,} to train on and "
+        f"{about['n_test']:,} to measure on, {about['n_classes']} classes."
+    )
+
+
+def text(found: Findings) -> str:
+    """For a terminal."""
+    parts = ["\n".join(heading(found))]
+    for name in ("table1", "table2"):
+        parts.append(TABLES[name][0] + "\n" + _plain(_shown(found.tables[name])))
+    parts.append(
+        "Claims of arXiv 2603.06698 (95 % intervals over seeds and images)\n" + "\n".join(_ledger_lines(found))
+    )
+    return "\n\n".join(parts)
+
+
+def _ledger_lines(found: Findings) -> list[str]:
+    lines = []
+    for entry in found.entries:
+        lines.append(f"{entry.verdict.upper():<13} {entry.claim.number}. {entry.claim.text}  [{entry.setting.name}]")
+        lines += [
+            f"    {row.verdict:<13} {row.test.text}: {_value(row)}; paper: {row.test.published}; {row.rule}"
+            for row in entry.rows
+        ]
+    return lines
+
+
+def _value(row: Row) -> str:
+    if row.summary is None:
+        return row.reason
+    s = row.summary
+    note = f" ({row.reason})" if row.reason else ""
+    if s.low is None or s.high is None:
+        return f"{number(s.value)}{note}"
+    return f"{number(s.value)} [{number(s.low)}, {number(s.high)}]{note}"
+
+
+def markdown(found: Findings) -> str:
+    """The report as Markdown; the figures lie beside it."""
+    parts = [f"# Distillation: {found.config.name}", "\n".join(f"* {line}" for line in heading(found))]
+    parts += ["## Claims of arXiv 2603.06698", _ledger_markdown(found)]
+    for name, (title, _) in TABLES.items():
+        parts += [f"## {title}", _pipe(_shown(found.tables[name]))]
+        if name == "record":
+            parts.append("\n".join(f"* {line}" for line in disagreements(found)))
+    parts += [f"## {title}\n\n![{title}]({name}.png)" for name, (title, _) in FIGURES.items()]
+    return "\n\n".join(parts) + "\n"
+
+
+def disagreements(found: Findings) -> list[str]:
+    """What the paper's record says twice, in words."""
+    lines = []
+    for row in models(found.config, found.cells):
+        if (
+            row.cell.kind == "student"
+            and row.cell.architecture == "cnn"
+            and row.done
+            and row.cell.objective == "cosine"
+        ):
+            n = found.cells[row.done[0]].record["n_parameters"]
+            published = PUBLISHED_PARAMETERS.get(row.cell.width)
+            if published and not row.cell.augmented:
+                lines.append(f"{row.setting}, width {row.cell.width}: {n:,} parameters; the paper says {published}.")
+    for setting in found.config.settings:
+        about = next((f.record["setting"] for c, f in found.cells.items() if c.setting == setting.name), None)
+        if about is not None:
+            pixels = 0.1 * (sum(s * s for s in about["std"]) / 3) ** 0.5
+            lines.append(f"{setting.name}: noise of σ = 0.1 after normalisation is {pixels:.3f} in pixels of [0, 1].")
+    lines.append(
+        "Effective rank here is taken of σ² for each seed and then averaged; the paper's is of the mean spectrum."
+    )
+    lines.append("Captured variance here centres both; the paper's figure centres the teacher only.")
+    lines.append("Every model meets the same noise here; the paper draws it afresh for each.")
+    return lines
+
+
+def _ledger_markdown(found: Findings) -> str:
+    lines = [
+        "| claim | setting | verdict | test | value, 95 % interval | published | supported where |",
+        "| --- " * 7 + "|",
+    ]
+    for entry in found.entries:
+        for i, row in enumerate(entry.rows):
+            head = (
+                f"{entry.claim.number}. {entry.claim.text} | {entry.setting.name} | **{entry.verdict}**"
+                if i == 0
+                else "| | "
+            )
+            lines.append(
+                f"| {head} | {row.test.text}: {row.verdict} | {_value(row)} | {row.test.published} | {row.rule} |"
+            )
+    return "\n".join(lines)
+
+
+# ---- tables for people ----
+
+
+def _shown(table: pd.DataFrame) -> list[list[str]]:
+    """Header and rows as text: an interval stands behind its value, an empty column is left out."""
+    names = [c for c in table.columns if not c.endswith((" low", " high"))]
+    names = [c for c in names if c != "note" or (table["note"] != "").any()]
+    rows = [[_cell(row, name) for name in names] for row in table.to_dict("records")]
+    return [names, *rows]
+
+
+def _cell(row: dict[str, Any], name: str) -> str:
+    value = row[name]
+    if isinstance(value, str):
+        return value
+    if value is None or value != value:
+        return "–"
+    if name in ("parameters", "seeds"):
+        return f"{int(value):,}"
+    half = None
+    low, high = row.get(f"{name} low"), row.get(f"{name} high")
+    if low is not None and low == low and high is not None:
+        half = (high - low) / 2
+    return _rounded(value) + ("" if half is None else f" ±{_rounded(half)}")
+
+
+def _rounded(value: float) -> str:
+    return f"{value:.1f}" if abs(value) >= 10 else f"{value:.3f}"
+
+
+def _plain(rows: list[list[str]]) -> str:
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    lines = [
+        "  ".join(
+            cell.ljust(w) if i < 2 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in rows
+    ]
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _pipe(rows: list[list[str]]) -> str:
+    lines = ["| " + " | ".join(row) + " |" for row in rows]
+    return "\n".join([lines[0], "|" + " --- |" * len(rows[0]), *lines[1:]])
+
+
+# ---- pictures and the page ----
+
+
+def _png(name: str, found: Findings) -> bytes:
+    buffer = io.BytesIO()
+    figure(name, found.config, found.cells).savefig(buffer, format="png", dpi=110)
+    return buffer.getvalue()
+
+
+def html(found: Findings, pictures: dict[str, bytes]) -> str:
+    """One page with nothing to load."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    template = Environment(
+        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    ).get_template("report.html.j2")
+    return template.render(
+        name=found.config.name,
+        heading=heading(found),
+        entries=found.entries,
+        value=_value,
+        tables=[(title, _shown(found.tables[name])) for name, (title, _) in TABLES.items()],
+        disagreements=disagreements(found),
+        figures=[(FIGURES[n][0], base64.b64encode(data).decode()) for n, data in pictures.items()],
+        config=found.config.to_dict(),
+    )

@@ -1,0 +1,364 @@
+"""How a grid is run: settings are prepared, cells taken one by one, each result written once, whatever is interrupted.
+
+Several processes may share a folder under torchrun. Each takes whatever cell is free; a lock that the system gives back
+when its process ends keeps two from one cell.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from tqdm import tqdm
+
+from . import stored
+from .configs import Config, Setting, Training
+from .data.images import Dataset
+from .data.load import load_dataset
+from .evaluation import Model, measurements
+from .features import teacher_features
+from .grid import Cell, cells_of
+from .students import make_student, n_parameters
+from .teachers.load import load_teacher
+from .teachers.teacher import Teacher
+from .training import Diverged, train_student
+
+ROOM = 2_000_000_000  # bytes that must be free before a run: features, and some for the results
+
+
+class Refused(RuntimeError):
+    """The run cannot begin in this folder."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """Where a run works. `bar` shows progress on standard error."""
+
+    out: Path
+    cache: Path
+    device: torch.device
+    bar: bool = True
+    downloading: bool = False
+
+    def result(self, cell: Cell) -> Path:
+        """Of a cell, without its ending."""
+        return self.out / "cells" / cell.name
+
+
+@dataclasses.dataclass(frozen=True)
+class Prepared:
+    """A setting with everything that its cells share, on the device."""
+
+    setting: Setting
+    dataset: Dataset
+    teacher: Teacher
+    targets: list[torch.Tensor]  # the teacher's features of the training images as they are
+    augmented: list[torch.Tensor]  # of each epoch's crops and flips; empty where not asked for
+    teacher_test: torch.Tensor
+
+
+# ---- a whole run ----
+
+
+def run(config: Config, place: Place) -> None:
+    """Runs what is missing of a run, alone or as one process of torchrun's.
+
+    Raises:
+        Refused: another run works in the folder, or the folder holds a run with other settings.
+        OSError: a folder that cannot be written or is too full.
+        FileNotFoundError, ModuleNotFoundError, ValueError: as the data or the teacher say.
+    """
+    for folder in (place.out, place.cache):
+        stored.check_room(folder, ROOM)
+    group, rank = _group()
+    try:
+        with stored.locked(place.out / "run", wait=False, owner=group) if rank == 0 else _joined(place.out, group):
+            _begin(config, place)
+            _run_cells(config, place)
+    except stored.Busy as busy:
+        raise Refused(f"{place.out} is in use by {busy}; wait for it, or name another folder with --out.") from None
+
+
+def _run_cells(config: Config, place: Place) -> None:
+    cells = cells_of(config)
+    finished = {cell for cell in cells if _is_finished(place, cell)}
+    waiting = [cell for cell in cells if cell not in finished]
+    needed = {cell.setting for cell in waiting}
+    prepared = {s.name: prepare(s, config, place) for s in config.settings if s.name in needed}
+    costs = {cell: _cost(cell, prepared[cell.setting], config) for cell in waiting}
+    form = "{desc} {percentage:3.0f}%|{bar}| {elapsed}, {remaining} left"
+    with tqdm(total=sum(costs.values()), bar_format=form, disable=not place.bar or not waiting, ncols=100) as bar:
+        while waiting:
+            taken = 0
+            for cell in list(waiting):
+                with _free(place, cell) as free:
+                    if free:
+                        if not _is_finished(place, cell):
+                            bar.set_description_str(f"{len(cells) - len(waiting)}/{len(cells)} {cell.name}")
+                            _run_cell(cell, prepared[cell.setting], config, place, bar.update)
+                        else:
+                            bar.update(costs[cell])
+                        waiting.remove(cell)
+                        taken += 1
+            if waiting and not taken:
+                time.sleep(0.5)  # the rest is in the hands of other processes; should one die, its cell is free again
+
+
+class _free:
+    """Tries to hold a cell: True where no other process has it."""
+
+    def __init__(self, place: Place, cell: Cell) -> None:
+        self.lock = stored.locked(place.result(cell), wait=False)
+
+    def __enter__(self) -> bool:
+        try:
+            self.lock.__enter__()
+        except stored.Busy:
+            return False
+        self.held = True
+        return True
+
+    def __exit__(self, *error: Any) -> None:
+        if getattr(self, "held", False):
+            self.lock.__exit__(*error)
+
+
+def _is_finished(place: Place, cell: Cell) -> bool:
+    """A damaged result is named and counts as missing."""
+    try:
+        return stored.load(place.result(cell)) is not None
+    except stored.Damaged as error:
+        print(f"{error} It is made again.", file=sys.stderr)
+        return False
+
+
+def _begin(config: Config, place: Place) -> None:
+    """Saves the settings, or checks that they are those of before; sets torch's threads to those of before."""
+    try:
+        saved = stored.load(place.out / "run")
+    except stored.Damaged as error:
+        print(f"{error} It is written again.", file=sys.stderr)
+        saved = None
+    if saved is None:
+        stored.save(place.out / "run", {"config": stored.plain(config.to_dict()), "machine": machine(place.device)})
+        return
+    other = _difference(saved.record["config"], stored.plain(config.to_dict()))
+    if other:
+        raise Refused(f"{place.out} holds a run with other settings ({other}); name another folder with --out.")
+    # Sums are split over threads: another number gives other last bits.
+    torch.set_num_threads(saved.record["machine"]["threads"])
+
+
+def _difference(saved: Any, asked: Any, where: str = "") -> str:
+    """The first place in which two plain values differ, in words; empty where they do not."""
+    if isinstance(saved, dict) and isinstance(asked, dict):
+        for key in sorted({*saved, *asked}):
+            found = _difference(saved.get(key), asked.get(key), f"{where}.{key}" if where else key)
+            if found:
+                return found
+        return ""
+    if isinstance(saved, list) and isinstance(asked, list) and len(saved) == len(asked):
+        differences = (_difference(a, b, f"{where}[{i}]") for i, (a, b) in enumerate(zip(saved, asked, strict=True)))
+        return next((found for found in differences if found), "")
+    return "" if saved == asked else f"{where}: {saved!r} there, {asked!r} now"
+
+
+def machine(device: torch.device) -> dict[str, Any]:
+    """Where and with what a run began."""
+    from importlib.metadata import version
+
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else _cpu()
+    return {
+        "date": time.strftime("%Y-%m-%d %H:%M"),
+        "device": f"{device.type}: {name}",
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "system": f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
+        "torch": torch.__version__,
+        "repgeom": version("repgeom"),
+    }
+
+
+def _cpu() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+# ---- processes that share a run ----
+
+
+def _group() -> tuple[str, int]:
+    """What this process's group is called, and its rank; ("", 0) for a process by itself."""
+    environment = os.environ
+    if "RANK" not in environment or int(environment.get("WORLD_SIZE", "1")) == 1:
+        return "", 0
+    names = ("MASTER_ADDR", "MASTER_PORT", "TORCHELASTIC_RUN_ID")
+    return f"(group {':'.join(environment.get(n, '') for n in names)})", int(environment["RANK"])
+
+
+class _joined:
+    """Waits until the first process of the group holds the folder."""
+
+    def __init__(self, out: Path, group: str, patience: float = 120.0) -> None:
+        self.file, self.group, self.patience = stored.lock_file(out / "run"), group, patience
+
+    def __enter__(self) -> None:
+        end = time.monotonic() + self.patience
+        while not (self.file.exists() and self.group in self.file.read_text(encoding="utf-8")):
+            if time.monotonic() > end:
+                raise stored.Busy(self.file.read_text(encoding="utf-8") if self.file.exists() else "nobody yet")
+            time.sleep(0.1)
+        while stored.load(self.file.parent.parent / "run") is None:
+            time.sleep(0.1)
+
+    def __exit__(self, *error: Any) -> None:
+        return None
+
+
+# ---- a setting ----
+
+
+def prepare(setting: Setting, config: Config, place: Place) -> Prepared:
+    """Images, teacher and the teacher's features, from the cache where they are there already."""
+    dataset = load_dataset(setting, downloading=place.downloading)
+    if len(dataset.train) < config.training.batch_size:
+        raise ValueError(
+            f"{setting.name} has {len(dataset.train)} images to train on, fewer than one batch of "
+            f"{config.training.batch_size}."
+        )
+    train, test = dataset.train.to(place.device), dataset.test.to(place.device)
+    teacher = load_teacher(setting, place.cache, place.device, bar=place.bar)
+    views: list[int | None] = [None, *(range(config.training.epochs) if setting.augmented else ())]
+    total = len(test) + len(views) * len(train)
+    padding = config.training.crop_padding
+    form = "{desc} {percentage:3.0f}%|{bar}| {elapsed}, {remaining} left"
+    with tqdm(total=total, desc=f"{setting.name}: teacher's features", disable=not place.bar, bar_format=form, leave=False, ncols=100) as bar:  # fmt: skip
+        found = [
+            teacher_features(teacher, images, place.cache, view=view, padding=padding, tick=bar.update)
+            for images, view in [(test, None), *((train, view) for view in views)]
+        ]
+    moved = dataclasses.replace(dataset, train=train, test=test)
+    return Prepared(setting, moved, teacher, found[1:2], found[2:], found[0])
+
+
+# ---- a cell ----
+
+
+def _run_cell(cell: Cell, prepared: Prepared, config: Config, place: Place, advance: Callable[[float], Any]) -> None:
+    start = time.perf_counter()
+    about: dict[str, Any] = {"cell": dataclasses.asdict(cell), "setting": _described(prepared)}
+    try:
+        record, arrays = _measured(cell, prepared, config, place, advance)
+    except (Diverged, torch.OutOfMemoryError) as error:
+        record, arrays = {"status": "failed", "reason": str(error)}, {}
+    seconds = round(time.perf_counter() - start, 2)
+    stored.save(place.result(cell), {**about, "status": "done", **record, "seconds": seconds}, arrays)
+
+
+def _measured(
+    cell: Cell, p: Prepared, config: Config, place: Place, advance: Callable[[float], Any]
+) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+    flops = _flops(cell, p)
+    about: dict[str, Any] = {"flops_per_image": flops}
+    if cell.kind == "teacher":
+        model = Model(p.teacher.encode, p.teacher.preprocessing.sized, p.teacher.preprocessing)
+    else:
+        student, losses = _trained(cell, p, config.training, place, lambda n: advance(3 * n * flops))
+        about |= {"n_parameters": n_parameters(student), "losses": losses}
+        model = Model(student, _sizing(p), p.teacher.preprocessing)
+    record, arrays = measurements(
+        model, p.dataset.train, p.dataset.test, p.teacher_test, config.evaluation, lambda n: advance(n * flops)
+    )
+    return {**about, **record}, arrays
+
+
+def _trained(
+    cell: Cell, p: Prepared, training: Training, place: Place, tick: Callable[[int], Any]
+) -> tuple[nn.Module, list[float]]:
+    student = make_student(cell.architecture, cell.width, p.teacher.width, cell.seed).to(place.device)
+    sized = _sizing(p)
+    losses = train_student(
+        student,
+        p.dataset.train.pixels,
+        p.augmented if cell.augmented else p.targets,
+        cell.objective,
+        training,
+        as_input=lambda pixels: p.teacher.preprocessing.normalized(sized(pixels)),
+        augmented=cell.augmented,
+        seed=cell.seed,
+        tick=tick,
+    )
+    return student.eval(), losses
+
+
+def _sizing(p: Prepared) -> Callable[[torch.Tensor], torch.Tensor]:
+    """From images as they lie to the size that the student sees."""
+    if p.setting.student_input == "teacher":
+        return p.teacher.preprocessing.sized
+    return lambda pixels: pixels
+
+
+def _described(p: Prepared) -> dict[str, Any]:
+    """What the setting is, for tables: whether its teacher and its images are real, and how many images."""
+    return {
+        "name": p.setting.name,
+        "teacher": p.teacher.name,
+        "pretrained": p.teacher.pretrained,
+        "teacher_recipe": dict(p.teacher.recipe),
+        "width": p.teacher.width,
+        "std": list(p.teacher.preprocessing.std),
+        "data": p.dataset.name,
+        "real_images": p.dataset.real,
+        "n_train": len(p.dataset.train),
+        "n_test": len(p.dataset.test),
+        "n_classes": len(p.dataset.classes),
+    }
+
+
+# ---- how much work a cell is ----
+
+
+def _cost(cell: Cell, p: Prepared, config: Config) -> float:
+    """In floating-point operations: a training step is three forward passes."""
+    evaluation, training = config.evaluation, config.training
+    n_train, n_test = len(p.dataset.train), len(p.dataset.test)
+    seen = n_test * (1 + len(evaluation.sigmas) * len(evaluation.spaces)) + n_train
+    trained = 0 if cell.kind == "teacher" else 3 * training.epochs * (n_train - n_train % training.batch_size)
+    return float(seen + trained) * _flops(cell, p)
+
+
+def _flops(cell: Cell, p: Prepared) -> float:
+    """Of one image through the cell's model."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    first = p.dataset.test.pixels[:1]
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        if cell.kind == "teacher":
+            p.teacher.encode(p.teacher.preprocessing(first))
+        else:
+            student = make_student(cell.architecture, cell.width, p.teacher.width, 0).eval()
+            student(p.teacher.preprocessing.normalized(_sizing(p)(first)).cpu())
+    return float(counter.get_total_flops())
+
+
+def results(config: Config, out: Path) -> Iterator[tuple[Cell, stored.Stored]]:
+    """The cells that are there, finished or failed; damaged ones are named on standard error and left out."""
+    for cell in cells_of(config):
+        try:
+            found = stored.load(out / "cells" / cell.name)
+        except stored.Damaged as error:
+            print(error, file=sys.stderr)
+            continue
+        if found is not None:
+            yield cell, found

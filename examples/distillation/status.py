@@ -1,0 +1,59 @@
+"""How far a run has come: what is done, what failed, what remains and how long that will take."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from .configs import Config
+from .grid import Cell, cells_of
+from .report import settings_of
+from .running import results
+from .tables import Cells
+
+
+def text(out: Path) -> str:
+    """For a terminal.
+
+    Raises:
+        FileNotFoundError: no run in this folder.
+    """
+    config, _ = settings_of(out)
+    cells = dict(results(config, out))
+    wanted = cells_of(config)
+    failed = [c for c in cells if cells[c].record["status"] == "failed"]
+    waiting = [c for c in wanted if c not in cells]
+    lines = [
+        f"{out}: {len(cells) - len(failed)} of {len(wanted)} cells done, {len(failed)} failed, {len(waiting)} remain"
+    ]
+    lines += [f"  failed  {c.name}: {cells[c].record['reason']}" for c in failed]
+    lines += [f"  remains {c.name}" for c in waiting]
+    if waiting:
+        lines.append(_outlook(config, cells, waiting))
+    return "\n".join(lines)
+
+
+def _outlook(config: Config, cells: Cells, waiting: list[Cell]) -> str:
+    """From the seconds of like cells, or of others scaled by their number of weights in the convolutions."""
+    done = {c: found.record["seconds"] for c, found in cells.items() if found.record["status"] == "done"}
+    students = {c: seconds for c, seconds in done.items() if c.kind == "student"}
+    if not students:
+        return "no student is finished yet, so there is no telling how long the rest will take"
+    total = 0.0
+    for cell in waiting:
+        alike = [s for c, s in done.items() if _kind(c) == _kind(cell)]
+        other = [seconds * _weight(cell) / _weight(c) for c, seconds in students.items()]
+        total += sum(alike) / len(alike) if alike else sum(other) / len(other)
+    return f"about {_spoken(total)} of one process remain, by the cells that are done"
+
+
+def _kind(cell: Cell) -> tuple[object, ...]:
+    return cell.setting, cell.kind, cell.architecture, cell.width, cell.augmented
+
+
+def _weight(cell: Cell) -> float:
+    """Work in a cell relative to others: convolutions grow with the square of the width."""
+    return float(max(cell.width, 1) ** 1.5)
+
+
+def _spoken(seconds: float) -> str:
+    return f"{seconds / 3600:.1f} hours" if seconds >= 5400 else f"{max(1, round(seconds / 60))} minutes"

@@ -1,0 +1,179 @@
+"""What is on disk: records with arrays, written whole, checked when read, and made once even by many processes.
+
+A record is `NAME.json` with a checksum of itself and of `NAME.safetensors`, which holds its arrays. The arrays are
+written first: a record that is there is whole, whenever the process was killed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import socket
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from safetensors.torch import load as arrays_of
+from safetensors.torch import save as bytes_of
+from torch import Tensor
+
+from repgeom.files import write_whole
+
+
+class Stored(NamedTuple):
+    """What a record says, and its arrays by name."""
+
+    record: dict[str, Any]
+    arrays: dict[str, Tensor]
+
+
+class Damaged(ValueError):
+    """A file that is not what was written."""
+
+
+class Busy(RuntimeError):
+    """Another process holds the lock."""
+
+
+def save(path: Path, record: Mapping[str, Any], arrays: Mapping[str, Tensor] | None = None) -> None:
+    """Writes `path`.json and, with arrays, `path`.safetensors; infinity and NaN are refused in the record."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    whole: dict[str, Any] = {"record": dict(record), "arrays_sha256": None}
+    if arrays:
+        data = bytes_of({name: value.detach().cpu().contiguous() for name, value in arrays.items()})
+        whole["arrays_sha256"] = hashlib.sha256(data).hexdigest()
+        _write_bytes(_beside(path, ".safetensors"), data)
+    text = json.dumps(whole, indent=1, allow_nan=False, ensure_ascii=False)
+    write_whole(_beside(path, ".json"), json.dumps({"sha256": _sha(text)}) + "\n" + text + "\n")
+
+
+def load(path: Path) -> Stored | None:
+    """What was saved, or None where nothing is.
+
+    Raises:
+        Damaged: the file, named, is not as it was written.
+    """
+    file = _beside(path, ".json")
+    try:
+        head, _, text = file.read_text(encoding="utf-8").partition("\n")
+        intact = json.loads(head)["sha256"] == _sha(text.removesuffix("\n"))
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError):
+        intact = False
+    if not intact:
+        raise Damaged(f"{file} is damaged: it does not have the checksum that it was written with.")
+    whole = json.loads(text)
+    return Stored(whole["record"], _arrays(_beside(path, ".safetensors"), whole["arrays_sha256"]))
+
+
+def _arrays(file: Path, expected: str | None) -> dict[str, Tensor]:
+    if expected is None:
+        return {}
+    data = file.read_bytes() if file.exists() else b""
+    if hashlib.sha256(data).hexdigest() != expected:
+        raise Damaged(f"{file} is {'damaged' if data else 'missing'}: its record expects the checksum {expected[:12]}…")
+    return dict(arrays_of(data))
+
+
+def made_once(path: Path, recipe: Mapping[str, Any], make: Callable[[], Stored]) -> Stored:
+    """What is kept at `path`, or else made now and kept. Other processes that want the same wait for it.
+
+    A damaged file is named on standard error and made again.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with locked(path):
+        try:
+            found = load(path)
+        except Damaged as error:
+            print(f"{error} It is made again.", file=sys.stderr)
+            found = None
+        if found is None or found.record["recipe"] != plain(recipe):
+            found = make()
+            save(path, {"recipe": plain(recipe), **found.record}, found.arrays)
+        return found
+
+
+def fingerprint(recipe: Mapping[str, Any]) -> str:
+    """Twelve letters that change with anything in the recipe."""
+    return _sha(json.dumps(plain(recipe), sort_keys=True))[:12]
+
+
+@contextlib.contextmanager
+def locked(path: Path, *, wait: bool = True, owner: str = "") -> Iterator[None]:
+    """Holds the lock of a path, a file in the folder .locks beside it. The system gives it back when a process ends,
+    however it ends. `owner` is written into it.
+
+    Raises:
+        Busy: `wait` is False and another process holds it; the message names that process.
+    """
+    file = lock_file(path)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    handle = os.open(file, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            raise Busy(file.read_text(encoding="utf-8").strip() or "another process") from None
+        os.truncate(handle, 0)
+        os.write(handle, f"process {os.getpid()} on {socket.gethostname()} {owner}".strip().encode())
+        yield
+    finally:
+        os.close(handle)
+
+
+def lock_file(path: Path) -> Path:
+    """Where the lock of a path lies; it is never removed, since another process may be waiting for it."""
+    return path.parent / ".locks" / path.name
+
+
+def check_room(folder: Path, n_bytes: int) -> None:
+    """Makes the folder and tries to write in it, before hours are spent on what could not be kept.
+
+    Raises:
+        OSError: it cannot be written, or less than `n_bytes` are free.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(b"0" * 4096)
+    except OSError as error:
+        raise OSError(
+            f"{folder} cannot be written ({error.strerror or error}); name another folder with --out or --cache."
+        ) from None
+    free = shutil.disk_usage(folder).free
+    if free < n_bytes:
+        raise OSError(
+            f"{folder} has {free / 1e9:.2f} GB free and this run may need {n_bytes / 1e9:.2f} GB there; free some, or "
+            "name another folder with --out or --cache."
+        )
+
+
+def _write_bytes(target: Path, data: bytes) -> None:
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        os.replace(name, target)
+    except BaseException:
+        os.unlink(name)
+        raise
+
+
+def _beside(path: Path, ending: str) -> Path:
+    return path.with_name(path.name + ending)
+
+
+def _sha(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def plain(recipe: Mapping[str, Any]) -> Any:
+    """As JSON gives it back: tuples become lists."""
+    return json.loads(json.dumps(recipe))

@@ -1,0 +1,41 @@
+"""How good is a teacher? Effective rank of its features, and its linear probe beside one on the pixels themselves."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+import repgeom as rg
+
+from ..configs import Setting
+from ..data.load import load_dataset
+from ..features import BATCH, encoded
+from .teacher import Teacher
+
+PROBE_C = (1e-4, 1e-3, 1e-2, 0.1, 1.0, 10.0, 100.0, 1000.0)  # chosen on held-out rows, for pixels as for features
+
+
+def about(teacher: Teacher, setting: Setting, device: torch.device) -> str:
+    """One line for a person; the images are those of the setting."""
+    measured = quality(teacher, setting, device)
+    return (
+        f"{teacher.name} on the test images of {setting.data}: effective rank {measured['effective_rank']:.1f} of "
+        f"{teacher.width}, linear probe {measured['probe']:.1%}, linear probe on pixels {measured['pixels']:.1%}"
+    )
+
+
+def quality(teacher: Teacher, setting: Setting, device: torch.device) -> dict[str, float]:
+    """Effective rank (unit rows, centred), and accuracy on the test images of probes on features and on pixels."""
+    dataset = load_dataset(setting)
+    train, test = dataset.train.to(device), dataset.test.to(device)
+    features = [_features(teacher, images.pixels) for images in (train, test)]
+    pixels = [images.pixels.flatten(1).float() / 255 for images in (train, test)]
+    found = {
+        name: rg.fit_linear_probe(x, train.labels, C=PROBE_C, normalize="l2").accuracy(y, test.labels)
+        for name, (x, y) in {"probe": features, "pixels": pixels}.items()
+    }
+    return {"effective_rank": float(rg.effective_rank(features[1], normalize="l2")), **found}
+
+
+def _features(teacher: Teacher, pixels: Tensor) -> Tensor:
+    return torch.cat([encoded(teacher, teacher.preprocessing(part)) for part in pixels.split(BATCH)])

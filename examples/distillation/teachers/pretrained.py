@@ -1,0 +1,117 @@
+"""CLIP and DINOv2 by transformers, from the hub or from a folder that holds a checkpoint."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from repgeom.corruptions import CLIP_STD, IMAGENET_STD
+
+from .teacher import Preprocessing, Teacher, frozen, weights_digest
+
+CLIP = "openai/clip-vit-base-patch32"
+DINOV2 = "facebook/dinov2-small"  # S/14; facebook/dinov2-base is B/14
+CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
+
+
+def load_clip(path: str | None, device: torch.device | str) -> Teacher:
+    """CLIP's image tower with its projection; any ViT. `path` is a folder or a name on the hub.
+
+    Raises:
+        ModuleNotFoundError: transformers is not installed.
+        FileNotFoundError, OSError: no checkpoint in the folder; no such name, or no network; each says the way out.
+    """
+    name = path or CLIP
+    model = _loaded("CLIPVisionModelWithProjection", name)
+    size = model.config.image_size
+    usual = Preprocessing(size, size, CLIP_MEAN, CLIP_STD)
+
+    def encode(pixels: Tensor) -> Tensor:
+        features: Tensor = model(pixel_values=pixels).image_embeds
+        return features
+
+    return _teacher("clip", name, model, encode, model.config.projection_dim, usual, device)
+
+
+def load_dinov2(path: str | None, device: torch.device | str) -> Teacher:
+    """DINOv2's class token after the last norm; S/14 by default. Arguments and errors as `load_clip`."""
+    name = path or DINOV2
+    model = _loaded("Dinov2Model", name)
+    small = model.config.image_size < 224
+    resize, crop = (model.config.image_size,) * 2 if small else (256, 224)
+    usual = Preprocessing(resize, crop, IMAGENET_MEAN, IMAGENET_STD)
+
+    def encode(pixels: Tensor) -> Tensor:
+        features: Tensor = model(pixel_values=pixels).pooler_output
+        return features
+
+    return _teacher("dinov2", name, model, encode, model.config.hidden_size, usual, device)
+
+
+def _teacher(
+    kind: str, name: str, model: Any, encode: Any, width: int, usual: Preprocessing, device: torch.device | str
+) -> Teacher:
+    frozen(model, device)
+    recipe = {"teacher": kind, "checkpoint": Path(name).name, "weights": weights_digest(model)}
+    return Teacher(kind, encode, width, _preprocessing(name, usual), pretrained=True, recipe=recipe)
+
+
+def _loaded(kind: str, name: str) -> Any:
+    try:
+        import transformers
+    except ImportError as error:
+        raise ModuleNotFoundError(
+            f"CLIP and DINOv2 need transformers, which is not installed ({error}): pip install 'repgeom[distill]'"
+        ) from None
+    folder = Path(name).expanduser()
+    is_folder = folder.is_dir()
+    if is_folder:
+        missing = [what for what, there in _needed(folder) if not there]
+        if missing:
+            raise FileNotFoundError(
+                f"{folder} is not a checkpoint: it has no {' and no '.join(missing)}. Save one there with "
+                f"`python -c \"from transformers import {kind} as M; M.from_pretrained('NAME').save_pretrained('{folder}')\"`."
+            )
+    elif name.startswith((".", "/", "~")) or name.count("/") != 1:
+        raise FileNotFoundError(f"{name} is no folder, and no name on the hub either (those look like {CLIP}).")
+    try:
+        return getattr(transformers, kind).from_pretrained(str(folder) if is_folder else name)
+    except Exception as error:  # transformers and the hub raise many kinds
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        way_out = (
+            "Is it a checkpoint of another kind of model?"
+            if is_folder
+            else f"Without a network, download it elsewhere (`hf download {name} --local-dir DIR`) and give --teacher-path DIR."
+        )
+        raise OSError(f"{name} could not be loaded as {kind} ({reason}). {way_out}") from None
+
+
+def _needed(folder: Path) -> list[tuple[str, bool]]:
+    weights = any((folder / file).is_file() for file in WEIGHTS)
+    return [("config.json", (folder / "config.json").is_file()), ("weights (model.safetensors)", weights)]
+
+
+def _preprocessing(name: str, usual: Preprocessing) -> Preprocessing:
+    """As the checkpoint's own preprocessor_config.json says, where it lies in the folder."""
+    file = Path(name).expanduser() / "preprocessor_config.json"
+    if not file.is_file():
+        return usual
+    found = json.loads(file.read_text(encoding="utf-8"))
+    return Preprocessing(
+        resize=_side(found.get("size"), usual.resize),
+        crop=_side(found.get("crop_size"), usual.crop),
+        mean=tuple(found.get("image_mean", usual.mean)),
+        std=tuple(found.get("image_std", usual.std)),
+    )
+
+
+def _side(value: Any, usual: int) -> int:
+    if isinstance(value, dict):
+        value = value.get("shortest_edge", value.get("height"))
+    return usual if value is None else int(value)

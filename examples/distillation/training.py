@@ -1,0 +1,91 @@
+"""How a student is trained: the images and the teacher's features lie on the device; a batch is an index."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from .configs import Training
+from .objectives import OBJECTIVES, Batch
+from .views import crop_flip
+
+Input = Callable[[Tensor], Tensor]  # uint8 images as they lie to what the student sees
+
+
+class Diverged(RuntimeError):
+    """The loss is no longer a number."""
+
+
+def train_student(
+    student: nn.Module,
+    images: Tensor,
+    targets: list[Tensor],
+    objective: str,
+    training: Training,
+    *,
+    as_input: Input,
+    augmented: bool,
+    seed: int,
+    tick: Callable[[int], None],
+) -> list[float]:
+    """Trains in place and returns the mean loss of each epoch.
+
+    Args:
+        student: on the images' device.
+        images: (n, 3, h, w), uint8.
+        targets: the teacher's features (n, d), one for all epochs, or with `augmented` those of each epoch's view.
+        objective: a name of `OBJECTIVES`.
+        training: epochs, batch size and the rest.
+        as_input: resizing and normalisation.
+        augmented: epoch e sees view e of every image.
+        seed: of the order of the images and of second views.
+        tick: told how many images more were seen.
+
+    Raises:
+        Diverged: the loss became NaN or infinite; the message says in which epoch.
+        ValueError: fewer images than one batch.
+    """
+    n, step = len(images), training.batch_size
+    if n < step:
+        raise ValueError(f"{n} images to train on do not fill one batch of {step}.")
+    order = torch.Generator().manual_seed(seed)
+    on_gpu = images.is_cuda
+    if on_gpu:
+        student.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimizer = torch.optim.Adam(student.parameters(), lr=training.learning_rate)
+    student.train()
+    losses: list[float] = []
+
+    def embed(pixels: Tensor) -> Tensor:
+        x = as_input(pixels).contiguous(memory_format=torch.channels_last)
+        with torch.autocast("cuda", torch.bfloat16) if on_gpu else contextlib.nullcontext():
+            z: Tensor = student(x)
+        return z.float()
+
+    for epoch in range(training.epochs):
+        target = targets[epoch if augmented else 0]
+        total = torch.zeros((), dtype=torch.float64, device=images.device)
+        permuted = torch.randperm(n, generator=order).to(images.device)
+        for i, rows in enumerate(permuted[: n - n % step].split(step)):
+            pixels = images[rows]
+            if augmented:
+                pixels = crop_flip(pixels, rows, epoch, training.crop_padding)
+
+            def second_view(pixels: Tensor = pixels, rows: Tensor = rows, number: int = i + epoch * n) -> Tensor:
+                # Other draws in every epoch, for every seed, and than those of the augmentation control.
+                view = crop_flip(pixels, rows, 1_000_000 * (seed + 1) + number, training.crop_padding)
+                return embed(view)
+
+            loss = OBJECTIVES[objective](Batch(embed(pixels), target[rows], second_view, training))
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            optimizer.step()
+            total += loss.detach()
+            tick(step)
+        losses.append(float(total) / (n // step))
+        if not torch.isfinite(total):
+            raise Diverged(f"the loss became {losses[-1]} in epoch {epoch + 1} of {training.epochs}")
+    return losses
