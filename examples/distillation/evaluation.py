@@ -19,6 +19,7 @@ from repgeom.robustness.spread import Spread
 from .configs import Evaluation
 from .data.images import Images
 from .teachers.teacher import Preprocessing
+from .training import Diverged
 
 BATCH = 256
 Tick = Callable[[int], None]
@@ -48,7 +49,13 @@ class Model:
 
 
 def measurements(
-    model: Model, train: Images, test: Images, teacher_test: Tensor, evaluation: Evaluation, tick: Tick
+    model: Model,
+    train: Images,
+    test: Images,
+    teacher_test: Tensor,
+    evaluation: Evaluation,
+    tick: Tick,
+    known: tuple[Tensor, Tensor] | None = None,
 ) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """The numbers of one model, and what each test image adds to those that have an interval.
 
@@ -58,15 +65,18 @@ def measurements(
         teacher_test: the teacher's features of the test images (n, d).
         evaluation: what is asked for.
         tick: told how many images more went through the model.
+        known: the model's features of the images to train and to test on, where they are there already.
 
     Raises:
-        ValueError: features with NaN, or that are all equal.
+        Diverged: embeddings that are not finite, or are all equal.
     """
-    features = model.features(test.pixels, tick)
+    if known is None:
+        known = model.features(train.pixels, tick), model.features(test.pixels, tick)
+    seen_in_training, features = known
+    if not all(bool(torch.isfinite(x).all()) for x in known):
+        raise Diverged("its embeddings are not finite")
     record, arrays = geometry(features, teacher_test, evaluation)
-    probe = rg.fit_linear_probe(
-        model.features(train.pixels, tick), train.labels, C=evaluation.probe_C, normalize="l2", tol=1e-6
-    )
+    probe = rg.fit_linear_probe(seen_in_training, train.labels, C=evaluation.probe_C, normalize="l2", tol=1e-6)
     levels: list[tuple[float, str] | None] = [None]
     levels += [(sigma, space) for space in evaluation.spaces for sigma in evaluation.sigmas]
     for level in levels:
@@ -87,7 +97,7 @@ def geometry(features: Tensor, teacher: Tensor, evaluation: Evaluation) -> tuple
     units, target = unit_rows(features.double()), unit_rows(teacher.double())
     spread = Spread(units)
     if spread.flat:
-        raise ValueError("all embeddings are equal")
+        raise Diverged("its embeddings of all test images are equal")
     s = spread.spectrum()
     captured, captured_parts = _captured(units, target, evaluation.leading)
     cosines = (units * target).sum(1)

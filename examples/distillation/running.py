@@ -271,15 +271,16 @@ def _measured(
 ) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
     flops = _flops(cell, p)
     about: dict[str, Any] = {"flops_per_image": flops}
+    known = None
     if cell.kind == "teacher":
         model = Model(p.teacher.encode, p.teacher.preprocessing.sized, p.teacher.preprocessing)
+        known = p.targets[0], p.teacher_test
     else:
         student, losses = _trained(cell, p, config.training, place, lambda n: advance(3 * n * flops))
         about |= {"n_parameters": n_parameters(student), "losses": losses}
         model = Model(student, _sizing(p), p.teacher.preprocessing)
-    record, arrays = measurements(
-        model, p.dataset.train, p.dataset.test, p.teacher_test, config.evaluation, lambda n: advance(n * flops)
-    )
+    data, tick = p.dataset, lambda n: advance(n * flops)
+    record, arrays = measurements(model, data.train, data.test, p.teacher_test, config.evaluation, tick, known)
     return {**about, **record}, arrays
 
 
@@ -333,9 +334,11 @@ def _cost(cell: Cell, p: Prepared, config: Config) -> float:
     """In floating-point operations: a training step is three forward passes."""
     evaluation, training = config.evaluation, config.training
     n_train, n_test = len(p.dataset.train), len(p.dataset.test)
-    seen = n_test * (1 + len(evaluation.sigmas) * len(evaluation.spaces)) + n_train
-    trained = 0 if cell.kind == "teacher" else 3 * training.epochs * (n_train - n_train % training.batch_size)
-    return float(seen + trained) * _flops(cell, p)
+    noisy = n_test * len(evaluation.sigmas) * len(evaluation.spaces)
+    if cell.kind == "teacher":
+        return float(noisy) * _flops(cell, p)
+    trained = 3 * training.epochs * (n_train - n_train % training.batch_size)
+    return float(noisy + n_test + n_train + trained) * _flops(cell, p)
 
 
 def _flops(cell: Cell, p: Prepared) -> float:

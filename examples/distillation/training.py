@@ -16,7 +16,7 @@ Input = Callable[[Tensor], Tensor]  # uint8 images as they lie to what the stude
 
 
 class Diverged(RuntimeError):
-    """The loss is no longer a number."""
+    """A student that cannot be measured: its loss is no longer a number, or its embeddings are not."""
 
 
 def train_student(
