@@ -46,6 +46,18 @@ def test_commands_run_as_they_stand(tmp_path, monkeypatch, capsys):
     assert "dump/part-*.npy: 150 samples" in capsys.readouterr().out
 
 
+def test_commands_of_the_experiments_are_understood():
+    from repgeom_examples.distillation.cli import configured, parser
+
+    code = "\n".join(code for kind, code in BLOCKS if kind == "bash")
+    commands = re.findall(r"^repgeom-distill (.*)$", code, re.MULTILINE)
+    assert len(commands) >= 6
+    for command in commands:
+        arguments = parser().parse_args(shlex.split(command, comments=True))
+        if command.startswith("run"):
+            assert configured(arguments).settings
+
+
 def test_links_lead_somewhere():
     for target in re.findall(r"\]\(([^)#:]+)\)", README):
         assert (Path(__file__).parent.parent / target).exists(), target

@@ -8,14 +8,17 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .configs import Setting
 
 DEFAULT = "embedded"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command. Returns 0, or 2 after an error, which is printed as one line."""
-    arguments = _parser().parse_args(argv)
+    arguments = parser().parse_args(argv)
     from .running import Refused
     from .stored import Damaged
 
@@ -37,7 +40,8 @@ def _run(arguments: argparse.Namespace) -> int:
 
     config = configured(arguments)
     out = Path(arguments.out or Path("runs") / config.name)
-    place = running.Place(out, _cache(arguments), _device(arguments.device), not arguments.quiet, arguments.download)
+    bar = not arguments.quiet and os.environ.get("LOCAL_RANK", "0") == "0"
+    place = running.Place(out, _cache(arguments), _device(arguments.device), bar, arguments.download)
     running.run(config, place)
     if int(os.environ.get("RANK", "0")) == 0:
         found = report.read(out)
@@ -73,7 +77,7 @@ def _teacher(arguments: argparse.Namespace) -> int:
     if arguments.teacher_name not in TRAINED_HERE:
         raise ValueError(f"{arguments.teacher_name} is not trained here; there are {', '.join(TRAINED_HERE)}.")
     cache = _cache(arguments)
-    stored.check_room(cache, running.ROOM)
+    stored.check_room(cache, running.room(config))
     setting = next(
         (s for s in config.settings if s.teacher == arguments.teacher_name), Setting(arguments.teacher_name, "shapes10")
     )
@@ -93,6 +97,7 @@ def configured(arguments: argparse.Namespace) -> Any:
     """
     from .configs import PRESETS, Setting
     from .objectives import OBJECTIVES
+    from .students import ARCHITECTURES
 
     config = PRESETS[arguments.preset or DEFAULT]
     given = vars(arguments)
@@ -103,16 +108,24 @@ def configured(arguments: argparse.Namespace) -> Any:
         )
     if "teacher" in setting and "data" in setting:
         like = next((s for s in config.settings if s.teacher == setting["teacher"]), Setting("", ""))
-        config = dataclasses.replace(config, settings=(dataclasses.replace(like, **{**_own(like), **setting}),))
+        config = dataclasses.replace(
+            config, settings=(dataclasses.replace(like, **{**_own(like, setting), **setting}),)
+        )
     elif "teacher_path" in setting and len(config.settings) > 1:
         raise ValueError(f"preset {config.name} has several teachers: give --teacher and --data with --teacher-path.")
     elif setting:
-        config = dataclasses.replace(config, settings=tuple(dataclasses.replace(s, **setting) for s in config.settings))
+        own = {} if not {"teacher", "data"} & set(setting) else _own(config.settings[0], setting)
+        config = dataclasses.replace(
+            config, settings=tuple(dataclasses.replace(s, **{**own, **setting}) for s in config.settings)
+        )
     grid: dict[str, Any] = {name: tuple(given[name]) for name in ("widths", "objectives", "seeds") if given.get(name)}
     config = dataclasses.replace(config, **grid)
     unknown = [o for o in config.objectives if o not in OBJECTIVES]
     if unknown:
         raise ValueError(f"unknown objective {unknown[0]!r}; there are {', '.join(OBJECTIVES)}.")
+    unknown = [a for s in config.settings for a in s.architectures if a not in ARCHITECTURES]
+    if unknown:
+        raise ValueError(f"unknown architecture {unknown[0]!r}; there are {', '.join(ARCHITECTURES)}.")
     training: dict[str, Any] = {name: given[name] for name in TRAINING if given.get(name) is not None}
     config = dataclasses.replace(config, training=dataclasses.replace(config.training, **training))
     if setting or grid or training:
@@ -125,9 +138,10 @@ SETTING = ("teacher", "teacher_path", "data", "data_path", "n_train", "n_test", 
 TRAINING = ("epochs", "batch_size", "learning_rate", "infonce_weight", "infonce_temperature", "rank_weight")
 
 
-def _own(like: Any) -> dict[str, Any]:
-    """Another teacher or other data do not take a preset's paths with them."""
-    return {"teacher_path": None, "data_path": None}
+def _own(like: Setting, setting: dict[str, Any]) -> dict[str, Any]:
+    """Another teacher, or other data, do not take the path of a preset's with them."""
+    found = {"teacher": "teacher_path", "data": "data_path"}
+    return {path: None for name, path in found.items() if setting.get(name, getattr(like, name)) != getattr(like, name)}
 
 
 def _cache(arguments: argparse.Namespace) -> Path:
@@ -142,12 +156,17 @@ def _device(name: str | None) -> Any:
 
     if name is None:
         name = "cuda" if torch.cuda.is_available() else "cpu"
-    if name == "cuda":
-        n_devices = torch.cuda.device_count()
-        if not n_devices:
-            raise ValueError("--device cuda: torch sees no GPU here.")
-        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")) % n_devices)
-    return torch.device(name)
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise ValueError(f"--device {name} is not known; cpu, cuda or cuda:N is.") from None
+    if device.type != "cuda":
+        return device
+    n_devices = torch.cuda.device_count()
+    number = int(os.environ.get("LOCAL_RANK", "0")) % max(1, n_devices) if device.index is None else device.index
+    if number >= n_devices:
+        raise ValueError(f"--device {name}: torch sees {n_devices or 'no'} GPU{'s' if n_devices > 1 else ''} here.")
+    return torch.device("cuda", number)
 
 
 def _positive(text: str) -> int:
@@ -157,7 +176,8 @@ def _positive(text: str) -> int:
     return value
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
+    """Of all commands."""
     from .configs import PRESETS
 
     parser = argparse.ArgumentParser(

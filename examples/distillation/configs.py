@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Any
+
+from .stored import fingerprint
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,6 +22,12 @@ class TeacherTraining:
     out: int = 256  # of tiny-clip's embedding; tiny-dino's is 4 × width
     temperature: float = 0.15  # of tiny-clip's loss
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.n_images < self.batch_size:
+            raise ValueError(
+                f"{self.n_images} images to train a teacher on do not fill one batch of {self.batch_size}."
+            )
 
     @property
     def steps(self) -> int:
@@ -42,6 +51,11 @@ class Setting:
     augmented: bool = False  # the largest width again, on crops and flips
     teacher_training: TeacherTraining = TeacherTraining()  # of a teacher that is trained here; else not used
 
+    def __post_init__(self) -> None:
+        twice = [a for a in ("cnn", *self.architectures) if ("cnn", *self.architectures).count(a) > 1]
+        if twice:
+            raise ValueError(f"architectures: {twice[0]} is there twice (the grid itself is of cnn).")
+
     @property
     def name(self) -> str:
         """For tables and file names."""
@@ -59,6 +73,11 @@ class Training:
     infonce_temperature: float = 0.1
     rank_weight: float = 1.0  # of `cosine+rank`
     crop_padding: float = 0.125  # of the side: 4 pixels of 32; for the augmentation control and second views
+
+    def __post_init__(self) -> None:
+        for name in ("learning_rate", "infonce_temperature"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise ValueError(f"{name.replace('_', ' ')} must be a number above 0, got {getattr(self, name):g}.")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,6 +104,23 @@ class Config:
     seeds: tuple[int, ...] = (42, 123, 456)
     training: Training = Training()
     evaluation: Evaluation = Evaluation()
+
+    def __post_init__(self) -> None:
+        names = [setting.name for setting in self.settings]
+        for what, values in {
+            "widths": self.widths,
+            "objectives": self.objectives,
+            "seeds": self.seeds,
+            "settings": names,
+        }.items():
+            twice = [v for v in values if values.count(v) > 1]
+            if twice:
+                raise ValueError(f"{what}: {twice[0]} is there twice; the same cell twice is not two.")
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes with anything that results depend on; the name is none of it."""
+        return fingerprint({**self.to_dict(), "name": ""})
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as they are saved."""
@@ -121,7 +157,7 @@ QUICK_DINO = dataclasses.replace(TINY_DINO, n_images=4_000, epochs=2, width=64, 
 SHAPES_CLIP = Setting(
     teacher="tiny-clip",
     data="shapes10",
-    n_train=6_000,
+    n_train=4_096,
     n_test=2_000,
     student_input="native",
     architectures=("no-bottleneck", "residual", "global-pool"),
@@ -131,7 +167,7 @@ SHAPES_CLIP = Setting(
 SHAPES_DINO = Setting(
     teacher="tiny-dino",
     data="shapes10",
-    n_train=6_000,
+    n_train=4_096,
     n_test=2_000,
     student_input="native",
     architectures=(),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,9 +21,16 @@ def plot_spectra(config: Config, cells: Cells, setting: str, ax: Axes) -> Axes:
         shares = [np.asarray(cells[c].record["variance_ratio"]) for c in model.done]
         length = min(len(s) for s in shares)
         mean = np.mean([s[:length] for s in shares], 0)
-        ax.plot(np.arange(1, length + 1), mean, color=color, linestyle=_style(model), label=model.model, linewidth=1.3)
+        ax.plot(
+            np.arange(1, length + 1),
+            mean,
+            color=color,
+            linestyle=_look(config, model)[0],
+            label=model.model,
+            linewidth=1.3,
+        )
     ax.set(yscale="log", xlabel="direction", ylabel="share of variance", title=setting, ylim=(1e-6, 1))
-    ax.legend(fontsize=7)
+    _legend(ax)
     return ax
 
 
@@ -31,14 +38,14 @@ def plot_ranks(config: Config, cells: Cells, setting: str, ax: Axes) -> Axes:
     """Figure 2: effective rank of every model with its interval."""
     shown = [m for m in models(config, cells) if m.setting == setting and m.done]
     for place, (model, color) in enumerate(zip(shown, _colors(shown), strict=True)):
-        rank = summary_of(model, cells, "log_effective_rank")
+        rank = summary_of(model, cells, "effective_rank")
         if rank is None:
             continue
-        value, low, high = (None if v is None else float(np.exp(v)) for v in (rank.value, rank.low, rank.high))
-        ax.bar(place, value or 0.0, color=color, hatch="" if model.cell.kind == "teacher" else _hatch(model))
-        if value is not None and low is not None and high is not None:
-            ax.errorbar(place, value, [[value - low], [high - value]], color="0.2", capsize=2, linewidth=1)
-        ax.annotate(f"{value:.0f}", (place, high or value or 0.0), ha="center", va="bottom", fontsize=7)
+        ax.bar(place, rank.value, color=color, hatch=_look(config, model)[1], edgecolor="white", linewidth=0)
+        if rank.low is not None and rank.high is not None:
+            ends = [[rank.value - rank.low], [rank.high - rank.value]]
+            ax.errorbar(place, rank.value, ends, color="0.2", capsize=2, linewidth=1)
+        ax.annotate(f"{rank.value:.0f}", (place, rank.high or rank.value), ha="center", va="bottom", fontsize=7)
     ax.set_xticks(range(len(shown)), [m.model for m in shown], rotation=60, ha="right", fontsize=7)
     ax.set(ylabel="effective rank", title=setting)
     ax.margins(y=0.12)
@@ -54,13 +61,19 @@ def plot_noise(config: Config, cells: Cells, setting: str, ax: Axes) -> Axes:
         there = [(sigma, s) for sigma, s in zip(levels, found, strict=True) if s is not None]
         x = [sigma for sigma, _ in there]
         ax.plot(
-            x, [s.value for _, s in there], _style(model), marker=".", color=color, label=model.model, linewidth=1.3
+            x,
+            [s.value for _, s in there],
+            linestyle=_look(config, model)[0],
+            marker=".",
+            color=color,
+            label=model.model,
+            linewidth=1.3,
         )
         ends = [(s.low, s.high) for _, s in there if s.low is not None and s.high is not None]
         if len(ends) == len(x):
             ax.fill_between(x, *np.transpose(ends), color=color, alpha=0.12, linewidth=0)
     ax.set(xlabel="σ of noise after the teacher's normalisation", ylabel="probe accuracy", title=setting)
-    ax.legend(fontsize=7)
+    _legend(ax)
     return ax
 
 
@@ -101,10 +114,22 @@ def _colors(shown: list[ModelRow]) -> list[str]:
     return ["0.1" if m.cell.kind == "teacher" else palette[widths.index(m.cell.width) % len(palette)] for m in shown]
 
 
-def _style(model: ModelRow) -> str:
-    """Solid for the teacher and plain cosine, dashed for other objectives."""
-    return "-" if model.cell.kind == "teacher" or model.cell.objective == "cosine" else "--"
+def _look(config: Config, model: ModelRow) -> tuple[Any, str]:
+    """Line style and hatch of an objective; solid and plain for the teacher and for the run's first objective."""
+    looks = [
+        ("-", ""),
+        ("--", "///"),
+        (":", "..."),
+        ("-.", "xxx"),
+        ((0, (5, 1, 1, 1, 1, 1)), "+++"),
+        ((0, (1, 4)), "ooo"),
+    ]
+    objectives = config.objectives
+    number = objectives.index(model.cell.objective) if model.cell.objective in objectives else 0
+    return looks[number % len(looks)]
 
 
-def _hatch(model: ModelRow) -> str:
-    return "" if model.cell.objective == "cosine" else "///"
+def _legend(ax: Axes) -> None:
+    """Only where something is drawn."""
+    if ax.get_legend_handles_labels()[0]:
+        ax.legend(fontsize=7)

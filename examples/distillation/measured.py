@@ -70,9 +70,10 @@ class Summary:
 def over_seeds(measured: Sequence[Measured], back: Callable[[float], float] = lambda v: v) -> Summary:
     """One measured value per seed to their mean and its interval.
 
-    The seeds were measured on the same images, so the variance of the mean is s²/k of the k seeds plus that of the mean
-    contributions over the images; the degrees of freedom are Welch and Satterthwaite's. `back` maps the ends back where
-    the values are logarithms.
+    The seeds were measured on the same images, so their scatter and the images' add up: the half width is
+    √(t²_{k−1} s²/k + t²_{n−1} v) with s² the variance of k seeds and v that of the mean contributions of n images. It is
+    somewhat wide where both matter; Welch and Satterthwaite's degrees of freedom cover 87 to 93 % with two or three seeds.
+    `back` maps the ends back where the values are logarithms.
     """
     k = len(measured)
     mean = combined(measured, [1 / k] * k)
@@ -82,11 +83,7 @@ def over_seeds(measured: Sequence[Measured], back: Callable[[float], float] = la
         return Summary(back(mean.value), None, None, k, scatter)
     from scipy.stats import t
 
-    seeds, images = float(values.var()) / k, mean.image_variance()
-    total = seeds + images
-    if total == 0:
-        return Summary(back(mean.value), back(mean.value), back(mean.value), k, scatter)
     n = min((len(c) for c in mean.parts.values()), default=2)
-    freedom = total**2 / (seeds**2 / (k - 1) + images**2 / (n - 1))
-    half = float(t.ppf(0.975, freedom)) * math.sqrt(total)
+    seeds, images = float(values.var()) / k, mean.image_variance()
+    half = math.sqrt(float(t.ppf(0.975, k - 1)) ** 2 * seeds + float(t.ppf(0.975, n - 1)) ** 2 * images)
     return Summary(back(mean.value), back(mean.value - half), back(mean.value + half), k, scatter)

@@ -31,7 +31,7 @@ from .teachers.load import load_teacher
 from .teachers.teacher import Teacher
 from .training import Diverged, train_student
 
-ROOM = 2_000_000_000  # bytes that must be free before a run: features, and some for the results
+LEAST_TEST = 4  # images, below which nothing can be measured
 
 
 class Refused(RuntimeError):
@@ -77,22 +77,32 @@ def run(config: Config, place: Place) -> None:
         FileNotFoundError, ModuleNotFoundError, ValueError: as the data or the teacher say.
     """
     for folder in (place.out, place.cache):
-        stored.check_room(folder, ROOM)
+        stored.check_room(folder, room(config))
     group, rank = _group()
     try:
         with stored.locked(place.out / "run", wait=False, owner=group) if rank == 0 else _joined(place.out, group):
-            _begin(config, place)
+            _resume(config, place)
             _run_cells(config, place)
     except stored.Busy as busy:
         raise Refused(f"{place.out} is in use by {busy}; wait for it, or name another folder with --out.") from None
 
 
+def room(config: Config) -> int:
+    """Bytes that a run may write: features, at most 1,024 wide, and 100 MB for the rest."""
+    n_images = sum(
+        (s.n_train or 50_000) * (1 + s.augmented * config.training.epochs) + (s.n_test or 10_000)
+        for s in config.settings
+    )
+    return n_images * 1024 * 4 + 100_000_000
+
+
 def _run_cells(config: Config, place: Place) -> None:
     cells = cells_of(config)
-    finished = {cell for cell in cells if _is_finished(place, cell)}
+    finished = {cell for cell in cells if _is_finished(config, place, cell)}
     waiting = [cell for cell in cells if cell not in finished]
     needed = {cell.setting for cell in waiting}
     prepared = {s.name: prepare(s, config, place) for s in config.settings if s.name in needed}
+    _begin(config, place)
     costs = {cell: _cost(cell, prepared[cell.setting], config) for cell in waiting}
     form = "{desc} {percentage:3.0f}%|{bar}| {elapsed}, {remaining} left"
     with tqdm(total=sum(costs.values()), bar_format=form, disable=not place.bar or not waiting, ncols=100) as bar:
@@ -101,7 +111,7 @@ def _run_cells(config: Config, place: Place) -> None:
             for cell in list(waiting):
                 with _free(place, cell) as free:
                     if free:
-                        if not _is_finished(place, cell):
+                        if not _is_finished(config, place, cell):
                             bar.set_description_str(f"{len(cells) - len(waiting)}/{len(cells)} {cell.name}")
                             _run_cell(cell, prepared[cell.setting], config, place, bar.update)
                         else:
@@ -131,30 +141,49 @@ class _free:
             self.lock.__exit__(*error)
 
 
-def _is_finished(place: Place, cell: Cell) -> bool:
-    """A damaged result is named and counts as missing."""
+def _is_finished(config: Config, place: Place, cell: Cell) -> bool:
+    """A damaged result is named and counts as missing; one of other settings must not count as this run's."""
     try:
-        return stored.load(place.result(cell)) is not None
+        found = stored.load(place.result(cell))
     except stored.Damaged as error:
         print(f"{error} It is made again.", file=sys.stderr)
         return False
+    if found is not None and found.record.get("config") != config.fingerprint:
+        raise Refused(f"{place.result(cell)}.json is of a run with other settings; name another folder with --out.")
+    return found is not None
 
 
-def _begin(config: Config, place: Place) -> None:
-    """Saves the settings, or checks that they are those of before; sets torch's threads to those of before."""
+def _resume(config: Config, place: Place) -> None:
+    """If the folder holds a run already: checks that it is this one, and sets torch's threads to those of before."""
     try:
         saved = stored.load(place.out / "run")
     except stored.Damaged as error:
         print(f"{error} It is written again.", file=sys.stderr)
-        saved = None
-    if saved is None:
-        stored.save(place.out / "run", {"config": stored.plain(config.to_dict()), "machine": machine(place.device)})
         return
-    other = _difference(saved.record["config"], stored.plain(config.to_dict()))
+    if saved is None:
+        return
+    asked = {**stored.plain(config.to_dict()), "name": saved.record["config"]["name"]}
+    other = _difference(saved.record["config"], asked)
     if other:
         raise Refused(f"{place.out} holds a run with other settings ({other}); name another folder with --out.")
-    # Sums are split over threads: another number gives other last bits.
+    _take_threads(saved)
+
+
+def _take_threads(saved: stored.Stored) -> None:
+    """Sums are split over threads: another number than a run began with would give other last bits."""
     torch.set_num_threads(saved.record["machine"]["threads"])
+
+
+def _begin(config: Config, place: Place) -> None:
+    """Saves the settings, once everything that cells need is there."""
+    try:
+        saved = stored.load(place.out / "run")
+    except stored.Damaged:
+        saved = None
+    if saved is not None:
+        _take_threads(saved)
+    else:
+        stored.save(place.out / "run", {"config": stored.plain(config.to_dict()), "machine": machine(place.device)})
 
 
 def _difference(saved: Any, asked: Any, where: str = "") -> str:
@@ -219,8 +248,6 @@ class _joined:
             if time.monotonic() > end:
                 raise stored.Busy(self.file.read_text(encoding="utf-8") if self.file.exists() else "nobody yet")
             time.sleep(0.1)
-        while stored.load(self.file.parent.parent / "run") is None:
-            time.sleep(0.1)
 
     def __exit__(self, *error: Any) -> None:
         return None
@@ -236,6 +263,10 @@ def prepare(setting: Setting, config: Config, place: Place) -> Prepared:
         raise ValueError(
             f"{setting.name} has {len(dataset.train)} images to train on, fewer than one batch of "
             f"{config.training.batch_size}."
+        )
+    if len(dataset.test) < LEAST_TEST:
+        raise ValueError(
+            f"{setting.name} has {len(dataset.test)} images to measure on; {LEAST_TEST} at least are needed."
         )
     train, test = dataset.train.to(place.device), dataset.test.to(place.device)
     teacher = load_teacher(setting, place.cache, place.device, bar=place.bar)
@@ -257,7 +288,11 @@ def prepare(setting: Setting, config: Config, place: Place) -> Prepared:
 
 def _run_cell(cell: Cell, prepared: Prepared, config: Config, place: Place, advance: Callable[[float], Any]) -> None:
     start = time.perf_counter()
-    about: dict[str, Any] = {"cell": dataclasses.asdict(cell), "setting": _described(prepared)}
+    about: dict[str, Any] = {
+        "cell": dataclasses.asdict(cell),
+        "config": config.fingerprint,
+        "setting": _described(prepared),
+    }
     try:
         record, arrays = _measured(cell, prepared, config, place, advance)
     except (Diverged, torch.OutOfMemoryError) as error:
@@ -356,12 +391,12 @@ def _flops(cell: Cell, p: Prepared) -> float:
 
 
 def results(config: Config, out: Path) -> Iterator[tuple[Cell, stored.Stored]]:
-    """The cells that are there, finished or failed; damaged ones are named on standard error and left out."""
+    """The cells of this run that are there, finished or failed; damaged ones are named on standard error and left out."""
     for cell in cells_of(config):
         try:
             found = stored.load(out / "cells" / cell.name)
         except stored.Damaged as error:
             print(error, file=sys.stderr)
             continue
-        if found is not None:
+        if found is not None and found.record.get("config") == config.fingerprint:
             yield cell, found

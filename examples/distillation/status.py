@@ -26,6 +26,7 @@ def text(out: Path) -> str:
         f"{out}: {len(cells) - len(failed)} of {len(wanted)} cells done, {len(failed)} failed, {len(waiting)} remain"
     ]
     lines += [f"  failed  {c.name}: {cells[c].record['reason']}" for c in failed]
+    lines += ["  (a failed cell is tried again when its .json is removed)"] if failed else []
     lines += [f"  remains {c.name}" for c in waiting]
     if waiting:
         lines.append(_outlook(config, cells, waiting))
@@ -51,9 +52,12 @@ def _kind(cell: Cell) -> tuple[object, ...]:
 
 
 def _weight(cell: Cell) -> float:
-    """Work in a cell relative to others: convolutions grow with the square of the width."""
+    """Work in a cell relative to others: convolutions grow with the square of the width, the head with the width."""
     return float(max(cell.width, 1) ** 1.5)
 
 
 def _spoken(seconds: float) -> str:
-    return f"{seconds / 3600:.1f} hours" if seconds >= 5400 else f"{max(1, round(seconds / 60))} minutes"
+    minutes = max(1, round(seconds / 60))
+    if minutes >= 90:
+        return f"{seconds / 3600:.1f} hours"
+    return f"{minutes} minute{'s' if minutes > 1 else ''}"

@@ -48,8 +48,9 @@ def save(path: Path, record: Mapping[str, Any], arrays: Mapping[str, Tensor] | N
     if arrays:
         data = bytes_of({name: value.detach().cpu().contiguous() for name, value in arrays.items()})
         whole["arrays_sha256"] = hashlib.sha256(data).hexdigest()
-        _write_bytes(_beside(path, ".safetensors"), data)
     text = json.dumps(whole, indent=1, allow_nan=False, ensure_ascii=False)
+    if arrays:
+        _write_bytes(_beside(path, ".safetensors"), data)
     write_whole(_beside(path, ".json"), json.dumps({"sha256": _sha(text)}) + "\n" + text + "\n")
 
 
@@ -160,6 +161,9 @@ def _write_bytes(target: Path, data: bytes) -> None:
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(name, 0o666 & ~umask)  # mkstemp makes it private, and caches are shared
         os.replace(name, target)
     except BaseException:
         os.unlink(name)

@@ -18,13 +18,14 @@ if TYPE_CHECKING:
 
 Cells = dict[Cell, Stored]
 GEOMETRY = {
-    "log_effective_rank": "effective rank",
-    "log_effective_rank_sigma": "of σ",
+    "effective_rank": "effective rank",
+    "effective_rank_sigma": "of σ",
     "captured": "captured",
     "cosine": "cosine",
     "infonce": "InfoNCE",
     "uniformity": "uniformity",
 }
+RANKS = ("effective_rank", "effective_rank_sigma")  # their contributions are kept of the logarithm
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,10 +49,14 @@ def models(config: Config, cells: Cells) -> list[ModelRow]:
     for (setting, model), wanted in groups.items():
         there = [c for c in wanted if c in cells]
         done = [c for c in there if cells[c].record["status"] == "done"]
-        failed = [f"seed {c.seed}: {cells[c].record['reason']}" for c in there if c not in done]
+        failed = [_failure(c, cells[c].record["reason"]) for c in there if c not in done]
         found.append(ModelRow(setting, model, wanted[0], done, failed, len(wanted) - len(there)))
     order = [setting.name for setting in config.settings]
     return sorted(found, key=lambda row: order.index(row.setting))
+
+
+def _failure(cell: Cell, reason: str) -> str:
+    return reason if cell.kind == "teacher" else f"seed {cell.seed}: {reason}"
 
 
 def geometry_table(config: Config, cells: Cells) -> pd.DataFrame:
@@ -61,7 +66,7 @@ def geometry_table(config: Config, cells: Cells) -> pd.DataFrame:
         records = [cells[c].record for c in model.done]
         found: dict[str, Any] = {"parameters": records[0].get("n_parameters") if records else None}
         for key, name in GEOMETRY.items():
-            found |= _columns(name, summary_of(model, cells, key), math.exp if key.startswith("log_") else float)
+            found |= _columns(name, summary_of(model, cells, key))
         found["dimensions for 90 %"] = _mean([r["n_components_90"] for r in records])
         return found
 
@@ -78,7 +83,7 @@ def noise_table(config: Config, cells: Cells) -> pd.DataFrame:
     def row(model: ModelRow) -> dict[str, Any]:
         found: dict[str, Any] = {}
         for key, name in keys.items():
-            found |= _columns(name, summary_of(model, cells, key), float)
+            found |= _columns(name, summary_of(model, cells, key))
         return found
 
     return _table(config, cells, row)
@@ -146,7 +151,7 @@ def summary_of(model: ModelRow, cells: Cells, key: str) -> Summary | None:
     """Over the seeds that finished; a teacher has one and no seeds, so its interval is over images alone."""
     reader = Reader(cells)
     try:
-        found = [reader.of(cell, key) for cell in model.done]
+        found = [(reader.rank if key in RANKS else reader.of)(cell, key) for cell in model.done]
     except Missing:
         return None
     if not found:
@@ -160,11 +165,10 @@ def over_images(measured: Measured) -> Summary:
     return Summary(measured.value, measured.value - half, measured.value + half, 1, 0.0)
 
 
-def _columns(name: str, summary: Summary | None, back: Callable[[float], float]) -> dict[str, float | None]:
+def _columns(name: str, summary: Summary | None) -> dict[str, float | None]:
     if summary is None:
         return {name: None, f"{name} low": None, f"{name} high": None}
-    low, high = (None if end is None else back(end) for end in (summary.low, summary.high))
-    return {name: back(summary.value), f"{name} low": low, f"{name} high": high}
+    return {name: summary.value, f"{name} low": summary.low, f"{name} high": summary.high}
 
 
 def _mean(values: Sequence[float]) -> float | None:

@@ -74,12 +74,14 @@ def train_student(
             if augmented:
                 pixels = crop_flip(pixels, rows, epoch, training.crop_padding)
 
-            def second_view(pixels: Tensor = pixels, rows: Tensor = rows, number: int = i + epoch * n) -> Tensor:
+            def second_view(
+                pixels: Tensor = pixels, rows: Tensor = rows, number: int = i + epoch * (n // step)
+            ) -> Tensor:
                 # Other draws in every epoch, for every seed, and than those of the augmentation control.
                 view = crop_flip(pixels, rows, 1_000_000 * (seed + 1) + number, training.crop_padding)
                 return embed(view)
 
-            loss = OBJECTIVES[objective](Batch(embed(pixels), target[rows], second_view, training))
+            loss = _loss(objective, Batch(embed(pixels), target[rows], second_view, training))
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             optimizer.step()
@@ -89,3 +91,11 @@ def train_student(
         if not torch.isfinite(total):
             raise Diverged(f"the loss became {losses[-1]} in epoch {epoch + 1} of {training.epochs}")
     return losses
+
+
+def _loss(objective: str, batch: Batch) -> Tensor:
+    """A rank is not defined of rows that are not finite, or all equal: then the student is lost."""
+    try:
+        return OBJECTIVES[objective](batch)
+    except ValueError as error:
+        raise Diverged(f"{objective} is not defined for this batch: {error}") from None

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import pickle
+import shlex
 import tarfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -64,8 +67,10 @@ def load_cifar(name: str, path: str | Path) -> Dataset:
     parts = [load(read, kind, file) for file in kind.train]
     train = Images(torch.cat([p.pixels for p in parts]), torch.cat([p.labels for p in parts]))
     test = load(read, kind, kind.test)
-    names = read(kind.text).decode().split() if is_binary else _unpickled(read, kind.names[0])[kind.names[1].encode()]
-    classes = tuple(n.decode() if isinstance(n, bytes) else n for n in names)
+    classes = _class_names(read, kind, is_binary)
+    for file, images in zip((*kind.train, kind.test), (*parts, test), strict=True):
+        if int(images.labels.max()) >= len(classes):
+            raise ValueError(f"{file} has the label {int(images.labels.max())}; there are {len(classes)} classes.")
     return Dataset(name, train, test, classes, real=True)
 
 
@@ -78,13 +83,18 @@ def download(name: str, path: str | Path) -> None:
     """
     try:
         from torchvision import datasets
-    except (ImportError, RuntimeError, OSError) as error:  # a build for another torch raises RuntimeError
+    except (
+        ImportError,
+        RuntimeError,
+        OSError,
+        AttributeError,
+    ) as error:  # a build for another torch raises RuntimeError
         raise ModuleNotFoundError(
             f"downloading needs a working torchvision ({error}). Without it: {_command(name, Path(path))}"
         ) from None
     fetch = {"cifar10": datasets.CIFAR10, "cifar100": datasets.CIFAR100}[name]
     try:
-        fetch(str(path), download=True)
+        fetch(str(Path(path).expanduser()), download=True)
     except Exception as error:
         raise OSError(f"{name} could not be downloaded ({error}). By hand: {_command(name, Path(path))}") from None
 
@@ -106,7 +116,7 @@ def _opened(name: str, path: Path) -> tuple[Read, bool]:
 
 
 def _command(name: str, path: Path) -> str:
-    return f"curl --create-dirs -o {path / ARCHIVES[name][0]} {SITE}{ARCHIVES[name][0]}"
+    return f"curl --create-dirs -o {shlex.quote(str(path / ARCHIVES[name][0]))} {SITE}{ARCHIVES[name][0]}"
 
 
 def _file(path: Path) -> bytes:
@@ -117,10 +127,13 @@ def _file(path: Path) -> bytes:
 
 def _archive(name: str, path: Path) -> tuple[Read, bool]:
     try:
-        with tarfile.open(path) as archive:
+        data = path.read_bytes()
+        # Whole, so that gzip's own checksum is looked at: tarfile stops before it.
+        data = gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
+        with tarfile.open(fileobj=io.BytesIO(data)) as archive:
             files = {Path(m.name).name: archive.extractfile(m).read() for m in archive if m.isfile()}  # type: ignore[union-attr]
-    except (tarfile.TarError, EOFError, OSError) as error:
-        raise ValueError(f"{path} is not a whole archive ({error}): download it again.") from None
+    except (tarfile.TarError, zlib.error, EOFError, OSError) as error:
+        raise ValueError(f"{path} is not a whole archive ({str(error).splitlines()[0]}): download it again.") from None
 
     def read(file: str) -> bytes:
         if file not in files:
@@ -149,7 +162,9 @@ def _python(read: Read, kind: Kind, file: str) -> Images:
 
 def _images(data: np.ndarray, labels: np.ndarray, file: str) -> Images:
     if data.dtype != np.uint8 or data.ndim != 2 or data.shape != (len(labels), 3072):
-        raise ValueError(f"{file} holds data of shape {data.shape} and {len(labels)} labels; (n, 3072) was expected.")
+        raise ValueError(
+            f"{file} holds {data.dtype} data of shape {data.shape} and {len(labels)} labels; uint8 of (n, 3072) was expected."
+        )
     return Images(torch.tensor(data).reshape(-1, 3, 32, 32), torch.tensor(labels.astype(np.int64)))
 
 
@@ -163,11 +178,22 @@ class _ArraysOnly(pickle.Unpickler):
 
 
 def _unpickled(read: Read, file: str) -> dict[bytes, Any]:
+    content = read(file)
     try:
-        found: dict[bytes, Any] = _ArraysOnly(io.BytesIO(read(file)), encoding="bytes").load()
-    except (pickle.UnpicklingError, EOFError, ValueError, IndexError, AttributeError) as error:
-        if isinstance(error, FileNotFoundError):
-            raise
+        found = _ArraysOnly(io.BytesIO(content), encoding="bytes").load()
+    except (pickle.UnpicklingError, EOFError, ValueError, IndexError, AttributeError, TypeError) as error:
         raise ValueError(f"{file} is not a batch of CIFAR ({error}).") from None
+    if not isinstance(found, dict):
+        raise ValueError(f"{file} is not a batch of CIFAR (it holds a {type(found).__name__}).")
     # Batches written by Python 3 have text for keys.
     return {k if isinstance(k, bytes) else str(k).encode(): v for k, v in found.items()}
+
+
+def _class_names(read: Read, kind: Kind, is_binary: bool) -> tuple[str, ...]:
+    if is_binary:
+        return tuple(read(kind.text).decode().split())
+    file, key = kind.names
+    names = _unpickled(read, file).get(key.encode())
+    if not isinstance(names, list):
+        raise ValueError(f"{file} has no {key}; is it of the other CIFAR?")
+    return tuple(n.decode() if isinstance(n, bytes) else str(n) for n in names)

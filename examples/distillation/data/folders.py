@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,12 +13,13 @@ from .images import Dataset, Images, center_cropped, resized
 
 ENDINGS = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".ppm"}
 TEST_SHARE = 0.2
+TRAIN, TEST = ("train", "training"), ("test", "val", "valid", "validation")
 
 
 def load_folder(path: str | Path, size: int, seed: int = 0) -> Dataset:
     """Reads images as colour, brings the shorter side to `size` and cuts the square in the middle.
 
-    Without folders named train and test (or val), a fifth of each class, drawn with `seed`, is for testing.
+    Without folders named train and test (or val, validation), a fifth of each class, drawn with `seed`, is for testing.
 
     Raises:
         FileNotFoundError: no such folder, or no images in class folders.
@@ -26,9 +28,13 @@ def load_folder(path: str | Path, size: int, seed: int = 0) -> Dataset:
     root = Path(path).expanduser()
     if not root.is_dir():
         raise FileNotFoundError(f"{root} is not a folder; expected {root}/CLASS/IMAGE.png, or {root}/train and /test.")
-    halves = [half for half in (root / "test", root / "val") if half.is_dir()]
-    if (root / "train").is_dir() and halves:
-        files, held_out = _listed(root / "train"), _listed(halves[0])
+    train, test = (next((root / name for name in names if (root / name).is_dir()), None) for names in (TRAIN, TEST))
+    if train is not None and test is None:
+        raise ValueError(f"{root} has {train.name}, but not its other half: one of {', '.join(TEST)}.")
+    if test is not None and train is None:
+        raise ValueError(f"{root} has {test.name}, but not its other half: one of {', '.join(TRAIN)}.")
+    if train is not None and test is not None:
+        files, held_out = _listed(train), _listed(test)
     else:
         files, held_out = _split(_listed(root), seed)
     if set(files) != set(held_out):
@@ -41,9 +47,9 @@ def load_folder(path: str | Path, size: int, seed: int = 0) -> Dataset:
 
 def _listed(root: Path) -> dict[str, list[Path]]:
     found = {
-        folder.name: sorted(p for p in folder.rglob("*") if p.suffix.lower() in ENDINGS)
+        folder.name: sorted(p for p in folder.rglob("*") if p.suffix.lower() in ENDINGS and not p.name.startswith("."))
         for folder in sorted(root.iterdir())
-        if folder.is_dir()
+        if folder.is_dir() and not folder.name.startswith(".")
     }
     found = {name: files for name, files in found.items() if files}
     if not found:
@@ -76,8 +82,16 @@ def _pixels(file: Path, size: int) -> Tensor:
 
     try:
         with Image.open(file) as image:
-            array = np.array(image.convert("RGB"))
+            array = _levels(image)
     except (UnidentifiedImageError, OSError) as error:
         raise ValueError(f"{file} cannot be read as an image ({error}); mend or remove it.") from None
     whole = torch.from_numpy(array).permute(2, 0, 1)[None]
     return center_cropped(resized(whole, size), size)[0].contiguous()
+
+
+def _levels(image: Any) -> np.ndarray:
+    """(h, w, 3), uint8. Pillow would cut 16-bit grey to white instead of scaling it."""
+    if image.mode.startswith("I"):
+        grey = (np.array(image).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8)
+        return np.repeat(grey[:, :, None], 3, axis=2)
+    return np.array(image.convert("RGB"))

@@ -56,14 +56,25 @@ def resized(images: Tensor, size: int) -> Tensor:
     h, w = images.shape[-2:]
     if min(h, w) == size:
         return images
-    target = (size, round(w * size / h)) if h <= w else (round(h * size / w), size)
-    # In floats, since a GPU has no such kernel for uint8.
-    exact = F.interpolate(images.float(), size=target, mode="bicubic", antialias=True, align_corners=False)
-    return exact.round_().clamp_(0, 255).to(torch.uint8)
+    height, width = (size, round(w * size / h)) if h <= w else (round(h * size / w), size)
+    # Sideways, then upright, with whole levels in between, as Pillow does; in floats, since a GPU has no kernel for uint8.
+    sideways = _levels(F.interpolate(images.float(), size=(h, width), mode="bicubic", antialias=True))
+    return _levels(F.interpolate(sideways, size=(height, width), mode="bicubic", antialias=True)).to(torch.uint8)
+
+
+def _levels(values: Tensor) -> Tensor:
+    """Rounded, halves upwards, and cut to 0 ... 255, in place."""
+    return values.add_(0.5).floor_().clamp_(0, 255)
 
 
 def center_cropped(images: Tensor, size: int) -> Tensor:
-    """The square in the middle; a half pixel goes to the upper left, as in torchvision."""
+    """The square in the middle; a half pixel goes to the upper left, as in torchvision.
+
+    Raises:
+        ValueError: the images are smaller than that.
+    """
     h, w = images.shape[-2:]
+    if min(h, w) < size:
+        raise ValueError(f"a square of {size} pixels cannot be cut from images of {h} × {w}.")
     top, left = round((h - size) / 2), round((w - size) / 2)
     return images[..., top : top + size, left : left + size]

@@ -27,9 +27,15 @@ def load_dataset(setting: Setting, *, downloading: bool = False) -> Dataset:
         raise ValueError(f"unknown data {setting.data!r}; there are {', '.join(DATASETS)}.")
     if setting.data in NEED_PATH and setting.data_path is None:
         raise ValueError(f"{setting.data} needs --data-path: {NEED_PATH[setting.data]}.")
-    if downloading and setting.data in ARCHIVES:
+    if setting.data not in NEED_PATH and setting.data_path is not None:
+        raise ValueError(f"{setting.data} is made here and has no path; leave --data-path out.")
+    try:
+        found = DATASETS[setting.data](setting)
+    except FileNotFoundError:
+        if not (downloading and setting.data in ARCHIVES):
+            raise
         download(setting.data, str(setting.data_path))
-    found = DATASETS[setting.data](setting)
+        found = DATASETS[setting.data](setting)
     return Dataset(
         found.name, found.train.part(setting.n_train), found.test.part(setting.n_test), found.classes, found.real
     )

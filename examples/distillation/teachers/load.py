@@ -6,6 +6,8 @@ From outside, "package.module:function" names a function of (path, device) that 
 from __future__ import annotations
 
 import importlib
+import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -49,6 +51,8 @@ def load_teacher(setting: Setting, cache: Path, device: Device, *, bar: bool = T
 
 def _from_outside(name: str, path: str | None, device: Device) -> Teacher:
     module, _, function = name.partition(":")
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())  # a script that is installed does not look in the folder where it is called
     try:
         make = getattr(importlib.import_module(module), function)
     except (ImportError, AttributeError) as error:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import torch
 from torch import Tensor
 
@@ -16,12 +18,15 @@ PROBE_C = (1e-4, 1e-3, 1e-2, 0.1, 1.0, 10.0, 100.0, 1000.0)  # chosen on held-ou
 
 
 def about(teacher: Teacher, setting: Setting, device: torch.device) -> str:
-    """One line for a person; the images are those of the setting."""
-    measured = quality(teacher, setting, device)
-    return (
-        f"{teacher.name} on the test images of {setting.data}: effective rank {measured['effective_rank']:.1f} of "
-        f"{teacher.width}, linear probe {measured['probe']:.1%}, linear probe on pixels {measured['pixels']:.1%}"
-    )
+    """For a person: a line for each set of labels of the setting's images."""
+    lines = []
+    for data in ("shapes10", "shapes100") if setting.data.startswith("shapes") else (setting.data,):
+        measured = quality(teacher, dataclasses.replace(setting, data=data), device)
+        lines.append(
+            f"{teacher.name} on the test images of {data}: effective rank {measured['effective_rank']:.1f} of "
+            f"{teacher.width}, linear probe {measured['probe']:.1%}, linear probe on pixels {measured['pixels']:.1%}"
+        )
+    return "\n".join(lines)
 
 
 def quality(teacher: Teacher, setting: Setting, device: torch.device) -> dict[str, float]:

@@ -80,8 +80,16 @@ def _loaded(kind: str, name: str) -> Any:
             )
     elif name.startswith((".", "/", "~")) or name.count("/") != 1:
         raise FileNotFoundError(f"{name} is no folder, and no name on the hub either (those look like {CLIP}).")
+    verbosity = transformers.utils.logging.get_verbosity()
+    transformers.utils.logging.set_verbosity(
+        40
+    )  # errors only: it lists each weight of a text tower that is not needed here
     try:
-        return getattr(transformers, kind).from_pretrained(str(folder) if is_folder else name)
+        model, info = getattr(transformers, kind).from_pretrained(
+            str(folder) if is_folder else name, dtype=torch.float32, output_loading_info=True
+        )
+        _check_whole(model, info, kind)
+        return model
     except Exception as error:  # transformers and the hub raise many kinds
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         way_out = (
@@ -90,6 +98,18 @@ def _loaded(kind: str, name: str) -> Any:
             else f"Without a network, download it elsewhere (`hf download {name} --local-dir DIR`) and give --teacher-path DIR."
         )
         raise OSError(f"{name} could not be loaded as {kind} ({reason}). {way_out}") from None
+    finally:
+        transformers.utils.logging.set_verbosity(verbosity)
+
+
+def _check_whole(model: Any, info: dict[str, Any], kind: str) -> None:
+    """What a checkpoint lacks, transformers draws at random: a teacher of noise, and another one each time."""
+    missing = sorted(info["missing_keys"])
+    extra = [key for key in info["unexpected_keys"] if not key.startswith(("text_", "logit_scale"))]
+    if missing or info.get("mismatched_keys"):
+        raise ValueError(f"it lacks {len(missing) or 'some'} weights, such as {(missing or ['of another shape'])[0]}")
+    if any("register" in key for key in extra):
+        raise ValueError("it has register tokens, which this class would leave out")
 
 
 def _needed(folder: Path) -> list[tuple[str, bool]]:
@@ -98,17 +118,22 @@ def _needed(folder: Path) -> list[tuple[str, bool]]:
 
 
 def _preprocessing(name: str, usual: Preprocessing) -> Preprocessing:
-    """As the checkpoint's own preprocessor_config.json says, where it lies in the folder."""
-    file = Path(name).expanduser() / "preprocessor_config.json"
-    if not file.is_file():
-        return usual
-    found = json.loads(file.read_text(encoding="utf-8"))
-    return Preprocessing(
-        resize=_side(found.get("size"), usual.resize),
-        crop=_side(found.get("crop_size"), usual.crop),
-        mean=tuple(found.get("image_mean", usual.mean)),
-        std=tuple(found.get("image_std", usual.std)),
-    )
+    """As the checkpoint's own file says, where one lies in the folder: transformers 5 and 4 have each their own."""
+    for file_name, key in (("processor_config.json", "image_processor"), ("preprocessor_config.json", None)):
+        file = Path(name).expanduser() / file_name
+        if not file.is_file():
+            continue
+        try:
+            found = json.loads(file.read_text(encoding="utf-8"))
+            found = found[key] if key else found
+            resize = _side(found.get("size"), usual.resize)
+            crop = _side(found.get("crop_size"), usual.crop) if found.get("do_center_crop", True) else resize
+            return Preprocessing(
+                resize, crop, tuple(found.get("image_mean", usual.mean)), tuple(found.get("image_std", usual.std))
+            )
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"{file} is not the settings of an image processor ({error}).") from None
+    return usual
 
 
 def _side(value: Any, usual: int) -> int:
