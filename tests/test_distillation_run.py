@@ -20,7 +20,7 @@ import pandas as pd
 import pytest
 import torch
 from conftest import oracle
-from repgeom_examples.distillation import cli, configs, grid, objectives, running, stored, students, training, views
+from repgeom_examples.distillation import cli, configs, grid, objectives, running, sharing, stored, students, training, views
 from safetensors.torch import load_file
 from sklearn.linear_model import LogisticRegression
 from torch import nn
@@ -844,7 +844,7 @@ def test_two_processes_under_torchrun_share_the_cells(planted, whole, tmp_path):
 
 
 def test_a_process_of_another_group_is_refused(copied, monkeypatch, capsys):
-    monkeypatch.setattr(running._joined.__init__, "__defaults__", (0.2,))
+    monkeypatch.setattr(sharing, "PATIENCE", 0.2)
     monkeypatch.setenv("RANK", "1")
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setenv("MASTER_PORT", "12345")
@@ -857,7 +857,7 @@ def test_a_process_that_joins_survives_damaged_settings(copied, monkeypatch, cap
     monkeypatch.setenv("RANK", "1")
     monkeypatch.setenv("WORLD_SIZE", "2")
     flip(copied / "run.json")
-    with stored.locked(copied / "run", owner=running._group()[0]):
+    with stored.locked(copied / "run", owner=sharing._group()[0]):
         assert cli.main(arguments(copied)) == 0, capsys.readouterr().err
 
 
@@ -876,7 +876,7 @@ def test_a_process_that_joins_a_new_run_takes_its_number_of_threads(copied, whol
     monkeypatch.setenv("WORLD_SIZE", "2")
     try:
         torch.set_num_threads(2)
-        with stored.locked(copied / "run", owner=running._group()[0]):
+        with stored.locked(copied / "run", owner=sharing._group()[0]):
             assert cli.main(arguments(copied)) == 0
         assert torch.get_num_threads() == before
     finally:

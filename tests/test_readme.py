@@ -58,6 +58,14 @@ def test_commands_of_the_experiments_are_understood():
             assert configured(arguments).settings
 
 
+def test_the_ledger_is_the_reports():
+    rows = re.findall(r"^\| \d\. .*$", README, re.MULTILINE)
+    report = (Path(__file__).parent.parent / "examples/distillation_report/report.md").read_text()
+    assert {row[2] for row in rows} == set("12345678")
+    for row in rows:
+        assert row in report
+
+
 def test_links_lead_somewhere():
     for target in re.findall(r"\]\(([^)#:]+)\)", README):
         assert (Path(__file__).parent.parent / target).exists(), target

@@ -170,8 +170,8 @@ SHAPES_DINO = Setting(
     n_train=4_096,
     n_test=2_000,
     student_input="native",
-    architectures=(),
-    augmented=False,
+    architectures=("no-bottleneck", "residual", "global-pool"),
+    augmented=True,
     teacher_training=TINY_DINO,
 )
 CIFAR10_CLIP = Setting(
@@ -231,7 +231,14 @@ QUICK_SETTINGS = (
         augmented=False,
         teacher_training=QUICK_CLIP,
     ),
-    dataclasses.replace(SHAPES_DINO, n_train=1_536, n_test=1_000, teacher_training=QUICK_DINO),
+    dataclasses.replace(
+        SHAPES_DINO,
+        n_train=1_536,
+        n_test=1_000,
+        architectures=(),
+        augmented=False,
+        teacher_training=QUICK_DINO,
+    ),
 )
 PRESETS: dict[str, Config] = {
     "quick": dataclasses.replace(QUICK, name="quick", settings=QUICK_SETTINGS),

@@ -28,6 +28,10 @@ RULE = (
     "column, contradicted where it lies wholly outside, undecided else. A claim is supported where all its tests are, "
     "contradicted where any is. Published figures are of CLIP on CIFAR-10, those of claim 4 of DINOv2 on CIFAR-100."
 )
+STAND_IN = (
+    "EMBEDDED stand-ins show what the paper's claims are worth for other teachers and images; they do not settle what it says "
+    "of CLIP on CIFAR-10 and of DINOv2 on CIFAR-100. `--preset paper` does."
+)
 PUBLISHED_PARAMETERS = {1: "0.5 M", 2: "2 M", 4: "8 M"}
 TABLES = {
     "table1": ("Table 1. Geometry of the test images' embeddings", geometry_table),
@@ -101,6 +105,9 @@ def heading(found: Findings) -> list[str]:
     n_cells = len(cells_of(found.config))
     done = sum(cell.record["status"] == "done" for cell in found.cells.values())
     lines = [_setting_line(setting, found) for setting in found.config.settings]
+    settings = [cell.record["setting"] for cell in found.cells.values()]
+    if any(not (about["pretrained"] and about["real_images"]) for about in settings):
+        lines.append(STAND_IN)
     machine = found.machine
     seeds = f"{len(found.config.seeds)} {'seed' if len(found.config.seeds) == 1 else 'seeds'}"
     lines.append(

@@ -7,8 +7,6 @@ when its process ends keeps two from one cell.
 from __future__ import annotations
 
 import dataclasses
-import os
-import platform
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -19,7 +17,7 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from . import stored
+from . import sharing, stored
 from .configs import Config, Setting, Training
 from .data.images import Dataset
 from .data.load import load_dataset
@@ -31,6 +29,7 @@ from .teachers.load import load_teacher
 from .teachers.teacher import Teacher
 from .training import Diverged, train_student
 
+BAR = "{desc} {percentage:3.0f}%|{bar}| {elapsed}, {remaining} left"
 LEAST_TEST = 4  # images, below which nothing can be measured
 
 
@@ -78,9 +77,8 @@ def run(config: Config, place: Place) -> None:
     """
     for folder in (place.out, place.cache):
         stored.check_room(folder, room(config))
-    group, rank = _group()
     try:
-        with stored.locked(place.out / "run", wait=False, owner=group) if rank == 0 else _joined(place.out, group):
+        with sharing.held_by_group(place.out / "run"):
             _resume(config, place)
             _run_cells(config, place)
     except stored.Busy as busy:
@@ -104,41 +102,22 @@ def _run_cells(config: Config, place: Place) -> None:
     prepared = {s.name: prepare(s, config, place) for s in config.settings if s.name in needed}
     _begin(config, place)
     costs = {cell: _cost(cell, prepared[cell.setting], config) for cell in waiting}
-    form = "{desc} {percentage:3.0f}%|{bar}| {elapsed}, {remaining} left"
-    with tqdm(total=sum(costs.values()), bar_format=form, disable=not place.bar or not waiting, ncols=100) as bar:
+    with tqdm(total=sum(costs.values()), bar_format=BAR, disable=not place.bar or not waiting, ncols=100) as bar:
         while waiting:
             taken = 0
             for cell in list(waiting):
-                with _free(place, cell) as free:
-                    if free:
-                        if not _is_finished(config, place, cell):
-                            bar.set_description_str(f"{len(cells) - len(waiting)}/{len(cells)} {cell.name}")
-                            _run_cell(cell, prepared[cell.setting], config, place, bar.update)
-                        else:
-                            bar.update(costs[cell])
-                        waiting.remove(cell)
-                        taken += 1
+                with sharing.taken(place.result(cell)) as mine:
+                    if not mine:
+                        continue
+                    if _is_finished(config, place, cell):  # by another process, meanwhile
+                        bar.update(costs[cell])
+                    else:
+                        bar.set_description_str(f"{len(cells) - len(waiting)}/{len(cells)} {cell.name}")
+                        _run_cell(cell, prepared[cell.setting], config, place, bar.update)
+                    waiting.remove(cell)
+                    taken += 1
             if waiting and not taken:
                 time.sleep(0.5)  # the rest is in the hands of other processes; should one die, its cell is free again
-
-
-class _free:
-    """Tries to hold a cell: True where no other process has it."""
-
-    def __init__(self, place: Place, cell: Cell) -> None:
-        self.lock = stored.locked(place.result(cell), wait=False)
-
-    def __enter__(self) -> bool:
-        try:
-            self.lock.__enter__()
-        except stored.Busy:
-            return False
-        self.held = True
-        return True
-
-    def __exit__(self, *error: Any) -> None:
-        if getattr(self, "held", False):
-            self.lock.__exit__(*error)
 
 
 def _is_finished(config: Config, place: Place, cell: Cell) -> bool:
@@ -183,7 +162,9 @@ def _begin(config: Config, place: Place) -> None:
     if saved is not None:
         _take_threads(saved)
     else:
-        stored.save(place.out / "run", {"config": stored.plain(config.to_dict()), "machine": machine(place.device)})
+        stored.save(
+            place.out / "run", {"config": stored.plain(config.to_dict()), "machine": sharing.machine(place.device)}
+        )
 
 
 def _difference(saved: Any, asked: Any, where: str = "") -> str:
@@ -198,59 +179,6 @@ def _difference(saved: Any, asked: Any, where: str = "") -> str:
         differences = (_difference(a, b, f"{where}[{i}]") for i, (a, b) in enumerate(zip(saved, asked, strict=True)))
         return next((found for found in differences if found), "")
     return "" if saved == asked else f"{where}: {saved!r} there, {asked!r} now"
-
-
-def machine(device: torch.device) -> dict[str, Any]:
-    """Where and with what a run began."""
-    from importlib.metadata import version
-
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else _cpu()
-    return {
-        "date": time.strftime("%Y-%m-%d %H:%M"),
-        "device": f"{device.type}: {name}",
-        "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "system": f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
-        "torch": torch.__version__,
-        "repgeom": version("repgeom"),
-    }
-
-
-def _cpu() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
-
-
-# ---- processes that share a run ----
-
-
-def _group() -> tuple[str, int]:
-    """What this process's group is called, and its rank; ("", 0) for a process by itself."""
-    environment = os.environ
-    if "RANK" not in environment or int(environment.get("WORLD_SIZE", "1")) == 1:
-        return "", 0
-    names = ("MASTER_ADDR", "MASTER_PORT", "TORCHELASTIC_RUN_ID")
-    return f"(group {':'.join(environment.get(n, '') for n in names)})", int(environment["RANK"])
-
-
-class _joined:
-    """Waits until the first process of the group holds the folder."""
-
-    def __init__(self, out: Path, group: str, patience: float = 120.0) -> None:
-        self.file, self.group, self.patience = stored.lock_file(out / "run"), group, patience
-
-    def __enter__(self) -> None:
-        end = time.monotonic() + self.patience
-        while not (self.file.exists() and self.group in self.file.read_text(encoding="utf-8")):
-            if time.monotonic() > end:
-                raise stored.Busy(self.file.read_text(encoding="utf-8") if self.file.exists() else "nobody yet")
-            time.sleep(0.1)
-
-    def __exit__(self, *error: Any) -> None:
-        return None
 
 
 # ---- a setting ----
@@ -273,8 +201,7 @@ def prepare(setting: Setting, config: Config, place: Place) -> Prepared:
     views: list[int | None] = [None, *(range(config.training.epochs) if setting.augmented else ())]
     total = len(test) + len(views) * len(train)
     padding = config.training.crop_padding
-    form = "{desc} {percentage:3.0f}%|{bar}| {elapsed}, {remaining} left"
-    with tqdm(total=total, desc=f"{setting.name}: teacher's features", disable=not place.bar, bar_format=form, leave=False, ncols=100) as bar:  # fmt: skip
+    with tqdm(total=total, desc=f"{setting.name}: teacher's features", disable=not place.bar, bar_format=BAR, leave=False, ncols=100) as bar:  # fmt: skip
         found = [
             teacher_features(teacher, images, place.cache, view=view, padding=padding, tick=bar.update)
             for images, view in [(test, None), *((train, view) for view in views)]

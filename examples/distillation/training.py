@@ -53,8 +53,7 @@ def train_student(
         raise ValueError(f"{n} images to train on do not fill one batch of {step}.")
     order = torch.Generator().manual_seed(seed)
     on_gpu = images.is_cuda
-    if on_gpu:
-        student.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    student.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = torch.optim.Adam(student.parameters(), lr=training.learning_rate)
     student.train()
     losses: list[float] = []

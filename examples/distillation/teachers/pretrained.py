@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -80,14 +82,11 @@ def _loaded(kind: str, name: str) -> Any:
             )
     elif name.startswith((".", "/", "~")) or name.count("/") != 1:
         raise FileNotFoundError(f"{name} is no folder, and no name on the hub either (those look like {CLIP}).")
-    verbosity = transformers.utils.logging.get_verbosity()
-    transformers.utils.logging.set_verbosity(
-        40
-    )  # errors only: it lists each weight of a text tower that is not needed here
     try:
-        model, info = getattr(transformers, kind).from_pretrained(
-            str(folder) if is_folder else name, dtype=torch.float32, output_loading_info=True
-        )
+        with _quiet():
+            model, info = getattr(transformers, kind).from_pretrained(
+                str(folder) if is_folder else name, dtype=torch.float32, output_loading_info=True
+            )
         _check_whole(model, info, kind)
         return model
     except Exception as error:  # transformers and the hub raise many kinds
@@ -98,8 +97,22 @@ def _loaded(kind: str, name: str) -> Any:
             else f"Without a network, download it elsewhere (`hf download {name} --local-dir DIR`) and give --teacher-path DIR."
         )
         raise OSError(f"{name} could not be loaded as {kind} ({reason}). {way_out}") from None
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Errors only: it would list each weight of a text tower that is not needed here."""
+    from transformers.utils import logging
+
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity(logging.ERROR)
+    logging.disable_progress_bar()
+    try:
+        yield
     finally:
-        transformers.utils.logging.set_verbosity(verbosity)
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()
 
 
 def _check_whole(model: Any, info: dict[str, Any], kind: str) -> None:

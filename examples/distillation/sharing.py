@@ -1,0 +1,86 @@
+"""Who works on a run, and where: one process alone, or those of one torchrun with a common folder."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from . import stored
+
+PATIENCE = 120.0  # seconds to wait for the first process of the group
+
+
+@contextlib.contextmanager
+def held_by_group(path: Path) -> Iterator[None]:
+    """The first process of a group holds the lock of `path` for all of them; the others wait until it does.
+
+    Raises:
+        stored.Busy: another process, or another group, holds it; the message names that process.
+    """
+    group, rank = _group()
+    if rank == 0:
+        with stored.locked(path, wait=False, owner=group):
+            yield
+    else:
+        _await(stored.lock_file(path), group)
+        yield
+
+
+@contextlib.contextmanager
+def taken(path: Path) -> Iterator[bool]:
+    """Tries to hold the lock of `path`: True where no other process has it."""
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(stored.locked(path, wait=False))
+        except stored.Busy:
+            yield False
+            return
+        yield True
+
+
+def _group() -> tuple[str, int]:
+    """What this process's group is called, and its rank in it; ("", 0) for a process by itself."""
+    environment = os.environ
+    if "RANK" not in environment or int(environment.get("WORLD_SIZE", "1")) == 1:
+        return "", 0
+    names = ("MASTER_ADDR", "MASTER_PORT", "TORCHELASTIC_RUN_ID")
+    return f"(group {':'.join(environment.get(n, '') for n in names)})", int(environment["RANK"])
+
+
+def _await(lock: Path, group: str) -> None:
+    end = time.monotonic() + PATIENCE
+    while not (lock.exists() and group in lock.read_text(encoding="utf-8")):
+        if time.monotonic() > end:
+            raise stored.Busy(lock.read_text(encoding="utf-8") if lock.exists() else "nobody yet")
+        time.sleep(0.1)
+
+
+def machine(device: torch.device) -> dict[str, Any]:
+    """Where and with what a run began."""
+    from importlib.metadata import version
+
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else _cpu()
+    return {
+        "date": time.strftime("%Y-%m-%d %H:%M"),
+        "device": f"{device.type}: {name}",
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "system": f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
+        "torch": torch.__version__,
+        "repgeom": version("repgeom"),
+    }
+
+
+def _cpu() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
