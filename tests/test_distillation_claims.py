@@ -901,7 +901,7 @@ def test_page_has_nothing_to_load(written):
 def test_report_says_what_was_run(form, written):
     found, _, folder = written
     text = report.text(found) if form == "text" else read(folder / f"report.{form}")
-    assert "published checkpoint" in text
+    assert "checkpoint " in text
     assert "EMBEDDED" not in text
     assert "3 seeds (42, 123, 456)" in text
     assert f"{len(cells_of(CONFIG)) - 1} of {len(cells_of(CONFIG))} cells" in text  # one has failed
@@ -939,8 +939,9 @@ def test_embedded_is_said_plainly(tmp_path):
     lines = report.heading(report.read(kept(tmp_path, config, planted(config, n=40))))
     assert "EMBEDDED teacher, trained here" in lines[0]
     assert "EMBEDDED procedural images" in lines[0]
-    assert "published checkpoint" not in lines[0]
-    assert "1 seed (42)" in lines[1]
+    assert "checkpoint" not in lines[0]
+    assert "do not settle what it says of CLIP on CIFAR-10" in lines[1]
+    assert "1 seed (42)" in lines[2]
 
 
 def test_report_of_a_run_that_has_just_begun(tmp_path):
@@ -951,7 +952,7 @@ def test_report_of_a_run_that_has_just_begun(tmp_path):
 
 
 def test_no_run_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"holds no run, .*`repgeom-distill run --out"):
+    with pytest.raises(FileNotFoundError, match=r"holds no run; `repgeom-distill run --out"):
         report.read(tmp_path)
 
 

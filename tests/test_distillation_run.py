@@ -20,7 +20,18 @@ import pandas as pd
 import pytest
 import torch
 from conftest import oracle
-from repgeom_examples.distillation import cli, configs, grid, objectives, running, sharing, stored, students, training, views
+from repgeom_examples.distillation import (
+    cli,
+    configs,
+    grid,
+    objectives,
+    running,
+    sharing,
+    stored,
+    students,
+    training,
+    views,
+)
 from safetensors.torch import load_file
 from sklearn.linear_model import LogisticRegression
 from torch import nn
@@ -861,29 +872,6 @@ def test_a_process_that_joins_survives_damaged_settings(copied, monkeypatch, cap
         assert cli.main(arguments(copied)) == 0, capsys.readouterr().err
 
 
-def test_a_process_that_joins_a_new_run_takes_its_number_of_threads(copied, whole, monkeypatch):
-    """The first process writes the settings while the second still prepares."""
-    before, prepare, settings = torch.get_num_threads(), running.prepare, (copied / "run.json").read_bytes()
-    (copied / "run.json").unlink()
-    (copied / "cells" / "make-digits--cnn-w2-cosine+infonce-s1.json").unlink()
-
-    def meanwhile(*args):
-        (copied / "run.json").write_bytes(settings)
-        return prepare(*args)
-
-    monkeypatch.setattr(running, "prepare", meanwhile)
-    monkeypatch.setenv("RANK", "1")
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    try:
-        torch.set_num_threads(2)
-        with stored.locked(copied / "run", owner=sharing._group()[0]):
-            assert cli.main(arguments(copied)) == 0
-        assert torch.get_num_threads() == before
-    finally:
-        torch.set_num_threads(before)
-    assert_same(copied, whole)
-
-
 # --- cells that fail ----------------------------------------------------------------------------------------------
 
 
@@ -996,7 +984,15 @@ def test_an_error_is_one_line_and_status_2(which, planted, tmp_path, capsys):
     assert cli.main(arguments(tmp_path / "out" / "small", *line.split())) == 2
     assert message in one_line(capsys)
     assert not list(tmp_path.glob("out/small/cells/*.json"))
-    assert not (tmp_path / "out/small/run.json").exists()  # else the corrected command would be refused
+
+
+def test_a_corrected_command_goes_on_in_the_same_folder(planted, tmp_path, capsys):
+    out = tmp_path / "small"
+    assert cli.main(arguments(out, "--data-path", "nowhere")) == 2
+    assert (out / "run.json").exists()  # for `status`
+    assert cli.main(["status", str(out)]) == 0
+    assert f"0 of {N_CELLS} cells done" in capsys.readouterr().out
+    assert cli.main(arguments(out)) == 0
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
@@ -1140,9 +1136,7 @@ def test_clip_on_cifar_from_the_command_line(clip, cifar, tmp_path, capsys):
     printed, bar = capsys.readouterr()
     assert "clip-cifar10" in bar
     assert "100%" in bar
-    assert (
-        "clip-cifar10: published checkpoint (24 features), real images, 64 to train on and 64 to measure on" in printed
-    )
+    assert "clip-cifar10: checkpoint tiny (24 features), real images, 64 to train on and 64 to measure on" in printed
     assert f"repgeom-distill report {out}" in printed
     assert "9 of 9 cells, 2 seeds (1, 2)" in printed
     found = contents(out)

@@ -215,14 +215,15 @@ def parser() -> argparse.ArgumentParser:
         "--augmented", action=argparse.BooleanOptionalAction, default=None, help="the augmentation control"
     )
     grid = run.add_argument_group("the grid")
-    grid.add_argument("--widths", type=_positive, nargs="+")
+    grid.add_argument("--widths", type=_positive, nargs="+", help="of the students; 1, 2 and 4 are S, M and L")
     grid.add_argument("--objectives", nargs="+", metavar="NAME", help="cosine, cosine+infonce, cosine+infonce-views, infonce, mse, cosine+rank")  # fmt: skip
-    grid.add_argument("--seeds", type=int, nargs="+")
+    grid.add_argument("--seeds", type=int, nargs="+", help="default 42 123 456")
     training = run.add_argument_group("training")
-    training.add_argument("--epochs", type=_positive)
-    training.add_argument("--batch-size", type=_positive)
-    for name in ("learning-rate", "infonce-weight", "infonce-temperature", "rank-weight"):
-        training.add_argument(f"--{name}", type=float)
+    training.add_argument("--epochs", type=_positive, help="default 5")
+    training.add_argument("--batch-size", type=_positive, help="default 64")
+    usual = {"learning-rate": "1e-3, of Adam", "infonce-weight": "1", "infonce-temperature": "0.1", "rank-weight": "1"}
+    for name, value in usual.items():
+        training.add_argument(f"--{name}", type=float, help=f"default {value}")
 
     report = commands.add_parser("report", help="tables, figures and the claims ledger of a run")
     report.set_defaults(command=_report)

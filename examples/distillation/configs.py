@@ -78,6 +78,11 @@ class Training:
         for name in ("learning_rate", "infonce_temperature"):
             if not 0 < getattr(self, name) < math.inf:
                 raise ValueError(f"{name.replace('_', ' ')} must be a number above 0, got {getattr(self, name):g}.")
+        for name in ("infonce_weight", "rank_weight"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(
+                    f"{name.replace('_', ' ')} must be a number of at least 0, got {getattr(self, name):g}."
+                )
 
 
 @dataclasses.dataclass(frozen=True)

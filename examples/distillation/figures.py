@@ -45,7 +45,7 @@ def plot_ranks(config: Config, cells: Cells, setting: str, ax: Axes) -> Axes:
         if rank.low is not None and rank.high is not None:
             ends = [[rank.value - rank.low], [rank.high - rank.value]]
             ax.errorbar(place, rank.value, ends, color="0.2", capsize=2, linewidth=1)
-        ax.annotate(f"{rank.value:.0f}", (place, rank.high or rank.value), ha="center", va="bottom", fontsize=7)
+        ax.annotate(f"{rank.value:.3g}", (place, rank.high or rank.value), ha="center", va="bottom", fontsize=7)
     ax.set_xticks(range(len(shown)), [m.model for m in shown], rotation=60, ha="right", fontsize=7)
     ax.set(ylabel="effective rank", title=setting)
     ax.margins(y=0.12)
@@ -71,7 +71,7 @@ def plot_noise(config: Config, cells: Cells, setting: str, ax: Axes) -> Axes:
         )
         ends = [(s.low, s.high) for _, s in there if s.low is not None and s.high is not None]
         if len(ends) == len(x):
-            ax.fill_between(x, *np.transpose(ends), color=color, alpha=0.12, linewidth=0)
+            ax.fill_between(x, *np.clip(np.transpose(ends), 0, 1), color=color, alpha=0.12, linewidth=0)
     ax.set(xlabel="σ of noise after the teacher's normalisation", ylabel="probe accuracy", title=setting)
     _legend(ax)
     return ax

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 RULE = (
-    "One rule for every test: supported where its 95 % interval, over seeds and test images, lies within the range of the last "
-    "column, contradicted where it lies wholly outside, undecided else. A claim is supported where all its tests are, "
+    "One rule for every test: supported where its 95 % interval, over seeds and test images, lies within the range given with "
+    "it, contradicted where it lies wholly outside, undecided else. A claim is supported where all its tests are, "
     "contradicted where any is. Published figures are of CLIP on CIFAR-10, those of claim 4 of DINOv2 on CIFAR-100."
 )
 STAND_IN = (
@@ -73,9 +73,7 @@ def settings_of(out: Path) -> tuple[Config, dict[str, Any]]:
     """The configuration that a run was begun with, and the machine."""
     saved = stored.load(out / "run")
     if saved is None:
-        raise FileNotFoundError(
-            f"{out} holds no run, or one whose data and teachers are not ready yet; `repgeom-distill run --out {out}` begins one."
-        )
+        raise FileNotFoundError(f"{out} holds no run; `repgeom-distill run --out {out}` begins one.")
     return Config.from_dict(saved.record["config"]), saved.record["machine"]
 
 
@@ -126,7 +124,12 @@ def _setting_line(setting: Setting, found: Findings) -> str:
     about = next((f.record["setting"] for c, f in found.cells.items() if c.setting == setting.name), None)
     if about is None:
         return f"{setting.name}: nothing is finished yet."
-    teacher = "published checkpoint" if about["pretrained"] else "EMBEDDED teacher, trained here"
+    if about["pretrained"]:
+        teacher = f"checkpoint {about.get('teacher_recipe', {}).get('checkpoint', setting.teacher)}"
+    elif ":" in setting.teacher:
+        teacher = f"your own teacher {about.get('teacher', '')}"
+    else:
+        teacher = "EMBEDDED teacher, trained here"
     images = "real images" if about["real_images"] else "EMBEDDED procedural images"
     return (
         f"{setting.name}: {teacher} ({about['width']} features), {images}, {about['n_train']:,} to train on and "
@@ -139,9 +142,7 @@ def text(found: Findings) -> str:
     parts = ["\n".join(heading(found))]
     for name in ("table1", "table2"):
         parts.append(TABLES[name][0] + "\n" + _plain(_shown(found.tables[name])))
-    parts.append(
-        "Claims of arXiv 2603.06698 (95 % intervals over seeds and images)\n" + "\n".join(_ledger_lines(found))
-    )
+    parts.append("Claims of arXiv 2603.06698\n" + RULE + "\n\n" + "\n".join(_ledger_lines(found)))
     return "\n\n".join(parts)
 
 
@@ -150,7 +151,7 @@ def _ledger_lines(found: Findings) -> list[str]:
     for entry in found.entries:
         lines.append(f"{entry.verdict.upper():<13} {entry.claim.number}. {entry.claim.text}  [{entry.setting.name}]")
         lines += [
-            f"    {row.verdict:<13} {row.test.text}: {_value(row)}; paper: {row.test.published}; {row.rule}"
+            f"    {row.verdict:<13} {row.test.text}: {_value(row)}; paper: {row.test.published}; supported if {row.rule}"
             for row in entry.rows
         ]
     return lines

@@ -79,7 +79,8 @@ def run(config: Config, place: Place) -> None:
         stored.check_room(folder, room(config))
     try:
         with sharing.held_by_group(place.out / "run"):
-            _resume(config, place)
+            with stored.locked(place.out / "settings"):  # one process of a group writes them, the others read
+                _begin(config, place)
             _run_cells(config, place)
     except stored.Busy as busy:
         raise Refused(f"{place.out} is in use by {busy}; wait for it, or name another folder with --out.") from None
@@ -100,7 +101,6 @@ def _run_cells(config: Config, place: Place) -> None:
     waiting = [cell for cell in cells if cell not in finished]
     needed = {cell.setting for cell in waiting}
     prepared = {s.name: prepare(s, config, place) for s in config.settings if s.name in needed}
-    _begin(config, place)
     costs = {cell: _cost(cell, prepared[cell.setting], config) for cell in waiting}
     with tqdm(total=sum(costs.values()), bar_format=BAR, disable=not place.bar or not waiting, ncols=100) as bar:
         while waiting:
@@ -132,39 +132,27 @@ def _is_finished(config: Config, place: Place, cell: Cell) -> bool:
     return found is not None
 
 
-def _resume(config: Config, place: Place) -> None:
-    """If the folder holds a run already: checks that it is this one, and sets torch's threads to those of before."""
+def _begin(config: Config, place: Place) -> None:
+    """Saves the settings and the machine; or, where the folder holds this run already, takes its number of threads.
+
+    Raises:
+        Refused: the folder holds results of other settings.
+    """
     try:
         saved = stored.load(place.out / "run")
     except stored.Damaged as error:
         print(f"{error} It is written again.", file=sys.stderr)
-        return
-    if saved is None:
-        return
-    asked = {**stored.plain(config.to_dict()), "name": saved.record["config"]["name"]}
-    other = _difference(saved.record["config"], asked)
-    if other:
-        raise Refused(f"{place.out} holds a run with other settings ({other}); name another folder with --out.")
-    _take_threads(saved)
-
-
-def _take_threads(saved: stored.Stored) -> None:
-    """Sums are split over threads: another number than a run began with would give other last bits."""
-    torch.set_num_threads(saved.record["machine"]["threads"])
-
-
-def _begin(config: Config, place: Place) -> None:
-    """Saves the settings, once everything that cells need is there."""
-    try:
-        saved = stored.load(place.out / "run")
-    except stored.Damaged:
         saved = None
     if saved is not None:
-        _take_threads(saved)
-    else:
-        stored.save(
-            place.out / "run", {"config": stored.plain(config.to_dict()), "machine": sharing.machine(place.device)}
-        )
+        asked = {**stored.plain(config.to_dict()), "name": saved.record["config"]["name"]}
+        other = _difference(saved.record["config"], asked)
+        if not other:
+            # Sums are split over threads: another number than a run began with would give other last bits.
+            torch.set_num_threads(saved.record["machine"]["threads"])
+            return
+        if any((place.out / "cells").glob("*.json")):
+            raise Refused(f"{place.out} holds a run with other settings ({other}); name another folder with --out.")
+    stored.save(place.out / "run", {"config": stored.plain(config.to_dict()), "machine": sharing.machine(place.device)})
 
 
 def _difference(saved: Any, asked: Any, where: str = "") -> str:
