@@ -220,7 +220,7 @@ def span(low: float, high: float) -> str:
     """A range in words."""
     if math.isinf(low) or math.isinf(high):
         return (f"below {high:g}" if math.isinf(low) else f"above {low:g}").replace("-", "−")
-    return f"{low:g} to {high:g}".replace("-", "−")
+    return f"within {low:g} to {high:g}".replace("-", "−")
 
 
 # ---- the claims ----

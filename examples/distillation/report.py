@@ -151,7 +151,7 @@ def _ledger_lines(found: Findings) -> list[str]:
     for entry in found.entries:
         lines.append(f"{entry.verdict.upper():<13} {entry.claim.number}. {entry.claim.text}  [{entry.setting.name}]")
         lines += [
-            f"    {row.verdict:<13} {row.test.text}: {_value(row)}; paper: {row.test.published}; supported if {row.rule}"
+            f"    {row.verdict:<13} {row.test.text}: {_value(row)}; paper: {row.test.published}; supported if its interval is {row.rule}"
             for row in entry.rows
         ]
     return lines
