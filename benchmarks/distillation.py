@@ -115,7 +115,7 @@ def _since(start: float, device: str) -> float:
 
 
 def main(n: int, epochs: int, n_cells: int, device: str) -> dict[str, Any]:
-    """Both ways on the same images in one process, the notebook's between two of ours."""
+    """Both ways on the same images in one process, ours first, after a warm-up."""
     images = random_images(n, device)
     with tempfile.TemporaryDirectory() as folder:
         path = checkpoint(Path(folder))

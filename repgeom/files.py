@@ -55,7 +55,7 @@ def read_labels(path: str | os.PathLike[str], *, key: str | None = None) -> np.n
     return np.concatenate(labels)
 
 
-def write_whole(path: str | os.PathLike[str], text: str) -> None:
+def write_whole(path: str | os.PathLike[str], content: str | bytes) -> None:
     """Writes beside the target and renames, so that a reader never sees half a file."""
     target = Path(path)
     try:
@@ -63,8 +63,8 @@ def write_whole(path: str | os.PathLike[str], text: str) -> None:
     except OSError as error:
         raise OSError(f"{target} cannot be written: {error.strerror or error}.") from None
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
+        with os.fdopen(handle, "wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
         umask = os.umask(0)
         os.umask(umask)
         os.chmod(name, 0o666 & ~umask)  # mkstemp makes it private; a report is as readable as any new file

@@ -1060,7 +1060,7 @@ def test_a_full_disk_is_an_error_before_anything_runs(planted, tmp_path, monkeyp
 
 
 def test_a_disk_that_fills_up_costs_one_cell(planted, whole, tmp_path, monkeypatch, capsys):
-    out, write = tmp_path / "small", stored._write_bytes
+    out, write = tmp_path / "small", stored.write_whole
 
     def full(target, data):
         if "s2" in target.name:
@@ -1068,7 +1068,7 @@ def test_a_disk_that_fills_up_costs_one_cell(planted, whole, tmp_path, monkeypat
         write(target, data)
 
     with monkeypatch.context() as patch:
-        patch.setattr(stored, "_write_bytes", full)
+        patch.setattr(stored, "write_whole", full)
         assert cli.main(arguments(out)) == 2
     assert "No space left on device" in one_line(capsys)
     assert len(contents(out)) == 7

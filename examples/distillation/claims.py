@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable, Iterator
 
 from .configs import Config, Setting
+from .evaluation import accuracy_key
 from .grid import Cell
 from .measured import Measured, Summary, combined, over_seeds
 from .stored import Stored
@@ -105,7 +106,7 @@ class Models:
 
     def noisy(self) -> str:
         """Accuracy under the strongest noise, in the paper's space."""
-        return f"accuracy/normalized/{max(self.config.evaluation.sigmas, default=0):g}"
+        return accuracy_key((self.config.evaluation.strongest, "normalized"))
 
 
 Statistic = Callable[[Models], Measured]
@@ -354,7 +355,7 @@ def _uniformity(config: Config, setting: Setting) -> list[Test]:
 
 
 def _brittleness(config: Config, setting: Setting) -> list[Test]:
-    sigma = max(config.evaluation.sigmas, default=0)
+    sigma = config.evaluation.strongest
     published = {0.05: "+0.013 (69.09 − 67.82 %)", 0.1: "−0.111 (43.76 − 54.84 %)", 0.2: "−0.133 (14.05 − 27.35 %)"}
 
     def clean(m: Models) -> Measured:
@@ -376,7 +377,7 @@ def _augmentation(config: Config, setting: Setting) -> list[Test]:
     def gained(m: Models) -> Measured:
         return m.student(m.noisy(), m.large, augmented=True) - m.student(m.noisy(), m.large)
 
-    sigma = max(config.evaluation.sigmas, default=0)
+    sigma = config.evaluation.strongest
     published = {0.05: "−0.021 (67.01 − 69.09 %)", 0.1: "+0.057 (49.49 − 43.76 %)", 0.2: "0.000 (14.04 − 14.05 %)"}
     text = f"accuracy at σ = {sigma:g}, largest, augmented minus plain"
     return [Test(text, gained, -math.inf, RESTORED, published.get(sigma, "–"))]

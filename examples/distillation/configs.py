@@ -6,7 +6,7 @@ import dataclasses
 import math
 from typing import Any
 
-from .stored import fingerprint
+from repgeom.robustness.resume import fingerprint
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,6 +96,11 @@ class Evaluation:
     leading: int = 20  # teacher's directions whose share of a student's variance is taken
     infonce_temperature: float = 0.1  # of InfoNCE as a measurement
     infonce_batch: int = 64
+
+    @property
+    def strongest(self) -> float:
+        """The largest sigma, at which claims about brittleness are tested."""
+        return max(self.sigmas, default=0)
 
 
 @dataclasses.dataclass(frozen=True)

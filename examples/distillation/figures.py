@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .configs import Config
+from .evaluation import accuracy_key
 from .tables import Cells, ModelRow, models, summary_of
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def plot_ranks(config: Config, cells: Cells, setting: str, ax: Axes) -> Axes:
 def plot_noise(config: Config, cells: Cells, setting: str, ax: Axes) -> Axes:
     """Figure 3: probe accuracy against noise in the paper's space, with intervals."""
     levels = (0.0, *config.evaluation.sigmas)
-    keys = ["accuracy", *(f"accuracy/normalized/{sigma:g}" for sigma in config.evaluation.sigmas)]
+    keys = [accuracy_key(None), *(accuracy_key((sigma, "normalized")) for sigma in config.evaluation.sigmas)]
     for model, color in _shown(config, cells, setting):
         found = [summary_of(model, cells, key) for key in keys]
         there = [(sigma, s) for sigma, s in zip(levels, found, strict=True) if s is not None]

@@ -55,6 +55,10 @@ class Findings:
         """Spent on the cells that are there."""
         return sum(found.record["seconds"] for found in self.cells.values())
 
+    def about(self, setting: Setting) -> dict[str, Any] | None:
+        """What the cells of a setting say of it; None where nothing is finished."""
+        return next((f.record["setting"] for c, f in self.cells.items() if c.setting == setting.name), None)
+
 
 def read(out: Path) -> Findings:
     """The findings of a run as far as it has come.
@@ -83,7 +87,7 @@ def write(found: Findings, folder: Path) -> list[Path]:
     pictures = {name: _png(name, found) for name in FIGURES}
     written = []
     for name, data in pictures.items():
-        (folder / f"{name}.png").write_bytes(data)
+        write_whole(folder / f"{name}.png", data)
         written.append(folder / f"{name}.png")
     texts = {f"{name}.csv": table.to_csv(index=False) for name, table in found.tables.items()}
     texts["ledger.csv"] = ledger_table(found.entries).to_csv(index=False)
@@ -121,7 +125,7 @@ def heading(found: Findings) -> list[str]:
 
 
 def _setting_line(setting: Setting, found: Findings) -> str:
-    about = next((f.record["setting"] for c, f in found.cells.items() if c.setting == setting.name), None)
+    about = found.about(setting)
     if about is None:
         return f"{setting.name}: nothing is finished yet."
     if about["pretrained"]:
@@ -189,7 +193,7 @@ def disagreements(found: Findings) -> list[str]:
             f"{name}, width {width}: {n:,} parameters; the paper says {published}." for name, n in counts.items() if n
         ]
     for setting in found.config.settings:
-        about = next((f.record["setting"] for c, f in found.cells.items() if c.setting == setting.name), None)
+        about = found.about(setting)
         if about is not None:
             pixels = 0.1 * (sum(s * s for s in about["std"]) / 3) ** 0.5
             lines.append(

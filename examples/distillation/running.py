@@ -15,7 +15,6 @@ from typing import Any
 
 import torch
 from torch import nn
-from tqdm import tqdm
 
 from . import sharing, stored
 from .configs import Config, Setting, Training
@@ -24,12 +23,12 @@ from .data.load import load_dataset
 from .evaluation import Model, measurements
 from .features import teacher_features
 from .grid import Cell, cells_of
+from .progress import progress_bar
 from .students import make_student, n_parameters
 from .teachers.load import load_teacher
 from .teachers.teacher import Teacher
 from .training import Diverged, train_student
 
-BAR = "{desc} {percentage:3.0f}%|{bar}| {elapsed}, {remaining} left"
 LEAST_TEST = 4  # images, below which nothing can be measured
 
 
@@ -102,7 +101,7 @@ def _run_cells(config: Config, place: Place) -> None:
     needed = {cell.setting for cell in waiting}
     prepared = {s.name: prepare(s, config, place) for s in config.settings if s.name in needed}
     costs = {cell: _cost(cell, prepared[cell.setting], config) for cell in waiting}
-    with tqdm(total=sum(costs.values()), bar_format=BAR, disable=not place.bar or not waiting, ncols=100) as bar:
+    with progress_bar(sum(costs.values()), shown=place.bar and bool(waiting), leave=True) as bar:
         while waiting:
             taken = 0
             for cell in list(waiting):
@@ -189,7 +188,7 @@ def prepare(setting: Setting, config: Config, place: Place) -> Prepared:
     views: list[int | None] = [None, *(range(config.training.epochs) if setting.augmented else ())]
     total = len(test) + len(views) * len(train)
     padding = config.training.crop_padding
-    with tqdm(total=total, desc=f"{setting.name}: teacher's features", disable=not place.bar, bar_format=BAR, leave=False, ncols=100) as bar:  # fmt: skip
+    with progress_bar(total, f"{setting.name}: teacher's features", shown=place.bar) as bar:
         found = [
             teacher_features(teacher, images, place.cache, view=view, padding=padding, tick=bar.update)
             for images, view in [(test, None), *((train, view) for view in views)]

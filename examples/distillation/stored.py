@@ -50,7 +50,7 @@ def save(path: Path, record: Mapping[str, Any], arrays: Mapping[str, Tensor] | N
         whole["arrays_sha256"] = hashlib.sha256(data).hexdigest()
     text = json.dumps(whole, indent=1, allow_nan=False, ensure_ascii=False)
     if arrays:
-        _write_bytes(_beside(path, ".safetensors"), data)
+        write_whole(_beside(path, ".safetensors"), data)
     write_whole(_beside(path, ".json"), json.dumps({"sha256": _sha(text)}) + "\n" + text + "\n")
 
 
@@ -101,11 +101,6 @@ def made_once(path: Path, recipe: Mapping[str, Any], make: Callable[[], Stored])
         return found
 
 
-def fingerprint(recipe: Mapping[str, Any]) -> str:
-    """Twelve letters that change with anything in the recipe."""
-    return _sha(json.dumps(plain(recipe), sort_keys=True))[:12]
-
-
 @contextlib.contextmanager
 def locked(path: Path, *, wait: bool = True, owner: str = "") -> Iterator[None]:
     """Holds the lock of a path, a file in the folder .locks beside it. The system gives it back when a process ends,
@@ -154,20 +149,6 @@ def check_room(folder: Path, n_bytes: int) -> None:
             f"{folder} has {free / 1e9:.2f} GB free and this run may need {n_bytes / 1e9:.2f} GB there; free some, or "
             "name another folder with --out or --cache."
         )
-
-
-def _write_bytes(target: Path, data: bytes) -> None:
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(name, 0o666 & ~umask)  # mkstemp makes it private, and caches are shared
-        os.replace(name, target)
-    except BaseException:
-        os.unlink(name)
-        raise
 
 
 def _beside(path: Path, ending: str) -> Path:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from .claims import Entry, Missing, Reader
 from .configs import Config
+from .evaluation import accuracy_key
 from .grid import Cell, cells_of
 from .measured import Measured, Summary, over_seeds
 from .stored import Stored
@@ -76,9 +77,9 @@ def geometry_table(config: Config, cells: Cells) -> pd.DataFrame:
 def noise_table(config: Config, cells: Cells) -> pd.DataFrame:
     """Table 2: accuracy of the linear probe, clean and under noise, in both spaces."""
     evaluation = config.evaluation
-    keys = {"accuracy": "clean"}
+    keys = {accuracy_key(None): "clean"}
     for space in evaluation.spaces:
-        keys |= {f"accuracy/{space}/{sigma:g}": f"{space} {sigma:g}" for sigma in evaluation.sigmas}
+        keys |= {accuracy_key((sigma, space)): f"{space} {sigma:g}" for sigma in evaluation.sigmas}
 
     def row(model: ModelRow) -> dict[str, Any]:
         found: dict[str, Any] = {}
@@ -95,7 +96,7 @@ def record_table(config: Config, cells: Cells) -> pd.DataFrame:
     def row(model: ModelRow) -> dict[str, Any]:
         records = [cells[c].record for c in model.done]
         shares = [r["variance_ratio"] for r in records]
-        noise = summary_of(model, cells, f"accuracy/normalized/{max(config.evaluation.sigmas, default=0):g}")
+        noise = summary_of(model, cells, accuracy_key((config.evaluation.strongest, "normalized")))
         return {
             "rank from σ²": _mean([r["effective_rank"] for r in records]),
             "rank from σ": _mean([r["effective_rank_sigma"] for r in records]),

@@ -11,16 +11,17 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from tqdm import tqdm
+
+from repgeom.robustness.resume import fingerprint
 
 from ..configs import TeacherTraining
 from ..data.shapes import SIZE
-from ..stored import Stored, fingerprint, made_once
+from ..progress import progress_bar
+from ..stored import Stored, made_once
 from .teacher import Preprocessing, Teacher, frozen, weights_digest
 
 PREPROCESSING = Preprocessing(SIZE, SIZE, mean=(0.45, 0.45, 0.45), std=(0.27, 0.27, 0.27))  # about those of shapes
 Train = Callable[[Any, TeacherTraining, torch.device | str], Iterator[float]]  # yields the loss of each step
-FORM = "{desc} {percentage:3.0f}%|{bar}| {elapsed}, {remaining} left"
 FORMAT = 1  # to be raised when the training or the shapes change, so that no older teacher is taken for this one
 
 
@@ -66,8 +67,10 @@ def load_trained(
 def _followed(name: str, losses: Iterator[float], steps: int, bar: bool) -> list[float]:
     """Runs a training to its end and returns its losses."""
     found: list[float] = []
-    for loss in tqdm(losses, f"training {name}", steps, bar_format=FORM, leave=False, ncols=100, disable=not bar):
-        if not math.isfinite(loss):
-            raise FloatingPointError(f"training {name} diverged at step {len(found) + 1}: the loss became {loss}.")
-        found.append(loss)
+    with progress_bar(steps, f"training {name}", shown=bar) as shown:
+        for loss in losses:
+            if not math.isfinite(loss):
+                raise FloatingPointError(f"training {name} diverged at step {len(found) + 1}: the loss became {loss}.")
+            found.append(loss)
+            shown.update()
     return found
