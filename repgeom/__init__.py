@@ -14,7 +14,9 @@ from repgeom.auditing import audit
 from repgeom.baseline import isotropic_baseline
 from repgeom.classes import ClassRanks, between_class_variance, class_effective_rank
 from repgeom.cloud import Health, Norms, alignment, feature_std, health, mean_cosine, norms, uniformity
+from repgeom.comparison import Comparison, compare
 from repgeom.decompose import CenteredSVD, centered_svd, spectrum
+from repgeom.estimates import Estimate, estimate, influence
 from repgeom.files import open_source
 from repgeom.pairs import (
     captured_variance,
@@ -30,6 +32,7 @@ from repgeom.plots import (
     plot_cumulative_variance,
     plot_fourier_heatmap,
     plot_robustness,
+    plot_sample_size_curve,
     plot_spectrum,
 )
 from repgeom.probes.linear import LinearProbe, fit_linear_probe
@@ -62,6 +65,7 @@ from repgeom.robustness.tables import (
     feature_robustness,
     noise_robustness,
 )
+from repgeom.sample_sizes import sample_size_curve
 from repgeom.spectra import Spectrum
 from repgeom.synthetic import features_with_spectrum
 from repgeom.verdict import Finding
@@ -72,7 +76,9 @@ __all__ = [
     "ALEXNET_IMAGENET_C",
     "CenteredSVD",
     "ClassRanks",
+    "Comparison",
     "CorruptionError",
+    "Estimate",
     "Finding",
     "FourierHeatmap",
     "Health",
@@ -91,12 +97,14 @@ __all__ = [
     "captured_variance",
     "centered_svd",
     "class_effective_rank",
+    "compare",
     "compare_robustness",
     "condition_number",
     "corruption_robustness",
     "corruptions",
     "cosine_alignment",
     "effective_rank",
+    "estimate",
     "feature_robustness",
     "feature_std",
     "features_with_spectrum",
@@ -105,6 +113,7 @@ __all__ = [
     "fourier_heatmap",
     "health",
     "hill_number",
+    "influence",
     "isotropic_baseline",
     "knn_accuracy",
     "linear_cka",
@@ -123,11 +132,13 @@ __all__ = [
     "plot_cumulative_variance",
     "plot_fourier_heatmap",
     "plot_robustness",
+    "plot_sample_size_curve",
     "plot_spectrum",
     "power_law",
     "principal_angles",
     "procrustes_distance",
     "rankme",
+    "sample_size_curve",
     "severity_auc",
     "spectral_entropy",
     "spectrum",

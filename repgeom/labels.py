@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 
-def as_labels(labels: Any, n_samples: int) -> tuple[np.ndarray, np.ndarray]:
+def as_labels(labels: Any, n_samples: int, name: str = "labels") -> tuple[np.ndarray, np.ndarray]:
     """Class codes 0..C−1 (n_samples,) and the classes' names (C,)."""
     if isinstance(labels, Tensor):
         labels = labels.detach().cpu()
@@ -18,28 +18,28 @@ def as_labels(labels: Any, n_samples: int) -> tuple[np.ndarray, np.ndarray]:
     if values.ndim == 2 and values.shape[1] == 1:
         values = values[:, 0]
     if values.ndim != 1:
-        raise ValueError(f"`labels` must be one label per row, shape (n_samples,), got shape {values.shape}.")
+        raise ValueError(f"`{name}` must be one label per row, shape (n_samples,), got shape {values.shape}.")
     if len(values) != n_samples:
         raise ValueError(
-            f"`labels` has {len(values):,} entries and `features` {n_samples:,} rows: there must be one label for each "
+            f"`{name}` has {len(values):,} entries and `features` {n_samples:,} rows: there must be one for each "
             "row. Was one of them extracted with a last batch dropped, or from another split"
             f"{', or was a first line without a header read as one' * (n_samples - len(values) == 1)}?"
         )
     if values.dtype.kind == "f" and not np.isfinite(values).all():
         at = int(np.flatnonzero(~np.isfinite(values))[0])
         raise ValueError(
-            f"`labels` has {(~np.isfinite(values)).sum()} values that are not finite; the first is at {at}."
+            f"`{name}` has {(~np.isfinite(values)).sum()} values that are not finite; the first is at {at}."
         )
     if values.dtype.kind == "O":
         missing = np.array([v is None or v != v for v in values])
         if missing.any():
-            raise ValueError(f"`labels` has {missing.sum()} missing values; the first is at {missing.argmax()}.")
+            raise ValueError(f"`{name}` has {missing.sum()} missing values; the first is at {missing.argmax()}.")
         values = values.astype(str)
     if values.dtype.kind not in "iufbUS":
-        raise TypeError(f"`labels` must be whole numbers or text, got {values.dtype}.")
+        raise TypeError(f"`{name}` must be whole numbers or text, got {values.dtype}.")
     names, codes = np.unique(values, return_inverse=True)
     if len(names) == n_samples > 1 and values.dtype.kind == "f" and (values != np.round(values)).any():
-        raise ValueError(f"`labels` holds {len(names):,} different fractions: it looks like features, not classes.")
+        raise ValueError(f"`{name}` holds {len(names):,} different fractions: it looks like features, not classes.")
     return codes, names
 
 

@@ -160,6 +160,28 @@ def plot_robustness(table: pd.DataFrame, *, measure: str | None = None, ax: Axes
     return _finish(ax, title="severity", loc="center left", bbox_to_anchor=(1, 0.5))
 
 
+def plot_sample_size_curve(curve: Any, *, ax: Axes | None = None) -> Axes:
+    """A measure against the number of samples: naive dashed, corrected solid with its interval.
+
+    Args:
+        curve: as `sample_size_curve` returns it, or {name: such}.
+        ax: drawn into; a new figure's by default.
+
+    Lines are means over the subsets of a size; the band spans the mean ends of their intervals, where they have one.
+    """
+    ax = _axes(ax)
+    named = dict(curve) if isinstance(curve, Mapping) else {"": curve}
+    for (label, found), color in zip(named.items(), _colors(len(named)), strict=True):
+        mean = found.groupby("n_samples").mean()
+        prefix = f"{label}: " if label else ""
+        ax.plot(mean.index, mean.corrected, "o-", color=color, markersize=3, label=f"{prefix}corrected")
+        ax.plot(mean.index, mean.naive, "o--", color=color, markersize=3, alpha=0.6, label=f"{prefix}naive")
+        known = mean.dropna()
+        ax.fill_between(known.index, known.low, known.high, color=color, alpha=0.2, linewidth=0)
+    ax.set(xscale="log", ylim=(0, None), xlabel="samples", ylabel="dimensions", title="Enough samples?")
+    return _finish(ax)
+
+
 def plot_fourier_heatmap(heatmap: FourierHeatmap, *, what: str | None = None, ax: Axes | None = None) -> Axes:
     """Error or feature drift by spatial frequency, frequency 0 in the middle.
 

@@ -196,7 +196,7 @@ def numerical_rank(
         raise ValueError(f"`tolerance` is a share of the largest singular value, in [0, 1); got {tolerance!r}.")
     s, give = _read(features, center=center, normalize=normalize, tail=True)
     sigma = torch.as_tensor(s.singular_values)
-    return give((sigma > _rounding(s, tolerance)[..., None]).sum(-1))
+    return give((sigma > rounding(s, tolerance)[..., None]).sum(-1))
 
 
 def n_components(features: Any, *, variance: float = 0.9, center: bool = True, normalize: str | None = None) -> Any:
@@ -274,7 +274,7 @@ def condition_number(features: Any, *, center: bool = True, normalize: str | Non
     s, give = _read(features, center=center, normalize=normalize, tail=True)
     sigma = torch.as_tensor(s.singular_values)
     smallest = sigma[..., _largest_rank(s) - 1]
-    return give(torch.where(smallest > _rounding(s, None), sigma[..., 0] / smallest, float("inf")))
+    return give(torch.where(smallest > rounding(s, None), sigma[..., 0] / smallest, float("inf")))
 
 
 def power_law(
@@ -305,7 +305,7 @@ def power_law(
     """
     s, give = _read(features, center=center, normalize=normalize)
     sigma = torch.as_tensor(s.singular_values)
-    varying = int((sigma > _rounding(s, None)[..., None]).sum(-1).min())
+    varying = int((sigma > rounding(s, None)[..., None]).sum(-1).min())
     last = min(last, varying)
     if first < 1 or last - first < 9:
         raise ValueError(
@@ -377,7 +377,7 @@ def _largest_rank(s: Spectrum) -> int:
     return length if s.n_samples is None else max(1, min(length, s.n_samples - s.centered))
 
 
-def _rounding(s: Spectrum, tolerance: float | None) -> Tensor:
+def rounding(s: Spectrum, tolerance: float | None) -> Tensor:
     """The singular value below which there is only rounding."""
     sigma = torch.as_tensor(s.singular_values).detach()
     if tolerance is not None:
