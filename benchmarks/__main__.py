@@ -6,10 +6,15 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from benchmarks import distillation_page, robustness_page, spectra_page
+from benchmarks import distillation_page, estimates_page, robustness_page, spectra_page
 from benchmarks.page import write_part
 
-PAGES = {"spectra": spectra_page.report, "robustness": robustness_page.report, "distillation": distillation_page.report}
+PAGES = {
+    "spectra": spectra_page.report,
+    "estimates": estimates_page.report,
+    "robustness": robustness_page.report,
+    "distillation": distillation_page.report,
+}
 
 
 def main() -> None:

@@ -105,7 +105,9 @@ def cell(d: int, spectrum: str, tail: str, ratio: float, repetitions: int) -> di
         sample = sample_of(rows, MEASURES, center=True, normalize=None, groups=None, name="rows")
         for m in MEASURES:
             e = estimate_of(sample, m, 0.95)
-            readings[m].append((e.naive, e.value, *((math.nan,) * 2 if e.low is None or e.high is None else (e.low, e.high))))
+            readings[m].append(
+                (e.naive, e.value, *((math.nan,) * 2 if e.low is None or e.high is None else (e.low, e.high)))
+            )
     found = {m: summary(np.array(r), true_value(m, whole)) for m, r in readings.items()}
     return {"d": d, "spectrum": spectrum, "tail": tail, "ratio": ratio, "n": n, "found": found}
 
@@ -130,7 +132,11 @@ def summary(readings: Array, true: float) -> dict[str, float]:
 
 def pair(d: int, spectrum: str, ratio: float, repetitions: int, shared: float = 0.8) -> dict[str, Any]:
     """Two representations of the same samples with equal spectra in other directions, alike in a share of the variance."""
-    random, n, within = np.random.default_rng([d, SPECTRA.index(spectrum), round(ratio)]), int(ratio * d), variances(spectrum, d)
+    random, n, within = (
+        np.random.default_rng([d, SPECTRA.index(spectrum), round(ratio)]),
+        int(ratio * d),
+        variances(spectrum, d),
+    )
     turn = np.linalg.qr(random.standard_normal((d, d))).Q
     hit, widths = [], []
     for _ in range(repetitions):
@@ -140,7 +146,14 @@ def pair(d: int, spectrum: str, ratio: float, repetitions: int, shared: float = 
         hit.append([c.low <= 0 <= c.high for c in found])  # type: ignore[operator]
         widths.append([c.high - c.low for c in found])  # type: ignore[operator]
     covered, width = np.mean(hit, 0), np.median(widths, 0)
-    return {"d": d, "spectrum": spectrum, "ratio": ratio, "paired": covered[0], "unpaired": covered[1], "gain": width[1] / width[0]}
+    return {
+        "d": d,
+        "spectrum": spectrum,
+        "ratio": ratio,
+        "paired": covered[0],
+        "unpaired": covered[1],
+        "gain": width[1] / width[0],
+    }
 
 
 def power(n: int, d: int, spectrum: str, paired: bool, repetitions: int, shared: float = 0.8) -> dict[str, Any]:
@@ -208,7 +221,9 @@ def main(what: str, *args: str) -> Any:
         return in_processes([partial(pair, d, s, r, repetitions) for s in SPECTRA for r in (2, 4, 16)])
     if what == "groups":
         shapes = ((16 * d, 1, 0.0), (4 * d, 8, 0.3), (4 * d, 8, 0.9), (2 * d, 8, 0.5), (4 * d, 4, 1.0))
-        return in_processes([partial(grouped, d, s, *shape, repetitions) for s in ("i^-0.5", "i^-1") for shape in shapes])
+        return in_processes(
+            [partial(grouped, d, s, *shape, repetitions) for s in ("i^-0.5", "i^-1") for shape in shapes]
+        )
     # The slowest first, so that the processes end together.
     order = [(r, s, t) for r in sorted(RATIOS, reverse=True) for s in SPECTRA for t in TAILS]
     return in_processes([partial(cell, d, s, t, r, repetitions) for r, s, t in order])

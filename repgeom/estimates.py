@@ -216,7 +216,7 @@ def scored(
     directions: Directions, chunks: Any, measures: Sequence[str], codes: Codes | None = None, correlation: float = 0.0
 ) -> Sample:
     """The second pass. Without groups, rows that repeat exactly are groups."""
-    copies = None if codes is None else 1.0 + (np.bincount(codes)[codes] - 1.0) * correlation
+    copies: Array | None = None if codes is None else 1 + (np.bincount(codes)[codes] - 1) * float(correlation)
     scores = score(directions, chunks, {m: functional(m) for m in measures}, copies)
     if codes is None:
         distinct, places = np.unique(scores.fingerprints, return_inverse=True)
