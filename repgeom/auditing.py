@@ -1,4 +1,4 @@
-"""One call from features to a report: collects the evidence in at most two passes over the rows."""
+"""One call from features to a report: collects the evidence in at most two passes over the rows, and a sample of them."""
 
 from __future__ import annotations
 
@@ -16,17 +16,24 @@ from repgeom.accumulate import SpectrumAccumulator
 from repgeom.catalogue import DriftEvidence, Evidence, LabelEvidence, ReferenceEvidence
 from repgeom.classes import ClassSums, class_effective_rank
 from repgeom.cloud import CloudAccumulator, Health, health
+from repgeom.comparison import comparison_of
 from repgeom.decompose import climb, dense_spectrum
+from repgeom.estimates import FEWEST_ROWS, Sample, estimate_of, group_correlation, scored
 from repgeom.features import Source, as_source, check_normalize, nonfinite_error, unit_rows
 from repgeom.labels import as_labels
 from repgeom.pairs import PairSums, captured_curve, check_pair, pair_sums, subspace_angles
 from repgeom.probes.neighbours import knn_accuracy
 from repgeom.report import Report
 from repgeom.robustness.drift import Clean
+from repgeom.scores import Directions
 from repgeom.spectra import Spectrum
 from repgeom.verdict import judge
 
 DRIFT_ROWS = 16_384  # rows that are compared with their corrupted ones, in memory
+SCORED_ROWS = 16_384  # rows whose influence is worked out for intervals: they know a standard error to 1 %
+ESTIMATED = (
+    "effective_rank", "effective_rank_sigma", "participation_ratio", "stable_rank", "n_components_90", "n_components_99"
+)  # fmt: skip
 
 
 def audit(
@@ -35,6 +42,7 @@ def audit(
     reference: Any = None,
     corrupted: Any = None,
     labels: Any = None,
+    groups: Any = None,
     normalize: str | None = None,
     name: str | None = None,
     thresholds: Mapping[str, Any] | None = None,
@@ -52,6 +60,8 @@ def audit(
         corrupted: features of the same samples from the same model after a corruption of its input, array or path; adds a
             table of drift with paired intervals.
         labels: one label per row, whole numbers or text, array or path.
+        groups: one group per row, likewise, where rows of a group depend on each other (frames of a video, tokens of a
+            text): intervals and corrections then count them for less (see `estimate`).
         normalize: "l2" scales rows to unit length before centring, for every spectral measure except RankMe.
         name: heading of the report; the path, or "features".
         thresholds: {rule: (warn, fail)}, overriding `repgeom.verdict.RULES`; None for never.
@@ -76,16 +86,18 @@ def audit(
     ('ok', 16.0)
     """
     check_normalize(normalize)
-    given = _given(features, reference, corrupted, labels, drop_nonfinite)
+    given = _given(features, reference, corrupted, labels, groups, drop_nonfinite)
     source, other = given.source, given.reference
     mine = _Decomposition(source, normalize, "features", progress, whole=True)
     theirs = None if other is None else _Decomposition(other, normalize, "reference", progress, whole=False)
     sums, cosine, between = _second_pass(given, mine, theirs, normalize)
+    population = _population(given, source, mine, seed)
     rows = _sample_rows(source.n_samples, max_pair_rows, seed)
     sample, k = source.rows(rows).double(), min(k, len(rows) - 1)
     against = None
     if other is not None and theirs is not None and sums is not None:
         against = _reference_evidence(mine, theirs, sums, cosine, other.name, other.rows(rows).double())
+        against = _retained(against, population, _population(given, other, theirs, seed, len_of=population))
     evidence = Evidence(
         n_samples=source.n_samples,
         n_features=source.n_features,
@@ -97,6 +109,7 @@ def audit(
         feature_std=mine.cloud.feature_std(),
         sample=sample,
         k=k,
+        estimates={} if population is None else {m: estimate_of(population, m, 0.95) for m in ESTIMATED},
         labels=_label_evidence(given, sample, rows, between, normalize, k, seed),
         reference=against,
         drift=_drift_evidence(given, normalize, k, max_pair_rows, seed),
@@ -106,8 +119,9 @@ def audit(
         judge(evidence, thresholds),
         name=name or source.name,
         dtype=str(source.dtype).removeprefix("torch."),
-        notes=_notes(given, rows, evidence),
+        notes=_notes(given, rows, evidence, population),
         seed=seed,
+        population=population,
     )
 
 
@@ -120,11 +134,12 @@ class _Given:
     corrupted: Source | None
     codes: np.ndarray | None  # of the labels: whole numbers from 0
     names: np.ndarray | None  # the label of each code
+    groups: np.ndarray | None  # whole numbers from 0
     dropped: int = 0
     before: Health | None = None  # of the features with the rows that were dropped
 
 
-def _given(features: Any, reference: Any, corrupted: Any, labels: Any, drop_nonfinite: bool) -> _Given:
+def _given(features: Any, reference: Any, corrupted: Any, labels: Any, groups: Any, drop_nonfinite: bool) -> _Given:
     source = _open(features, "features")
     other = None if reference is None else _open(reference, "reference")
     moved = None if corrupted is None else _open(corrupted, "corrupted")
@@ -135,7 +150,10 @@ def _given(features: Any, reference: Any, corrupted: Any, labels: Any, drop_nonf
     if isinstance(labels, (str, os.PathLike)):
         labels = files.read_labels(labels)
     codes, names = (None, None) if labels is None else as_labels(labels, source.n_samples)
-    given = _Given(source, other, moved, codes, names)
+    if isinstance(groups, (str, os.PathLike)):
+        groups = files.read_labels(groups)
+    clusters = None if groups is None else as_labels(groups, source.n_samples, "groups")[0]
+    given = _Given(source, other, moved, codes, names, clusters)
     if drop_nonfinite:
         keep = np.logical_and.reduce([_finite_rows(s) for s in (source, other, moved) if s is not None])
         if not keep.all():
@@ -145,11 +163,42 @@ def _given(features: Any, reference: Any, corrupted: Any, labels: Any, drop_nonf
                 None if moved is None else moved.select(keep),
                 None if codes is None else codes[keep],
                 names,
+                None if clusters is None else np.unique(clusters[keep], return_inverse=True)[1],
                 int((~keep).sum()),
                 health(source),
             )
     _check_size(given)
     return given
+
+
+def _population(
+    given: _Given, source: Source, found: _Decomposition, seed: int, len_of: Sample | None = None
+) -> Sample | None:
+    """What the population's values and their intervals are read from; the same rows as `len_of` where that is given."""
+    n = source.n_samples
+    if n < FEWEST_ROWS:
+        return None
+    directions, codes = found.as_directions(), given.groups
+    if len_of is not None:
+        rows = np.arange(n) if len_of.rows is None else len_of.rows
+    else:
+        # Which rows repeat is known of all rows together only.
+        whole = codes is not None or found.cloud.health().duplicate_rows > 0
+        rows = np.arange(n) if whole else _sample_rows(n, SCORED_ROWS, seed)
+    chunks = source.chunks() if len(rows) == n else iter(torch.split(source.rows(rows), source.chunk_rows))
+    correlation = 0.0 if codes is None else group_correlation(source, codes, directions)
+    sample = scored(directions, chunks, ESTIMATED, codes, correlation)
+    return sample if len(rows) == n else dataclasses.replace(sample, rows=rows)
+
+
+def _retained(found: ReferenceEvidence, mine: Sample | None, theirs: Sample | None) -> ReferenceEvidence:
+    if mine is None or theirs is None:
+        return found
+    return dataclasses.replace(
+        found,
+        estimate=estimate_of(theirs, "effective_rank", 0.95),
+        retained=comparison_of(theirs, mine, "effective_rank", True, 0.95),
+    )
 
 
 def _drift_evidence(
@@ -212,6 +261,11 @@ class _Decomposition:
             assert self._rows is not None
             return torch.linalg.svd(self._rows, full_matrices=False).Vh.mT[:, : len(self._rows) - 1]
         return torch.linalg.eigh(self._acc.scatter()).eigenvectors.flip(-1)
+
+    def as_directions(self) -> Directions:
+        s = self.spectrum
+        sigma = torch.as_tensor(s.singular_values)
+        return Directions(dataclasses.replace(s, singular_values=sigma, mean=self.mean), self.mean, self.directions())
 
     def energy(self, directions: Tensor) -> Tensor:
         """Sum of squares of the centred rows along each direction."""
@@ -346,7 +400,7 @@ def _numpy(s: Spectrum) -> Spectrum:
     return dataclasses.replace(s, singular_values=s.singular_values.cpu().numpy(), mean=s.mean.cpu().numpy())
 
 
-def _notes(given: _Given, rows: np.ndarray, e: Evidence) -> tuple[str, ...]:
+def _notes(given: _Given, rows: np.ndarray, e: Evidence, population: Sample | None) -> tuple[str, ...]:
     source, notes = given.source, list(given.source.notes)
     if given.dropped:
         notes.append(f"{given.dropped:,} rows with NaN or infinity were left out; {source.n_samples:,} remain.")
@@ -358,4 +412,12 @@ def _notes(given: _Given, rows: np.ndarray, e: Evidence) -> tuple[str, ...]:
         notes.append(f"Drift is read from {DRIFT_ROWS:,} of {source.n_samples:,} rows, drawn with a fixed seed.")
     if e.labels is not None and (e.labels.ranks.n_samples.sum() < source.n_samples):
         notes.append("Ranks of large classes are read from 16 rows per feature, drawn with a fixed seed.")
+    if population is not None and population.rows is not None:
+        notes.append(
+            f"Intervals are read from the influence of {len(population.rows):,} rows, drawn with a fixed seed."
+        )
+    if population is None:
+        notes.append(f"Nothing is said of the population: that needs {FEWEST_ROWS} rows.")
+    else:
+        notes += [f"Population: {warning}." for warning in e.estimates["effective_rank"].warnings]
     return tuple(notes)

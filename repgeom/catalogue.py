@@ -14,6 +14,8 @@ from repgeom import rank
 from repgeom.baseline import isotropic_baseline
 from repgeom.classes import ClassRanks
 from repgeom.cloud import Health, Norms, uniformity
+from repgeom.comparison import Comparison
+from repgeom.estimates import Estimate
 from repgeom.pairs import mutual_knn
 from repgeom.robustness.readings import Reading
 from repgeom.spectra import Spectrum
@@ -38,6 +40,8 @@ class ReferenceEvidence:
     cosine: float | None
     cka: float | None
     procrustes: float
+    estimate: Estimate | None = None  # of the reference's effective rank
+    retained: Comparison | None = None  # of the effective rank: reference first, features second
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,6 +64,7 @@ class Evidence:
     feature_std: float
     sample: Tensor  # rows for what needs all pairs
     k: int
+    estimates: Mapping[str, Estimate] = dataclasses.field(default_factory=dict)  # by the name of the measure
     labels: LabelEvidence | None = None
     reference: ReferenceEvidence | None = None
     drift: DriftEvidence | None = None
@@ -89,6 +94,7 @@ class Measure:
     better: str = ""  # "higher" or "lower" where one is healthier
     sampled: bool = False  # read from a subsample of rows where there are many
     missing: str = ""  # why the value can be missing
+    estimate: Callable[[Evidence], Estimate | None] = lambda e: None  # of the population, where one is known
 
 
 def _spectral(
@@ -112,6 +118,7 @@ def _spectral(
         aliases,
         better,
         missing=missing,
+        estimate=lambda e: e.estimates.get(name),
     )
 
 
@@ -151,6 +158,14 @@ def _of_reference(read: Callable[[ReferenceEvidence, Evidence], float | None]) -
 def _median(values: np.ndarray) -> float | None:
     known = values[~np.isnan(values)]
     return float(np.median(known)) if len(known) else None
+
+
+def _ratio(c: Comparison | None) -> Estimate | None:
+    """The ratio of a comparison as an estimate."""
+    if c is None:
+        return None
+    naive = c.second.naive / c.first.naive
+    return Estimate(c.ratio, naive, c.ratio_low, c.ratio_high, None, c.first.n, "paired", c.warnings)
 
 
 def _captured(r: ReferenceEvidence, e: Evidence) -> float | None:
@@ -328,6 +343,7 @@ MEASURES: tuple[Measure, ...] = (
         _of_reference(lambda r, e: float(rank.effective_rank(r.spectrum))),
         lambda e: (1, max(1, min(e.n_samples - 1, e.reference.spectrum.n_features if e.reference else 1))),
         _of_reference(lambda r, e: float(rank.effective_rank(isotropic_baseline(r.spectrum)))),
+        estimate=lambda e: None if e.reference is None else e.reference.estimate,
     ),
     Measure(
         "rank_retained",
@@ -339,6 +355,7 @@ MEASURES: tuple[Measure, ...] = (
         _nothing,
         (),
         "higher",
+        estimate=lambda e: None if e.reference is None else _ratio(e.reference.retained),
     ),
     Measure(
         "captured_variance",

@@ -57,6 +57,9 @@ def _add_audit(commands: Any) -> None:
         "a table of drift with paired intervals")  # fmt: skip
     add("--labels", metavar="FILE", help="one label per row: whole numbers or text")
     add("--labels-key", metavar="KEY", help="which array or column of the labels file")
+    add("--groups", metavar="FILE", help="one group per row, where rows depend on each other (frames of a video, tokens of a "
+        "text): intervals count such rows for less")  # fmt: skip
+    add("--groups-key", metavar="KEY", help="which array or column of the groups file")
     add("--normalize", choices=["l2"], help="scale rows to unit length before centring")
     add("--drop-nonfinite", action="store_true", help="go on without rows that hold NaN or infinity")
     add("--threshold", action="append", default=[], metavar="RULE=WARN,FAIL", help="override a rule's thresholds, for "
@@ -100,6 +103,7 @@ def _audit(args: argparse.Namespace) -> int:
     from repgeom.text import table
 
     labels = None if args.labels is None else read_labels(args.labels, key=args.labels_key)
+    groups = None if args.groups is None else read_labels(args.groups, key=args.groups_key)
     reference = None
     if args.reference is not None:
         reference = open_source(args.reference, key=args.reference_key or args.key)
@@ -110,6 +114,7 @@ def _audit(args: argparse.Namespace) -> int:
             reference=reference,
             corrupted=corrupted,
             labels=labels,
+            groups=groups,
             normalize=args.normalize,
             thresholds=thresholds,
             drop_nonfinite=args.drop_nonfinite,
@@ -149,7 +154,7 @@ def _demo(args: argparse.Namespace) -> int:
     from repgeom.auditing import audit
     from repgeom.demo import digit_features
     from repgeom.report import html
-    from repgeom.text import table
+    from repgeom.text import estimated, table
 
     features, digits = digit_features(args.seed)
     reports = []
@@ -161,8 +166,8 @@ def _demo(args: argparse.Namespace) -> int:
     html(reports, out / "report.html")
     print("\nWhat to see: both are the same network on the same images; only the loss differs.")
     for r in reports:
-        rank, accuracy = r["effective_rank"].value, r["knn_accuracy"].value
-        print(f"  {r.name}: {rank:.1f} of {r.n_features} dimensions in use, kNN accuracy {accuracy:.2f}")
+        rank, accuracy = estimated(r["effective_rank"].estimate), r["knn_accuracy"].value
+        print(f"  {r.name}: {rank} of {r.n_features} dimensions in use, kNN accuracy {accuracy:.2f}")
     print("Accuracy hardly tells them apart; the spectrum does.")
     print(f"\nThe page with plots: {out / 'report.html'}")
     print(f"Audit one of them yourself: repgeom audit {out / 'alignment-only.npy'} --labels {out / 'digits.npy'}")

@@ -20,7 +20,7 @@ from repgeom import files, rank
 from repgeom.features import Source, as_features, check_normalize, give_back, shape_of
 from repgeom.labels import as_labels
 from repgeom.measures import Array, Functional, functional
-from repgeom.population import EVEN, Population, RowWeights, binned, drawn_in, population
+from repgeom.population import EVEN, Population, RowWeights, binned, drawn_in, population, standing_alone
 from repgeom.robustness.readings import check_confidence
 from repgeom.scores import Directions, Rows, Scores, chunks_of, directions_of, in_sample, score
 
@@ -159,6 +159,7 @@ class Sample:
     scores: Scores
     groups: Codes | None  # of rows that belong together, from 0; None where all are independent
     correlation: float  # of rows within a group
+    rows: Codes | None = None  # which rows were scored; None for all
 
     @property
     def n(self) -> int:
@@ -216,7 +217,7 @@ def scored(
     directions: Directions, chunks: Any, measures: Sequence[str], codes: Codes | None = None, correlation: float = 0.0
 ) -> Sample:
     """The second pass. Without groups, rows that repeat exactly are groups."""
-    copies: Array | None = None if codes is None else 1 + (np.bincount(codes)[codes] - 1) * float(correlation)
+    copies = None if codes is None else np.asarray(1 + (np.bincount(codes)[codes] - 1) * correlation, np.float64)
     scores = score(directions, chunks, {m: functional(m) for m in measures}, copies)
     if codes is None:
         distinct, places = np.unique(scores.fingerprints, return_inverse=True)
@@ -297,13 +298,14 @@ class Corrected:
 def corrected(sample: Sample, measure: str) -> Corrected:
     """The measure of this name, which `sample` was scored for."""
     f, weights = functional(measure), row_weights(sample)
-    found = population(sample.variances, sample.n_features, sample.directions.freedom, weights)
+    alone = standing_alone(sample.variances, sample.directions.freedom, weights, sample.scores.one_row)
+    found = population(sample.variances, sample.n_features, sample.directions.freedom, weights, alone)
     added, reasons = sample.scores.influence[measure], _reasons(sample, f)
     if measure == "participation_ratio" and sample.groups is None and not _one_row_rules(sample):
         log, gain = _unbiased_participation(sample)
         added, method = added * gain, "unbiased sums"
-    elif measure == "stable_rank" and _stands_alone(sample, weights):
-        log, method = _less_pull(sample, weights), "leading variance less the pull of the others"
+    elif measure == "stable_rank" and len(alone):
+        log, method = math.log(sample.variances.sum() / alone[0]), "leading variance less the pull of the others"
     else:
         log, method = _inverted(f, found, sample, weights), "Marchenko-Pastur inversion"
         if measure == "stable_rank":
@@ -345,9 +347,10 @@ def quantile(confidence: float, degrees: int) -> float:
 def _inverted(f: Functional, found: Population, sample: Sample, weights: RowWeights) -> float:
     """The sample's own value, moved by what lies between the sample's variances and the population's."""
     # The same fit of the sample variances themselves takes out what the grid does to the measure.
-    plain = population(sample.variances, sample.n_features, _ENDLESS, EVEN)
+    plain = population(sample.variances, sample.n_features, _ENDLESS, EVEN, sample.variances[: found.alone])
     moved = f.log(found.variances, found.counts) - f.log(plain.variances, plain.counts)
-    return f.log(*sample.naive) + moved - weights.mean_square * f.bend(found.variances, found.counts) / sample.n
+    bend = f.bend(found.variances, found.counts, found.alone)
+    return f.log(*sample.naive) + moved - weights.mean_square * bend / sample.n
 
 
 def _unbiased_participation(sample: Sample) -> tuple[float, float]:
@@ -356,21 +359,6 @@ def _unbiased_participation(sample: Sample) -> tuple[float, float]:
     square_of_trace = max(square_of_trace, np.finfo(float).tiny)
     trace_of_square = max(trace_of_square, square_of_trace / sample.n_features)  # Cauchy and Schwarz
     return math.log(square_of_trace / trace_of_square), float((sample.variances**2).sum()) / trace_of_square
-
-
-def _stands_alone(sample: Sample, weights: RowWeights) -> bool:
-    """Whether the leading variance lies five standard errors above the next, and is no single row's."""
-    variances = sample.variances
-    error = (2 * weights.mean_square / sample.n) ** 0.5
-    alone = len(variances) > 1 and variances[0] / variances[1] > 1 + 5 * error
-    return alone and float(-sample.scores.influence["stable_rank"].min()) < HEAVY_ROW * sample.n
-
-
-def _less_pull(sample: Sample, weights: RowWeights) -> float:
-    """ln Σλ / λ₁ with the first-order bias of the leading sample variance taken off (Lawley 1956)."""
-    first, others = sample.variances[0], sample.variances[1:]
-    pull = weights.mean_square * float((others / (first - others)).sum()) / sample.directions.freedom
-    return math.log(sample.variances.sum() / first) - math.log1p(-min(0.9, pull))
 
 
 def mean_variance(added: Array, sample: Sample) -> tuple[float, int]:
@@ -420,9 +408,11 @@ def _notes(sample: Sample) -> tuple[str, ...]:
         found.append(
             f"{sample.n:,} rows for {sample.n_features:,} features: the value rests on the model of Gaussian-like rows"
         )
-    share = float(sample.scores.squares.max()) / sample.n
+    heaviest = int(sample.scores.squares.argmax())
+    share = float(sample.scores.squares[heaviest]) / sample.n
     if share > max(HEAVY_ROW, 20 / sample.n):
-        found.append(f"row {int(sample.scores.squares.argmax())} holds {share:.0%} of the variance")
+        row = heaviest if sample.rows is None else int(sample.rows[heaviest])
+        found.append(f"row {row} holds {share:.0%} of the variance")
     if sample.correlation == 1 and sample.groups is not None:
         repeats = len(sample.groups) - int(sample.groups.max()) - 1
         found.append(f"{repeats:,} rows repeat earlier ones and count together with them")

@@ -29,8 +29,8 @@ class Functional:
         naive: the measure of a sample's spectrum.
         log: ln of the measure of a population.
         slope: d ln measure / d variance of one direction, for the variances given third.
-        bend: n times the mean shift by real Gaussian rows beyond the one that complex ones show too (the trace-moment
-            theory of `population` is the same for both and knows the latter only).
+        bend: n times the mean shift of second order by real Gaussian rows that `population` does not know of: what complex
+            rows do not show, and what a leading direction of its last `alone` does to itself.
         single: the slope looks at single directions and is not a function of a variance alone.
         known: rows per feature from which simulations found its interval to hold (benchmarks/README.md).
     """
@@ -38,7 +38,7 @@ class Functional:
     naive: Callable[[Spectrum], float]
     log: Callable[[Array, Array], float]
     slope: Callable[[Array, Array, Array], Array]
-    bend: Callable[[Array, Array], float] = lambda variances, counts: 0.0
+    bend: Callable[[Array, Array, int], float] = lambda variances, counts, alone: 0.0
     single: bool = False
     known: float = 2.0
 
@@ -73,10 +73,11 @@ def _entropy(power: float) -> Functional:
         _, q, excess = parts(variances, counts, at)
         return -power * q * excess / at
 
-    def bend(variances: Array, counts: Array) -> float:
-        # ½ Σ_i (2 d²ln/dλ_i² − dslope/dλ) λ_i², with Σ q excess = 0
+    def bend(variances: Array, counts: Array, alone: int) -> float:
+        # ½ Σ_i (2 d²ln/dλ_i² − dslope/dλ) λ_i² with Σ q excess = 0, and ½ Σ dslope/dλ λ² of those alone
         _, q, excess = parts(variances, counts, variances)
-        return float(power**2 / 2 * (2 * counts @ (q**2 * (1 + 2 * excess)) - 1))
+        own = (power * q * (power + (power - 1) * excess))[len(q) - alone :].sum()
+        return float(power**2 * (counts @ (q**2 * (1 + 2 * excess)) - 0.5) - own / 2)
 
     of = "variances" if power == 1 else "singular_values"
     return Functional(lambda s: float(rank.effective_rank(s, of=of)), log, slope, bend)

@@ -27,15 +27,20 @@ Array = NDArray[np.float64]
 _STEP = 0.05  # of the grid of variances, in logarithms: discretisation moves an effective rank by less than 0.02 %
 _POINTS = 60
 _TAIL = 1e-6  # variances that hold less than this share together are read as one at the end of the grid
+_ONE_ROW = 0.1
 _FIRM = 10.0  # weight of the known sums beside the fitted points
 
 
 @dataclasses.dataclass(frozen=True)
 class Population:
-    """Variances (k,), ascending, and how many of the d directions have each (k,), not whole numbers."""
+    """Variances (k,) and how many of the d directions have each (k,), not whole numbers.
+
+    The last `alone` of them are leading directions that were not part of the fit.
+    """
 
     variances: Array
     counts: Array
+    alone: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,26 +59,52 @@ class RowWeights:
 EVEN = RowWeights(np.ones(1), np.ones(1))
 
 
-def population(variances: Array, n_features: int, freedom: int, weights: RowWeights = EVEN) -> Population:
-    """The population whose samples would show these variances, descending, (≤ n_features,), n_samples − 1 in `freedom`."""
+def population(
+    variances: Array, n_features: int, freedom: int, weights: RowWeights = EVEN, alone: Array | None = None
+) -> Population:
+    """The population whose samples would show these variances, descending, (≤ n_features,), n_samples − 1 in `freedom`.
+
+    `alone`: leading variances of the population that are known already, descending, one direction each.
+    """
     from scipy.optimize import nnls
 
     positive = variances[variances > 0]
-    mean = float(positive.sum()) / n_features
-    grid = _grid(positive, mean)
-    z = 1j * np.geomspace(4 * grid[-1], grid[0], _POINTS)
+    mean, ratio = float(positive.sum()) / n_features, n_features / freedom
+    alone = np.empty(0) if alone is None else alone
+    grid = _grid(positive[len(alone) :], mean)
+    z = 1j * np.geomspace(4 * positive[0], grid[0], _POINTS)
     right = (positive / (positive - z[:, None])).sum(1) / n_features
-    s = z * _solve(n_features / freedom * right, weights) / (n_features / freedom * right)
+    s = z * _solve(ratio * right, weights) / (ratio * right)
+    right = right - (alone / (alone - s[:, None])).sum(1) / n_features
     # Unknown is each grid point's share of the variance: its share of directions is mean / grid times that. One more
     # unknown is the share of directions without any variance.
     rows = mean / (grid - s[:, None])
     left = np.vstack([rows.real, rows.imag, np.full(len(grid), _FIRM), _FIRM * mean / grid])
     left = np.column_stack([left, np.zeros(len(left))])
     left[-1, -1] = _FIRM
-    share, _ = nnls(left, np.concatenate([right.real, right.imag, [_FIRM, _FIRM]]), maxiter=100 * len(grid))
+    known = _FIRM * (1 - alone.sum() / n_features / mean), _FIRM * (1 - len(alone) / n_features)
+    share, _ = nnls(left, np.concatenate([right.real, right.imag, np.maximum(known, 0)]), maxiter=100 * len(grid))
     counts = n_features * share[:-1] * mean / grid
     kept = counts > 0
-    return Population(grid[kept], counts[kept])
+    return Population(np.append(grid[kept], alone), np.append(counts[kept], np.ones(len(alone))), len(alone))
+
+
+def standing_alone(positive: Array, freedom: int, weights: RowWeights, one_row: Array) -> Array:
+    """Leading variances that stand clear of the rest, descending: the sample's less the pull of the others (Lawley 1956).
+
+    Each is one direction. Left to the fit it would be nearly one, and collapsed spectra feel the difference. `one_row` is
+    the share of each variance that a single row holds: a row that makes its own direction is no direction of the population.
+    """
+    found, error = [], (2 * weights.mean_square / freedom) ** 0.5
+    for k in range(min(len(one_row), len(positive) - 1)):
+        first, others = positive[k], np.delete(positive, k)
+        if first < (1 + 5 * error) * positive[k + 1] or one_row[k] > _ONE_ROW:
+            break
+        pull = weights.mean_square * float((others / (first - others)).sum()) / freedom
+        if abs(pull) > 0.1:
+            break
+        found.append(first * (1 - pull))
+    return np.array(found)
 
 
 def _grid(positive: Array, mean: float) -> Array:

@@ -13,9 +13,11 @@ import numpy as np
 
 from repgeom.catalogue import MEASURES, Evidence, LabelEvidence, Measure, ReferenceEvidence
 from repgeom.cloud import Health
+from repgeom.comparison import Comparison, comparison_of
+from repgeom.estimates import Estimate, Sample
 from repgeom.files import write_whole
 from repgeom.spectra import Spectrum
-from repgeom.text import drift_rows, interval, number, rows_of, table, threshold
+from repgeom.text import THESE_ROWS, compared, drift_rows, estimated, interval, number, rows_of, table, threshold
 from repgeom.verdict import Finding, worst
 
 if TYPE_CHECKING:
@@ -31,7 +33,8 @@ class Value:
 
     Attributes:
         name, label, group, convention, aliases: as in the catalogue.
-        value: None where it could not be read; `note` then says why.
+        value: of these rows; None where it could not be read, and `note` then says why.
+        estimate: of the population, with its interval; None where none is known (see `repgeom.estimate`).
         range: the smallest and largest value that is possible at this size.
         baseline: what isotropic (or, between two, unrelated) features of the same size read; None without meaning.
         note: a remark, such as how many rows were used.
@@ -46,6 +49,7 @@ class Value:
     baseline: float | None
     aliases: tuple[str, ...] = ()
     note: str = ""
+    estimate: Estimate | None = None
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -67,10 +71,19 @@ class Report:
     reference: ReferenceEvidence | None = None
     corrupted: str = ""  # name of the corrupted features
     drift: pd.DataFrame | None = None  # what corruption did: measure, value, low, high, n, note
+    population: Sample | None = None  # what estimates are read from
 
     @classmethod
     def of(
-        cls, e: Evidence, findings: tuple[Finding, ...], *, name: str, dtype: str, notes: tuple[str, ...], seed: int
+        cls,
+        e: Evidence,
+        findings: tuple[Finding, ...],
+        *,
+        name: str,
+        dtype: str,
+        notes: tuple[str, ...],
+        seed: int,
+        population: Sample | None,
     ) -> Report:
         convention = {
             "effective_rank": "exp of the Shannon entropy, in nats, of σ²/Σσ²",
@@ -85,7 +98,7 @@ class Report:
         values = tuple(_value(m, e) for m in MEASURES if _applies(m, e))
         return cls(
             name, e.n_samples, e.n_features, dtype, convention, worst(findings), findings, values, e.health, e.spectrum,
-            notes, e.labels, e.reference, "" if e.drift is None else e.drift.name, _drift_frame(e),
+            notes, e.labels, e.reference, "" if e.drift is None else e.drift.name, _drift_frame(e), population,
         )  # fmt: skip
 
     def __getitem__(self, name: str) -> Value:
@@ -114,15 +127,32 @@ class Report:
         return next((f.reason for f in self.findings if f.name == "rank_share"), "no rule was broken")
 
     def to_frame(self) -> pd.DataFrame:
-        """One row per measure, indexed by name: value, minimum, maximum, baseline, group, convention, note."""
+        """One row per measure, indexed by name.
+
+        Columns: value (of these rows), corrected, low, high (of the population, with its 95 % interval), minimum, maximum,
+        baseline, group, convention, note.
+        """
         import pandas as pd
 
-        rows = [
-            (v.name, v.value, v.range[0], v.range[1], v.baseline, v.group, v.convention, v.note) for v in self.values
-        ]
-        columns = ["measure", "value", "minimum", "maximum", "baseline", "group", "convention", "note"]
-        frame = pd.DataFrame(rows, columns=columns).set_index("measure")
-        return frame.astype({"value": float, "minimum": float, "maximum": float, "baseline": float})
+        rows = []
+        for v in self.values:
+            x = v.estimate
+            ends = (None, None, None) if x is None else (x.value, x.low, x.high)
+            rows.append((v.name, v.value, *ends, *v.range, v.baseline, v.group, v.convention, v.note))
+        numbers = ["value", "corrected", "low", "high", "minimum", "maximum", "baseline"]
+        frame = pd.DataFrame(rows, columns=["measure", *numbers, "group", "convention", "note"]).set_index("measure")
+        return frame.astype(dict.fromkeys(numbers, float))
+
+    def compare(self, other: Report, measure: str = "effective_rank") -> Comparison | None:
+        """This report's measure against another's (which comes first), row by row where both audited as many rows.
+
+        None where either has too few rows. See `repgeom.compare`.
+        """
+        mine, theirs = self.population, other.population
+        if mine is None or theirs is None:
+            return None
+        paired = mine.n == theirs.n and len(mine.scores.squares) == len(theirs.scores.squares)
+        return comparison_of(theirs, mine, measure, paired, 0.95)
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain Python values; infinity and NaN become text, which JSON can hold."""
@@ -197,6 +227,9 @@ def html(reports: Sequence[Report], path: str | os.PathLike[str] | None = None) 
         drifts=[(r, drift_rows(r)) for r in reports if r.drift is not None],
         number=number,
         interval=interval,
+        estimated=estimated,
+        compared=compared(reports),
+        these_rows=THESE_ROWS,
         threshold=threshold,
         figure=as_svg(plot_reports(reports)),
         version=__version__,
@@ -230,6 +263,7 @@ def _value(m: Measure, e: Evidence) -> Value:
         None if baseline is None else float(baseline),
         m.aliases,
         note,
+        m.estimate(e),
     )
 
 

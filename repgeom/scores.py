@@ -23,6 +23,7 @@ from repgeom.rank import rounding
 from repgeom.spectra import Spectrum
 
 Rows = Tensor | Source
+_LEADING = 10
 _NODES = 24  # of the sum that stands for g
 
 
@@ -101,10 +102,11 @@ def directions_of(x: Rows, *, center: bool, normalize: str | None, tail: bool, n
 class Scores:
     """Per row: squared distance from the mean, of mean one, and what it adds to ln of each measure, of mean zero; (n,).
 
-    `fingerprints` are equal for equal rows.
+    `fingerprints` are equal for equal rows. `one_row` (≤ 10,): the share that one row holds of each leading variance.
     """
 
     squares: Array
+    one_row: Array
     fingerprints: NDArray[np.complex128]
     influence: Mapping[str, Array]
 
@@ -117,12 +119,15 @@ def score(
     vectors, ones = directions.vectors, torch.ones_like(directions.vectors[0])
     marks = torch.as_tensor(np.random.default_rng(0).standard_normal((len(vectors), 2)), device=vectors.device)
     start, lengths, prints = 0, [], []
+    largest, sums = (vectors.new_zeros(min(_LEADING, vectors.shape[1])) for _ in range(2))
     found: dict[str, list[Tensor]] = {name: [] for name in readers}
     for rows in chunks:
         x, dtype = directions.centred(rows), directions.dtype(rows)
         prints.append(x @ marks.to(x.dtype))
         y = (x.to(dtype) @ vectors.to(dtype)).square_()
         times = 1.0 if copies is None else torch.as_tensor(copies[start : start + len(rows)], device=y.device)[:, None]
+        leading = y[:, : len(sums)].double()
+        largest, sums = torch.maximum(largest, leading.amax(0)), sums + leading.sum(0)
         lengths.append((y @ ones.to(dtype)).double())
         for name, read in readers.items():
             found[name].append(read(y, lengths[-1], times))
@@ -134,7 +139,8 @@ def score(
     mean = squares.mean()
     influence = {name: v - squares * (v.mean() / mean) for name, v in influence.items()}
     real, imaginary = torch.cat(prints).double().cpu().numpy().T
-    return Scores(squares / mean, real + 1j * imaginary, influence)
+    one_row = (largest / sums.clamp(min=torch.finfo(sums.dtype).tiny)).cpu().numpy()
+    return Scores(squares / mean, one_row, real + 1j * imaginary, influence)
 
 
 def in_sample(directions: Directions, chunks: Iterable[Tensor], f: Functional) -> Array:

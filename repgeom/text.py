@@ -9,7 +9,11 @@ from typing import TYPE_CHECKING
 from repgeom.robustness.drift import MEASURES as DRIFT_MEASURES
 from repgeom.verdict import Finding
 
+THESE_ROWS = "in these rows"
+
 if TYPE_CHECKING:
+    from repgeom.comparison import Comparison
+    from repgeom.estimates import Estimate
     from repgeom.report import Report, Value
 
 
@@ -20,6 +24,7 @@ def table(reports: Sequence[Report]) -> str:
         lines += [*_verdict_lines(r), ""]
     heads = [r.name for r in reports] if len(reports) > 1 else ["value"]
     lines += _measure_lines(reports, [_short(head, 22) for head in heads])
+    lines += _comparison_lines(reports)
     for r in reports:
         lines += _drift_lines(r)
     return "\n".join(lines).rstrip()
@@ -37,6 +42,34 @@ def number(value: float | None) -> str:
         return f"{value:.2e}".replace("-", "−")
     digits = max(0, 3 - math.floor(math.log10(abs(value)))) if abs(value) < 1000 else 0
     return f"{value:,.{min(digits, 5)}f}".replace("-", "−")
+
+
+def estimated(x: Estimate | None) -> str:
+    """The population's value with its interval, where one is known."""
+    if x is None:
+        return ""
+    ends = "" if x.low is None or x.high is None else f" [{number(x.low)}, {number(x.high)}]"
+    return f"{number(x.value)}{ends}"
+
+
+def compared(reports: Sequence[Report]) -> list[tuple[str, str]]:
+    """Every report against the first in effective rank: its name, and the difference in words."""
+    found = []
+    for r in reports[1:]:
+        c = r.compare(reports[0])
+        if c is not None:
+            found.append((r.name, _difference(c)))
+    return found
+
+
+def _difference(c: Comparison) -> str:
+    values = f"{number(c.second.value)} against {number(c.first.value)}"
+    if c.low is None or c.high is None or c.p_value is None:
+        return f"{values}; too few rows for an interval of the difference"
+    how = "paired by row" if c.paired else "not paired"
+    p = f"p = {c.p_value:.2g}" if c.p_value >= 1e-4 else "p < 0.0001"
+    difference = f"{number(c.difference)} [{number(c.low)}, {number(c.high)}]"
+    return f"{values}, difference {difference}, {p} ({how})"
 
 
 def interval(limits: tuple[float, float]) -> str:
@@ -88,8 +121,15 @@ def _measure_lines(reports: Sequence[Report], heads: list[str]) -> list[str]:
     for v, found in rows:
         base = number(v.baseline) if same_size else "varies"
         values = ["" if w is None else number(w.value) for w in found]
+        limits = interval(v.range) if same_size else "varies"
         remark = v.convention + (f"; {v.note}" if v.note else "")
-        cells.append((v.group, [v.label, *values, base, interval(v.range) if same_size else "varies", remark]))
+        if any(w is not None and w.estimate is not None for w in found):
+            cells.append(
+                (v.group, [v.label, *(estimated(None if w is None else w.estimate) for w in found), "", "", remark])
+            )
+            cells.append((v.group, [f"  {THESE_ROWS}", *values, base, limits, ""]))
+        else:
+            cells.append((v.group, [v.label, *values, base, limits, remark]))
     head = ["", *heads, "isotropic", "range", "convention"]
     widths = [max(len(row[i]) for row in [head, *(c for _, c in cells)]) for i in range(len(head))]
     lines, group = [_line(head, widths)], ""
@@ -100,6 +140,13 @@ def _measure_lines(reports: Sequence[Report], heads: list[str]) -> list[str]:
         lines.append(_line(["  " + row[0], *row[1:]], [widths[0] + 2, *widths[1:]]))
     lines[0] = "  " + lines[0]
     return [*lines, ""]
+
+
+def _comparison_lines(reports: Sequence[Report]) -> list[str]:
+    found = compared(reports)
+    if not found:
+        return []
+    return [f"Effective rank against {reports[0].name}", *(f"  {name}: {words}" for name, words in found), ""]
 
 
 def _line(row: list[str], widths: list[int]) -> str:

@@ -6,12 +6,15 @@ Every rule reads one number. Its thresholds can be overridden by name; `None` sw
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from repgeom import rank
 from repgeom.baseline import isotropic_baseline
 from repgeom.catalogue import Evidence
+from repgeom.estimates import Estimate
+from repgeom.robustness.readings import interval
 
 LEVELS = ("ok", "warn", "fail")
 
@@ -24,6 +27,7 @@ class Finding:
         name: the rule's name, which `thresholds` takes.
         level: "ok", "warn" or "fail".
         value: the number it read.
+        low, high: its 95 % interval, where one is known; a threshold is crossed where all of it lies beyond.
         warn, fail: its thresholds; `worse` says on which side of them trouble lies ("below" or "above").
         reason: one sentence with the number in it.
         causes: what usually lies behind it.
@@ -34,6 +38,8 @@ class Finding:
     name: str
     level: str
     value: float
+    low: float | None
+    high: float | None
     warn: float | None
     fail: float | None
     worse: str
@@ -54,15 +60,38 @@ class Rule:
     causes: str
     advice: str
     source: str
+    interval: Callable[[Evidence], tuple[float, float] | None] = lambda e: None  # 95 %, where one is known
 
 
 def rank_share(e: Evidence) -> float | None:
-    """Effective rank between 0 (a line) and 1 (isotropic features of the same size)."""
+    """Effective rank between 0 (a line) and 1 (isotropic): of the population, or of these rows where that is not sure."""
+    sure = _sure_rank(e)
+    if sure is not None:
+        return None if e.n_features == 1 else (sure.value - 1) / (e.n_features - 1)
     baseline = rank.effective_rank(isotropic_baseline(e.spectrum))
     return None if baseline <= 1.001 else (rank.effective_rank(e.spectrum) - 1) / (baseline - 1)
 
 
+def _sure_rank(e: Evidence) -> Estimate | None:
+    """The effective rank of the population where its interval is known."""
+    found = e.estimates.get("effective_rank")
+    return None if found is None or found.low is None else found
+
+
+def _share_interval(e: Evidence) -> tuple[float, float] | None:
+    sure = _sure_rank(e)
+    if sure is None or sure.low is None or sure.high is None or e.n_features == 1:
+        return None
+    return (sure.low - 1) / (e.n_features - 1), (sure.high - 1) / (e.n_features - 1)
+
+
 def _rank_reason(e: Evidence, value: float) -> str:
+    sure = _sure_rank(e)
+    if sure is not None:
+        return (
+            f"uses {sure.value:.1f} dimensions of {e.n_features} (95 % interval {sure.low:.1f} to {sure.high:.1f}; share "
+            f"{value:.3f})"
+        )
     read = rank.effective_rank(e.spectrum)
     baseline = rank.effective_rank(isotropic_baseline(e.spectrum))
     return (
@@ -75,7 +104,7 @@ def _width_reason(e: Evidence, value: float) -> str:
     baseline = rank.effective_rank(isotropic_baseline(e.spectrum))
     return (
         f"too few samples for this width: {e.n_samples:,} rows for {e.n_features:,} features. Even isotropic features "
-        f"would read {baseline:.0f} of {e.n_features:,}, so every rank here reads low"
+        f"would read {baseline:.0f} of {e.n_features:,}, so ranks of these rows read low, and corrected ones rest on a model"
     )
 
 
@@ -114,11 +143,34 @@ def _class_reason(e: Evidence, value: float) -> str:
 def _retained(e: Evidence) -> float | None:
     if e.reference is None:
         return None
+    if e.reference.retained is not None:
+        return e.reference.retained.ratio
     return float(rank.effective_rank(e.spectrum) / rank.effective_rank(e.reference.spectrum))
+
+
+def _retained_interval(e: Evidence) -> tuple[float, float] | None:
+    found = None if e.reference is None else e.reference.retained
+    if found is None or found.ratio_low is None or found.ratio_high is None:
+        return None
+    return found.ratio_low, found.ratio_high
+
+
+def _retained_reason(e: Evidence, value: float) -> str:
+    ends = _retained_interval(e)
+    sure = "" if ends is None else f" (95 % interval {ends[0]:.1%} to {ends[1]:.1%})"
+    return f"keeps {value:.0%} of the reference's effective rank{sure}"
 
 
 def _drift(measure: str) -> Callable[[Evidence], float | None]:
     return lambda e: None if e.drift is None else e.drift.readings[measure].value
+
+
+def _drift_interval(measure: str) -> Callable[[Evidence], tuple[float, float] | None]:
+    def ends(e: Evidence) -> tuple[float, float] | None:
+        found = None if e.drift is None else interval(e.drift.readings[measure], 0.95)
+        return None if found is None or math.isnan(found[0]) else found
+
+    return ends
 
 
 def _rank_under_corruption(e: Evidence) -> float | None:
@@ -142,6 +194,7 @@ RULES: tuple[Rule, ...] = (
         "an objective without a repelling term, dead units, a bottleneck layer, or too strong a weight decay",
         "add a contrastive or variance term to the loss, look at the layer before this one, and compare with the teacher",
         _PAPER,
+        _share_interval,
     ),
     Rule(
         "rank_retained",
@@ -149,10 +202,11 @@ RULES: tuple[Rule, ...] = (
         0.5,
         0.25,
         _retained,
-        lambda e, value: f"keeps {value:.0%} of the reference's effective rank",
+        _retained_reason,
         "distillation by cosine alone, a student too small for the teacher, or too little training",
         "add an InfoNCE term: in the paper it raises 18 % to 43 %",
         "arXiv 2603.06698, table 1: cosine students keep 0.18 of CLIP's rank, with InfoNCE 0.43",
+        _retained_interval,
     ),
     Rule(
         "collapsed_classes",
@@ -210,6 +264,7 @@ RULES: tuple[Rule, ...] = (
         "rows in another order (1.41), features that follow textures or high frequencies, or too strong a corruption",
         "check that row i of both is the same sample; look at which corruption it is, and augment with its kind",
         "rows without anything in common lie 1.41 of it apart; the thresholds at half and most of that are our choice",
+        _drift_interval("centred_relative_l2_drift"),
     ),
     Rule(
         "corrupted_rank_ratio",
@@ -221,6 +276,7 @@ RULES: tuple[Rule, ...] = (
         "corrupted samples that all move towards one direction",
         "compare the two spectra: audit both files side by side",
         _OURS,
+        _drift_interval("effective_rank_ratio"),
     ),
     Rule(
         "mean_cosine",
@@ -331,9 +387,19 @@ def _find(rule: Rule, e: Evidence) -> Finding | None:
     if value is None:
         return None
 
+    low, high = rule.interval(e) or (None, None)
+    # The end of the interval that speaks for the features decides: what crosses a threshold does so beyond doubt.
+    kindest = value if low is None or high is None else high if rule.worse == "below" else low
+    level, doubted = _level(rule, kindest), _level(rule, value)
+    reason = rule.reason(e, float(value))
+    if doubted != level:
+        reason += f"; not sure enough for {doubted}, as the interval reaches past its threshold"
+    words = (reason, rule.causes, rule.advice, rule.source)
+    return Finding(rule.name, level, float(value), low, high, rule.warn, rule.fail, rule.worse, *words)
+
+
+def _level(rule: Rule, value: float) -> str:
     def crossed(threshold: float | None) -> bool:
         return threshold is not None and (value < threshold if rule.worse == "below" else value > threshold)
 
-    level = "fail" if crossed(rule.fail) else "warn" if crossed(rule.warn) else "ok"
-    words = (rule.reason(e, float(value)), rule.causes, rule.advice, rule.source)
-    return Finding(rule.name, level, float(value), rule.warn, rule.fail, rule.worse, *words)
+    return "fail" if crossed(rule.fail) else "warn" if crossed(rule.warn) else "ok"

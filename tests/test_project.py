@@ -24,8 +24,7 @@ ORDER = [
     "corruptions.blur", "corruptions.weather", "corruptions.spatter", "corruptions.digital", "corruptions.family",
     "corruptions.levels", "corruptions", "robustness", "robustness.readings", "robustness.neighbourhoods", "robustness.spread", "robustness.drift",
     "robustness.encoding", "robustness.cells", "robustness.resume", "robustness.tables", "robustness.compare", "robustness.scores", "robustness.fourier",
-    "measures", "population", "scores", "estimates", "comparison", "sample_sizes",
-    "catalogue", "verdict", "text", "plots", "report", "auditing", "demo", "cli",
+    "measures", "population", "scores", "estimates", "comparison", "sample_sizes", "catalogue", "verdict", "text", "plots", "report", "auditing", "demo", "cli",
 ]  # fmt: skip
 
 
