@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from repgeom import files
+from repgeom import files, rank
 from repgeom.accumulate import SpectrumAccumulator
 from repgeom.catalogue import DriftEvidence, Evidence, LabelEvidence, ReferenceEvidence
 from repgeom.classes import ClassSums, class_effective_rank
@@ -178,6 +178,7 @@ def _population(
     n = source.n_samples
     if n < FEWEST_ROWS:
         return None
+    rank.effective_rank(found.spectrum)  # refuses rows that are all equal
     directions, codes = found.as_directions(), given.groups
     if len_of is not None:
         rows = np.arange(n) if len_of.rows is None else len_of.rows

@@ -326,7 +326,7 @@ def counted_once(variance: float, beyond: float) -> float:
 def estimate_of(sample: Sample, measure: str, confidence: float) -> Estimate:
     """The measure as a user reads it."""
     c = corrected(sample, measure)
-    value = math.exp(c.log)
+    value = min(math.exp(c.log), float(sample.n_features))
     if measure.startswith("n_components"):
         value = float(math.ceil(value - 1e-6))
     naive = functional(measure).naive(sample.directions.spectrum)

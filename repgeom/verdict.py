@@ -89,7 +89,7 @@ def _rank_reason(e: Evidence, value: float) -> str:
     sure = _sure_rank(e)
     if sure is not None:
         return (
-            f"uses {sure.value:.1f} dimensions of {e.n_features} (95 % interval {sure.low:.1f} to {sure.high:.1f}; share "
+            f"uses {sure.value:.4g} dimensions of {e.n_features} (95 % interval {sure.low:.4g} to {sure.high:.4g}; share "
             f"{value:.3f})"
         )
     read = rank.effective_rank(e.spectrum)
