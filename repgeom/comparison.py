@@ -134,7 +134,8 @@ def _error(
 ) -> tuple[float, int]:
     """Standard error of the difference of both, each times its scale, and degrees of freedom."""
     if paired:
-        variance, degrees = mean_variance(scale[1] * b.influence - scale[0] * a.influence, first)
+        clustered = first if second.groups is None else second
+        variance, degrees = mean_variance(scale[1] * b.influence - scale[0] * a.influence, clustered)
         parts = scale[0] * a.beyond**0.5, scale[1] * b.beyond**0.5
         alike = min(
             1.0, _correlation(a.influence, b.influence) ** 2

@@ -251,11 +251,15 @@ def row_weights(sample: Sample) -> RowWeights:
     weights = drawn_in(sample.scores.squares, _kurtosis(sample))
     if sample.groups is None:
         return binned(weights)
-    sizes = np.bincount(sample.groups)
-    mean = np.bincount(sample.groups, weights) / sizes
-    factor = np.full(len(weights), 1 - sample.correlation)
-    factor[np.unique(sample.groups, return_index=True)[1]] = 1 + (sizes - 1) * sample.correlation
-    return binned(mean[sample.groups] * factor)
+    mean = np.bincount(sample.groups, weights) / np.bincount(sample.groups)
+    return binned(mean[sample.groups] * _group_weights(sample.groups, sample.correlation))
+
+
+def _group_weights(groups: Codes, correlation: float) -> Array:
+    """Eigenvalues of the rows' correlation, of which each group of m has one of 1 + (m − 1) ρ and m − 1 of 1 − ρ; (n,)."""
+    found = np.full(len(groups), 1 - correlation)
+    found[np.unique(groups, return_index=True)[1]] = 1 + (np.bincount(groups) - 1) * correlation
+    return found
 
 
 def _sums(sample: Sample) -> tuple[float, float, float]:
@@ -384,15 +388,17 @@ def second_order(f: Functional, found: Population, weights: RowWeights, n: int) 
 
 def _reasons(sample: Sample, f: Functional) -> list[str]:
     """Why no interval is known to hold."""
-    independent = sample.n if sample.groups is None else int(sample.groups.max()) + 1
+    rows, clusters, what = float(sample.n), sample.n, "rows"
+    if sample.groups is not None:
+        rows /= float((_group_weights(sample.groups, sample.correlation) ** 2).mean())
+        clusters, what = int(sample.groups.max()) + 1, "groups"
     found = []
     if f.known == math.inf:
         found.append("none is known for this measure")
-    elif independent < f.known * sample.n_features:
-        what = "rows" if sample.groups is None else "groups"
-        found.append(f"{independent / sample.n_features:.2g} {what} per feature, and it holds from {f.known:g}")
-    if independent < FEWEST_FOR_INTERVAL:
-        found.append(f"{independent} independent rows, and it needs {FEWEST_FOR_INTERVAL}")
+    elif rows < f.known * sample.n_features:
+        found.append(f"{rows / sample.n_features:.2g} independent rows per feature, and it holds from {f.known:g}")
+    if clusters < FEWEST_FOR_INTERVAL:
+        found.append(f"{clusters} {what}, and it needs {FEWEST_FOR_INTERVAL}")
     if _one_row_rules(sample):
         found.append("one row holds more than a quarter of the variance")
     return found

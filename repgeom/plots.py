@@ -178,7 +178,10 @@ def plot_sample_size_curve(curve: Any, *, ax: Axes | None = None) -> Axes:
         ax.plot(mean.index, mean.naive, "o--", color=color, markersize=3, alpha=0.6, label=f"{prefix}naive")
         known = mean.dropna()
         ax.fill_between(known.index, known.low, known.high, color=color, alpha=0.2, linewidth=0)
+    from matplotlib.ticker import ScalarFormatter
+
     ax.set(xscale="log", ylim=(0, None), xlabel="samples", ylabel="dimensions", title="Enough samples?")
+    ax.xaxis.set_major_formatter(ScalarFormatter())
     return _finish(ax)
 
 

@@ -244,10 +244,10 @@ def test_independent_groups_change_little():
 @pytest.mark.parametrize(
     ("x", "words"),
     [
-        (lambda r: gaussian(r, 40, np.ones(20)), "40 independent rows, and it needs 100"),
-        (lambda r: gaussian(r, 150, np.ones(100)), "1.5 rows per feature, and it holds from 2"),
+        (lambda r: gaussian(r, 40, np.ones(20)), "40 rows, and it needs 100"),
+        (lambda r: gaussian(r, 150, np.ones(100)), "1.5 independent rows per feature, and it holds from 2"),
         (lambda r: np.r_[gaussian(r, 300, np.ones(5)), [[1e4, 0, 0, 0, 0]]], "one row holds more than a quarter"),
-        (lambda r: np.repeat(gaussian(r, 50, np.ones(5)), 6, 0), "50 independent rows"),
+        (lambda r: np.repeat(gaussian(r, 50, np.ones(5)), 6, 0), "50 groups, and it needs 100"),
     ],
 )
 def test_no_interval_where_none_holds(x, words):

@@ -35,3 +35,9 @@ def test_only_the_examples_own_name_is_installed(name):
 
     assert "repgeom_examples" in (distribution("repgeom").read_text("top_level.txt") or "repgeom_examples").split()
     assert name not in (distribution("repgeom").read_text("top_level.txt") or "").split()
+
+
+def test_the_sample_size_picture_is_drawn(monkeypatch, tmp_path):
+    monkeypatch.setattr("sys.argv", ["sample_sizes", str(tmp_path / "a.png")])
+    importlib.import_module("repgeom_examples.sample_sizes").main()
+    assert (tmp_path / "a.png").stat().st_size > 10_000

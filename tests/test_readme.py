@@ -37,6 +37,7 @@ def test_commands_run_as_they_stand(tmp_path, monkeypatch, capsys):
     np.save("noisy.npy", rng.standard_normal((200, 8)))
     np.save("teacher.npy", rng.standard_normal((200, 8)))
     np.save("y.npy", np.arange(200) % 3)
+    np.save("video.npy", np.arange(200) // 2)
     for i in range(3):
         np.save(f"dump/part-{i}.npy", rng.standard_normal((50, 8)))
     commands = re.findall(r"^repgeom (.*)$", "\n".join(code for kind, code in BLOCKS if kind == "bash"), re.MULTILINE)
