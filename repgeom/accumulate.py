@@ -149,13 +149,19 @@ class SpectrumAccumulator:
         shifted = scatter[moving][:, moving] - least * torch.eye(int(moving.sum()), dtype=scatter.dtype)
         return int(torch.linalg.cholesky_ex(shifted).info) != 0
 
-    def scatter(self) -> Tensor:
-        """Sum of squares and products about the mean, (..., d, d), float64: (n_samples − 1) times the covariance."""
-        if self._factor is None:
+    def scatter(self, unit: Tensor | float = 1.0, *, center: bool = True) -> Tensor:
+        """Sum of squares and products about the mean (or zero), (..., d, d), float64, of rows in this unit."""
+        if self._factor is None or self.mean is None:
             raise ValueError("this accumulator has seen no rows yet.")
         if self.method == "qr":
-            return self._factor.mT @ self._factor
-        return self._factor.triu() + self._factor.triu(1).mT
+            root = self._factor / unit
+            found = root.mT @ root
+        else:
+            found = (self._factor.triu() + self._factor.triu(1).mT) / unit / unit
+        if center:
+            return found
+        mean = self.mean[..., None, :] / unit * self.n_samples**0.5
+        return found + mean.mT * mean
 
     def _spectrum(self, center: bool) -> tuple[Spectrum, bool]:
         """The spectrum in tensors, and whether measures of the variances are exact on it."""

@@ -18,7 +18,7 @@ from repgeom.classes import ClassSums, class_effective_rank
 from repgeom.cloud import CloudAccumulator, Health, health
 from repgeom.comparison import comparison_of
 from repgeom.decompose import climb, dense_spectrum
-from repgeom.estimates import FEWEST_ROWS, Sample, estimate_of, group_correlation, scored
+from repgeom.estimates import FEWEST_ROWS, Sample, estimate_of, scored
 from repgeom.features import Source, as_source, check_normalize, nonfinite_error, unit_rows
 from repgeom.labels import as_labels
 from repgeom.pairs import PairSums, captured_curve, check_pair, pair_sums, subspace_angles
@@ -91,13 +91,14 @@ def audit(
     mine = _Decomposition(source, normalize, "features", progress, whole=True)
     theirs = None if other is None else _Decomposition(other, normalize, "reference", progress, whole=False)
     sums, cosine, between = _second_pass(given, mine, theirs, normalize)
-    population = _population(given, source, mine, seed)
+    chosen = _scored_rows(given, seed)
+    population = _population(given, source, mine, chosen)
     rows = _sample_rows(source.n_samples, max_pair_rows, seed)
     sample, k = source.rows(rows).double(), min(k, len(rows) - 1)
     against = None
     if other is not None and theirs is not None and sums is not None:
         against = _reference_evidence(mine, theirs, sums, cosine, other.name, other.rows(rows).double())
-        against = _retained(against, population, _population(given, other, theirs, seed, len_of=population))
+        against = _retained(against, population, _population(given, other, theirs, chosen))
     evidence = Evidence(
         n_samples=source.n_samples,
         n_features=source.n_features,
@@ -137,6 +138,7 @@ class _Given:
     groups: np.ndarray | None  # whole numbers from 0
     dropped: int = 0
     before: Health | None = None  # of the features with the rows that were dropped
+    kept: np.ndarray | None = None  # which rows remain; None for all
 
 
 def _given(features: Any, reference: Any, corrupted: Any, labels: Any, groups: Any, drop_nonfinite: bool) -> _Given:
@@ -166,30 +168,29 @@ def _given(features: Any, reference: Any, corrupted: Any, labels: Any, groups: A
                 None if clusters is None else np.unique(clusters[keep], return_inverse=True)[1],
                 int((~keep).sum()),
                 health(source),
+                np.flatnonzero(keep),
             )
     _check_size(given)
     return given
 
 
-def _population(
-    given: _Given, source: Source, found: _Decomposition, seed: int, len_of: Sample | None = None
-) -> Sample | None:
-    """What the population's values and their intervals are read from; the same rows as `len_of` where that is given."""
-    n = source.n_samples
+def _scored_rows(given: _Given, seed: int) -> np.ndarray:
+    """Rows whose influence is worked out: all where there are groups, of which a sample would hold parts."""
+    n = given.source.n_samples
+    return np.arange(n) if given.groups is not None else _sample_rows(n, SCORED_ROWS, seed)
+
+
+def _population(given: _Given, source: Source, found: _Decomposition, rows: np.ndarray) -> Sample | None:
+    """What the population's values and their intervals are read from."""
+    n, codes = source.n_samples, given.groups
     if n < FEWEST_ROWS:
         return None
     rank.effective_rank(found.spectrum)  # refuses rows that are all equal
-    directions, codes = found.as_directions(), given.groups
-    if len_of is not None:
-        rows = np.arange(n) if len_of.rows is None else len_of.rows
-    else:
-        # Which rows repeat is known of all rows together only.
-        whole = codes is not None or found.cloud.health().duplicate_rows > 0
-        rows = np.arange(n) if whole else _sample_rows(n, SCORED_ROWS, seed)
+    directions = found.as_directions()
     chunks = source.chunks() if len(rows) == n else iter(torch.split(source.rows(rows), source.chunk_rows))
-    correlation = 0.0 if codes is None else group_correlation(source, codes, directions)
-    sample = scored(directions, chunks, ESTIMATED, codes, correlation)
-    return sample if len(rows) == n else dataclasses.replace(sample, rows=rows)
+    sample = scored(directions, source, chunks, ESTIMATED, codes)
+    known = rows if given.kept is None else given.kept[rows]
+    return dataclasses.replace(sample, rows=None if len(rows) == n and given.kept is None else known)
 
 
 def _retained(found: ReferenceEvidence, mine: Sample | None, theirs: Sample | None) -> ReferenceEvidence:
@@ -198,7 +199,7 @@ def _retained(found: ReferenceEvidence, mine: Sample | None, theirs: Sample | No
     return dataclasses.replace(
         found,
         estimate=estimate_of(theirs, "effective_rank", 0.95),
-        retained=comparison_of(theirs, mine, "effective_rank", True, 0.95),
+        retained=comparison_of(theirs, mine, "effective_rank", True, 0.95, ("reference", "features")),
     )
 
 

@@ -7,6 +7,7 @@ import math
 from typing import Any
 
 from repgeom.estimates import (
+    FINENESS,
     Corrected,
     Estimate,
     Sample,
@@ -108,16 +109,19 @@ def compare(
     return comparison_of(first, second, measure, paired, confidence)
 
 
-def comparison_of(first: Sample, second: Sample, measure: str, paired: bool, confidence: float) -> Comparison:
+def comparison_of(
+    first: Sample, second: Sample, measure: str, paired: bool, confidence: float, names: tuple[str, str] = ("a", "b")
+) -> Comparison:
     """From samples that were scored for `measure`, with the same rows where paired."""
     a, b = corrected(first, measure), corrected(second, measure)
-    values = math.exp(a.log), math.exp(b.log)
     estimates = [estimate_of(s, measure, confidence) for s in (first, second)]
-    warnings = tuple(f"{name}: {w}" for name, e in zip("ab", estimates, strict=True) for w in e.warnings)
+    values = estimates[0].value, estimates[1].value
+    warnings = tuple(f"{name}: {w}" for name, e in zip(names, estimates, strict=True) for w in e.warnings)
     low = high = p_value = ratio_low = ratio_high = None
     difference = values[1] - values[0]
     if a.error is not None and b.error is not None:
         error, degrees = _error(first, second, a, b, values, paired)
+        error = math.hypot(error, FINENESS * max(values))
         half = quantile(confidence, degrees) * error
         low, high, p_value = difference - half, difference + half, _p_value(difference, error, degrees)
         error, degrees = _error(first, second, a, b, (1.0, 1.0), paired)

@@ -7,14 +7,16 @@ read from those. The interval: the spread of the rows' influence on the measure 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from repgeom import files, rank
 from repgeom.features import Source, as_features, check_normalize, give_back, shape_of
@@ -27,7 +29,11 @@ from repgeom.scores import Directions, Rows, Scores, chunks_of, directions_of, i
 FEWEST_ROWS = 4  # below, fourth moments have no unbiased estimate
 FEWEST_FOR_INTERVAL = 100  # below, spreads of influences are too uncertain, also for two or three features
 HEAVY_ROW = 0.1  # share of all variance in one row of which the reader should know
+MOST_REPEATS = 0.01  # share of rows that may repeat earlier ones before one must say whether they are copies
+_LARGEST_LEVERAGE = 0.9  # of a group on all directions; beyond it, leaving the group out is no longer worked out well
 _GROUP_ROWS = 8192  # rows from which the correlation within groups is read
+_LARGEST_ERROR = 0.25  # of a logarithm, beyond which an interval says nothing
+FINENESS = 1e-4  # of a value: what the grid of variances can move
 _ENDLESS = 10**12  # rows: no correction
 
 Codes = NDArray[np.int64]
@@ -74,10 +80,13 @@ def estimate(
     what is of second order in the rows (Efron & Stein 1981), on the scale of the logarithm.
 
     Assumes independent rows of one law. Frames of one video or tokens of one text are not independent: say so with
-    `groups`. Rows that repeat exactly count as one group. In simulations (benchmarks/README.md) the effective rank's mean
-    error is below 2 % from one row per feature and below 10 % at half a row per feature for Gaussian rows. Intervals are
-    given from two rows per feature (participation ratio: four; stable rank: where the leading variance stands clear of the
-    next; n_components: never).
+    `groups`. Rows that repeat exactly may be copies or, in discrete features, just alike: only `groups` can say which, and without
+    it more than 1 % of them leave no interval. In simulations (benchmarks/README.md) the effective rank's mean error is below
+    2 % from one row per feature and below 10 % at half a row per feature for Gaussian rows. Intervals are given from 100 rows
+    and two rows per feature (participation ratio: four; stable rank: four, and where the leading variance stands clear of the
+    next; n_components: never), and not where single rows or groups decide the result. Heavy tails are taken to be those of
+    whole rows, as of a multivariate t; outliers along one direction alone push the value up, by as much as 20 % at two rows
+    per feature.
 
     Args:
         features: (n_samples, n_features) of any array kind on any device, at least 4 rows; or the path of a file (see
@@ -86,8 +95,9 @@ def estimate(
             "participation_ratio", "stable_rank" or "n_components_90" (any two digits).
         center: subtract the mean row first.
         normalize: "l2" scales rows to unit length before centring.
-        groups: (n_samples,) whole numbers or text: rows of one group depend on each other. Their likeness is measured, and
-            both correction and interval count them for less.
+        groups: (n_samples,) whole numbers or text: rows of one group depend on each other. Their likeness is measured (mean
+            product within a group over mean square) and taken to be the same along all directions; both correction and
+            interval count such rows for less. `range(n)` says that all rows are independent, also those that repeat.
         confidence: of the interval, in (0, 1).
 
     Returns:
@@ -120,7 +130,7 @@ def influence(
     """How much each sample adds to a measure: (n_samples,) values, mean zero.
 
     The influence function of the sample's own measure, Σ_j g_j (u_jᵀ(x − x̄))² with g_j = d measure / d λ_j. Leaving out row
-    i moves the measure by about −influence[i] / (n − 1). Large values are rows that alone make a representation look wide
+    i moves the measure by about −influence[i] / (n − 1), less so where one row or few samples weigh much. Large values are rows that alone make a representation look wide
     or narrow.
 
     Args:
@@ -131,7 +141,7 @@ def influence(
         (n_samples,) float64, in dimensions: a tensor for a tensor, else a NumPy array.
 
     Raises:
-        ValueError, TypeError: as `estimate`.
+        ValueError, TypeError: as `effective_rank`; ValueError for an unknown measure.
 
     >>> influence([[2.0, 0.0], [-2.0, 0.0], [0.0, 1.0], [0.0, -1.0]], "participation_ratio").round(2) + 0.0
     array([-0.62, -0.62,  0.62,  0.62])
@@ -152,6 +162,18 @@ def influence(
 
 
 @dataclasses.dataclass(frozen=True)
+class Fit:
+    """How rows weigh, the population behind a sample, and the sample's own variances fitted the same way.
+
+    The last takes out of a measure what the grid does to it.
+    """
+
+    weights: RowWeights
+    found: Population
+    plain: Population
+
+
+@dataclasses.dataclass(frozen=True)
 class Sample:
     """All that estimates of one set of features are read from: directions, and a few numbers for each row scored."""
 
@@ -160,6 +182,7 @@ class Sample:
     groups: Codes | None  # of rows that belong together, from 0; None where all are independent
     correlation: float  # of rows within a group
     rows: Codes | None = None  # which rows were scored; None for all
+    told: bool = False  # whether the user said which rows depend on each other
 
     @property
     def n(self) -> int:
@@ -173,6 +196,25 @@ class Sample:
     def variances(self) -> Array:
         """Sample variances that are more than rounding, descending."""
         return self.directions.variances[: self.directions.moving]
+
+    @functools.cached_property
+    def fit(self) -> Fit:
+        weights, freedom = row_weights(self), self.directions.freedom
+        alone = standing_alone(self.variances, freedom, weights, self.scores.one_row)
+        found = population(self.variances, self.n_features, freedom, weights, alone)
+        plain = population(self.variances, self.n_features, _ENDLESS, EVEN, self.variances[: len(alone)])
+        return Fit(weights, found, plain)
+
+    @property
+    def repeats(self) -> int:
+        """How many of the rows scored equal an earlier one."""
+        return len(self.scores.fingerprints) - len(np.unique(self.scores.fingerprints))
+
+    @property
+    def most(self) -> int:
+        """The largest rank that the population can have: what varies here, where that is less than rows and features allow."""
+        moving = self.directions.moving
+        return moving if moving < min(self.directions.freedom, self.n_features) else self.n_features
 
     @property
     def naive(self) -> tuple[Array, Array]:
@@ -208,22 +250,19 @@ def sample_of(
     tail = "effective_rank_sigma" in measures
     directions = directions_of(x, center=center, normalize=normalize, tail=tail, name=name)
     rank.effective_rank(directions.spectrum)  # refuses rows that are all equal
-    return scored(
-        directions, chunks_of(x), measures, codes, 0.0 if codes is None else group_correlation(x, codes, directions)
-    )
+    return scored(directions, x, chunks_of(x), measures, codes)
 
 
 def scored(
-    directions: Directions, chunks: Any, measures: Sequence[str], codes: Codes | None = None, correlation: float = 0.0
+    directions: Directions, x: Rows, chunks: Iterable[Tensor], measures: Sequence[str], codes: Codes | None = None
 ) -> Sample:
-    """The second pass. Without groups, rows that repeat exactly are groups."""
-    copies = None if codes is None else np.asarray(1 + (np.bincount(codes)[codes] - 1) * correlation, np.float64)
+    """The second pass, over `chunks` of `x`. `codes`: groups of rows, from 0; one row each says that all are independent."""
+    told, correlation, copies = codes is not None, 0.0, None
+    if codes is not None and int(codes.max()) + 1 < len(codes):
+        correlation = group_correlation(x, codes, directions)
+        copies = np.asarray(1 + (np.bincount(codes)[codes] - 1) * correlation, np.float64)
     scores = score(directions, chunks, {m: functional(m) for m in measures}, copies)
-    if codes is None:
-        distinct, places = np.unique(scores.fingerprints, return_inverse=True)
-        if len(distinct) < len(places):
-            codes, correlation = places, 1.0
-    return Sample(directions, scores, codes, correlation)
+    return Sample(directions, scores, None if copies is None else codes, correlation, told=told)
 
 
 def group_correlation(x: Rows, codes: Codes, directions: Directions) -> float:
@@ -301,25 +340,27 @@ class Corrected:
 
 def corrected(sample: Sample, measure: str) -> Corrected:
     """The measure of this name, which `sample` was scored for."""
-    f, weights = functional(measure), row_weights(sample)
-    alone = standing_alone(sample.variances, sample.directions.freedom, weights, sample.scores.one_row)
-    found = population(sample.variances, sample.n_features, sample.directions.freedom, weights, alone)
+    f, fit = functional(measure), sample.fit
     added, reasons = sample.scores.influence[measure], _reasons(sample, f)
     if measure == "participation_ratio" and sample.groups is None and not _one_row_rules(sample):
         log, gain = _unbiased_participation(sample)
         added, method = added * gain, "unbiased sums"
-    elif measure == "stable_rank" and len(alone):
-        log, method = math.log(sample.variances.sum() / alone[0]), "leading variance less the pull of the others"
+    elif measure == "stable_rank" and fit.found.alone:
+        log = math.log(sample.variances.sum() / fit.found.variances[-fit.found.alone])
+        method = "leading variance less the pull of the others"
     else:
-        log, method = _inverted(f, found, sample, weights), "Marchenko-Pastur inversion"
-        if measure == "stable_rank":
+        log, method = _inverted(f, sample), "Marchenko-Pastur inversion"
+        if measure == "stable_rank" and sample.most > 1:
             reasons.append("the leading variance does not stand clear of the next")
-    log, notes = min(max(log, 0.0), math.log(sample.n_features)), _notes(sample)
+    log, notes = min(max(log, 0.0), math.log(sample.most)), _notes(sample)
+    variance, degrees = (0.0, sample.n - 1) if sample.most == 1 else mean_variance(added, sample)
+    beyond = 0.0 if f.single else second_order(f, fit.found, fit.weights, sample.n)
+    error = math.hypot(counted_once(variance, beyond) ** 0.5, FINENESS)
+    if error > _LARGEST_ERROR:
+        reasons.append(f"its standard error would be {error:.0%}")
     if reasons:
         return Corrected(log, added, None, 0.0, 0, method, (*notes, "no interval: " + "; ".join(reasons)))
-    variance, degrees = mean_variance(added, sample)
-    beyond = 0.0 if f.single else second_order(f, found, weights, sample.n)
-    return Corrected(log, added, counted_once(variance, beyond) ** 0.5, beyond, degrees, method, notes)
+    return Corrected(log, added, error, beyond, degrees, method, notes)
 
 
 def counted_once(variance: float, beyond: float) -> float:
@@ -330,14 +371,14 @@ def counted_once(variance: float, beyond: float) -> float:
 def estimate_of(sample: Sample, measure: str, confidence: float) -> Estimate:
     """The measure as a user reads it."""
     c = corrected(sample, measure)
-    value = min(math.exp(c.log), float(sample.n_features))
+    value = min(math.exp(c.log), float(sample.most))
     if measure.startswith("n_components"):
         value = float(math.ceil(value - 1e-6))
     naive = functional(measure).naive(sample.directions.spectrum)
     if c.error is None:
         return Estimate(value, naive, None, None, None, sample.n, c.method, c.warnings)
     half = quantile(confidence, c.degrees) * c.error
-    low, high = max(1.0, value * math.exp(-half)), min(float(sample.n_features), value * math.exp(half))
+    low, high = max(1.0, value * math.exp(-half)), min(float(sample.most), value * math.exp(half))
     return Estimate(value, naive, low, high, value * c.error, sample.n, c.method, c.warnings)
 
 
@@ -348,13 +389,12 @@ def quantile(confidence: float, degrees: int) -> float:
     return float(t.ppf((1 + confidence) / 2, degrees))
 
 
-def _inverted(f: Functional, found: Population, sample: Sample, weights: RowWeights) -> float:
+def _inverted(f: Functional, sample: Sample) -> float:
     """The sample's own value, moved by what lies between the sample's variances and the population's."""
-    # The same fit of the sample variances themselves takes out what the grid does to the measure.
-    plain = population(sample.variances, sample.n_features, _ENDLESS, EVEN, sample.variances[: found.alone])
+    found, plain = sample.fit.found, sample.fit.plain
     moved = f.log(found.variances, found.counts) - f.log(plain.variances, plain.counts)
     bend = f.bend(found.variances, found.counts, found.alone)
-    return f.log(*sample.naive) + moved - weights.mean_square * bend / sample.n
+    return f.log(*sample.naive) + moved - sample.fit.weights.mean_square * bend / sample.n
 
 
 def _unbiased_participation(sample: Sample) -> tuple[float, float]:
@@ -383,24 +423,33 @@ def second_order(f: Functional, found: Population, weights: RowWeights, n: int) 
         bent = np.where(apart == 0, ((above - below) / (2 * step * v))[:, None], (slope[:, None] - slope) / apart)
     used = float((counts @ v) ** 2 / (counts @ v**2))
     free = (used - 1) * (used + 2) / used**2  # without the scale, which no measure feels; exact for flat spectra
-    return float(counts @ (bent * v[:, None] * v) ** 2 @ counts) * free * (weights.mean_square / n) ** 2
+    return max(0.0, free) * float(counts @ (bent * v[:, None] * v) ** 2 @ counts) * (weights.mean_square / n) ** 2
 
 
 def _reasons(sample: Sample, f: Functional) -> list[str]:
     """Why no interval is known to hold."""
-    rows, clusters, what = float(sample.n), sample.n, "rows"
+    n, d, clusters, what = sample.n, sample.n_features, sample.n, "rows"
+    rows, even = float(n), n / sample.fit.weights.mean_square
     if sample.groups is not None:
         rows /= float((_group_weights(sample.groups, sample.correlation) ** 2).mean())
         clusters, what = int(sample.groups.max()) + 1, "groups"
     found = []
     if f.known == math.inf:
         found.append("none is known for this measure")
-    elif rows < f.known * sample.n_features:
-        found.append(f"{rows / sample.n_features:.2g} independent rows per feature, and it holds from {f.known:g}")
+    elif rows < f.known * d:
+        found.append(f"{rows / d:.2g} independent rows per feature, and it holds from {f.known:g}")
+    elif even < f.known * d * (1.0 if f.tails else 0.25):
+        found.append(f"rows weigh so unevenly that {n:,} say no more than {even:,.0f}")
     if clusters < FEWEST_FOR_INTERVAL:
         found.append(f"{clusters} {what}, and it needs {FEWEST_FOR_INTERVAL}")
+    if sample.scores.leverage > _LARGEST_LEVERAGE:
+        found.append("single groups decide directions")
     if _one_row_rules(sample):
         found.append("one row holds more than a quarter of the variance")
+    if not sample.told and sample.repeats > MOST_REPEATS * len(sample.scores.fingerprints):
+        found.append(
+            "rows repeat: give `groups`, with the copies of a row as one group, or one group a row if they are none"
+        )
     return found
 
 
@@ -419,7 +468,6 @@ def _notes(sample: Sample) -> tuple[str, ...]:
     if share > max(HEAVY_ROW, 20 / sample.n):
         row = heaviest if sample.rows is None else int(sample.rows[heaviest])
         found.append(f"row {row} holds {share:.0%} of the variance")
-    if sample.correlation == 1 and sample.groups is not None:
-        repeats = len(sample.groups) - int(sample.groups.max()) - 1
-        found.append(f"{repeats:,} rows repeat earlier ones and count together with them")
+    if sample.repeats and not sample.told:
+        found.append(f"{sample.repeats:,} rows repeat earlier ones and are taken for independent")
     return tuple(found)

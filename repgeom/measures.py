@@ -32,6 +32,7 @@ class Functional:
         bend: n times the mean shift of second order by real Gaussian rows that `population` does not know of: what complex
             rows do not show, and what a leading direction of its last `alone` does to itself.
         single: the slope looks at single directions and is not a function of a variance alone.
+        tails: it feels heavy tails so much that rows must be counted by what they weigh (Kish's effective number).
         known: rows per feature from which simulations found its interval to hold (benchmarks/README.md).
     """
 
@@ -41,15 +42,17 @@ class Functional:
     bend: Callable[[Array, Array, int], float] = lambda variances, counts, alone: 0.0
     single: bool = False
     known: float = 2.0
+    tails: bool = False
 
 
 def functional(measure: str) -> Functional:
     """The measure of this name. Raises ValueError for one that cannot be estimated, with those that can."""
-    parts = re.fullmatch(r"n_components_(\d\d)", measure) if isinstance(measure, str) else None
-    if parts and parts[1] != "00":
-        return components(int(parts[1]) / 100)
-    if measure in FUNCTIONALS:
-        return FUNCTIONALS[measure]
+    if isinstance(measure, str):
+        parts = re.fullmatch("n_components_([0-9]{2})", measure)
+        if parts and parts[1] != "00":
+            return components(int(parts[1]) / 100)
+        if measure in FUNCTIONALS:
+            return FUNCTIONALS[measure]
     raise ValueError(
         f"`measure` must be one of {', '.join(FUNCTIONALS)} or n_components_NN (NN % of the variance), got {measure!r}. "
         "Numerical rank, condition number and power law rest on the smallest variances, of which samples say too little."
@@ -90,7 +93,7 @@ def _participation() -> Functional:
     def slope(variances: Array, counts: Array, at: Array) -> Array:
         return np.asarray(2 / (counts @ variances) - 2 * at / (counts @ variances**2))
 
-    return Functional(lambda s: float(rank.participation_ratio(s)), log, slope, known=4.0)
+    return Functional(lambda s: float(rank.participation_ratio(s)), log, slope, known=4.0, tails=True)
 
 
 def _stable() -> Functional:

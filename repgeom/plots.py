@@ -171,6 +171,8 @@ def plot_sample_size_curve(curve: Any, *, ax: Axes | None = None) -> Axes:
     """
     ax = _axes(ax)
     named = dict(curve) if isinstance(curve, Mapping) else {"": curve}
+    if not named or not all(hasattr(found, "groupby") for found in named.values()):
+        raise ValueError("`curve` must be a table of `sample_size_curve`, or {name: such}.")
     for (label, found), color in zip(named.items(), _colors(len(named)), strict=True):
         mean = found.groupby("n_samples").mean()
         prefix = f"{label}: " if label else ""

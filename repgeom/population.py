@@ -22,12 +22,13 @@ import dataclasses
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from repgeom.measures import Array
 
 _STEP = 0.05  # of the grid of variances, in logarithms: discretisation moves an effective rank by less than 0.02 %
 _POINTS = 60
 _TAIL = 1e-6  # variances that hold less than this share together are read as one at the end of the grid
-_ONE_ROW = 0.1
+_ONE_ROW = 0.1  # share of a variance beyond which it is that row's own
+_FAR = 10.0  # ratio of neighbouring variances that a single cluster does not show
 _FIRM = 10.0  # weight of the known sums beside the fitted points
 
 
@@ -83,7 +84,11 @@ def population(
     left = np.column_stack([left, np.zeros(len(left))])
     left[-1, -1] = _FIRM
     known = _FIRM * (1 - alone.sum() / n_features / mean), _FIRM * (1 - len(alone) / n_features)
-    share, _ = nnls(left, np.concatenate([right.real, right.imag, np.maximum(known, 0)]), maxiter=100 * len(grid))
+    wanted = np.concatenate([right.real, right.imag, np.maximum(known, 0)])
+    for k, cut in _gaps(positive, len(alone), freedom):
+        counted = _FIRM**2 * n_features / (k - len(alone)) * np.append((grid > cut) * mean / grid, 0)
+        left, wanted = np.vstack([left, counted]), np.append(wanted, _FIRM**2)
+    share, _ = nnls(left, wanted, maxiter=100 * len(grid))
     counts = n_features * share[:-1] * mean / grid
     kept = counts > 0
     return Population(np.append(grid[kept], alone), np.append(counts[kept], np.ones(len(alone))), len(alone))
@@ -105,6 +110,17 @@ def standing_alone(positive: Array, freedom: int, weights: RowWeights, one_row: 
             break
         found.append(first * (1 - pull))
     return np.array(found)
+
+
+def _gaps(positive: Array, alone: int, freedom: int) -> list[tuple[int, float]]:
+    """Where a few leading variances lie far above the rest: how many there are, which the population shares, and the gap.
+
+    Clusters of variances that are apart in the population stay apart in samples, with as many in each (Bai & Silverstein
+    1999). Without samples enough, the smallest of a single cluster fall far from each other too; hence a few only.
+    """
+    few = np.arange(alone + 1, min(len(positive) - 1, freedom // 4) + 1)
+    wide = few[positive[few - 1] > _FAR * positive[few]]
+    return [(int(k), float(np.sqrt(positive[k - 1] * positive[k]))) for k in wide]
 
 
 def _grid(positive: Array, mean: float) -> Array:

@@ -386,8 +386,10 @@ def rounding(s: Spectrum, tolerance: float | None) -> Tensor:
     computed = sigma[..., 0] * torch.finfo(torch.float64).eps * max(n, d)
     if s.mean is None or not n:
         return computed
-    square = sigma.square().sum(-1) / (n * d)
+    # In units of the largest singular value, whose square may lie beyond the range of floats.
+    unit = torch.where(sigma[..., :1] > 0, sigma[..., :1], 1)
+    square = (sigma / unit).square().sum(-1) / (n * d)
     if s.centered:
-        square = square + torch.as_tensor(s.mean).detach().square().mean(-1)
-    stored = 4 * torch.finfo(getattr(torch, s.dtype)).eps * square.sqrt() * (n**0.5 + d**0.5)
+        square = square + (torch.as_tensor(s.mean).detach() / unit).square().mean(-1)
+    stored = 4 * torch.finfo(getattr(torch, s.dtype)).eps * square.sqrt() * unit[..., 0] * (n**0.5 + d**0.5)
     return torch.maximum(stored, computed)

@@ -129,8 +129,8 @@ class Report:
     def to_frame(self) -> pd.DataFrame:
         """One row per measure, indexed by name.
 
-        Columns: value (of these rows), corrected, low, high (of the population, with its 95 % interval), minimum, maximum,
-        baseline, group, convention, note.
+        Columns: value (of these rows), corrected, low, high (of the population, with its 95 % interval), minimum, maximum and
+        baseline (of as many rows), group, convention, note.
         """
         import pandas as pd
 
@@ -144,15 +144,16 @@ class Report:
         return frame.astype(dict.fromkeys(numbers, float))
 
     def compare(self, other: Report, measure: str = "effective_rank") -> Comparison | None:
-        """This report's measure against another's (which comes first), row by row where both audited as many rows.
+        """This report's measure against another's (which comes first), row by row where both audited the same rows.
 
         None where either has too few rows. See `repgeom.compare`.
         """
         mine, theirs = self.population, other.population
         if mine is None or theirs is None:
             return None
-        paired = mine.n == theirs.n and len(mine.scores.squares) == len(theirs.scores.squares)
-        return comparison_of(theirs, mine, measure, paired, 0.95)
+        rows = [np.arange(len(s.scores.squares)) if s.rows is None else s.rows for s in (mine, theirs)]
+        paired = mine.n == theirs.n and np.array_equal(rows[0], rows[1])
+        return comparison_of(theirs, mine, measure, paired, 0.95, (other.name, self.name))
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain Python values; infinity and NaN become text, which JSON can hold."""

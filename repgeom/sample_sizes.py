@@ -29,7 +29,7 @@ def sample_size_curve(
 ) -> pd.DataFrame:
     """A measure of random subsets of the rows against their number: naive, corrected, and the corrected one's interval.
 
-    Where the naive value still climbs at all rows, it says as much about n as about the representation; where the corrected
+    Takes rows for independent. Where the naive value still climbs at all rows, it says as much about n as about the representation; where the corrected
     one is level, it can be believed. `plot_sample_size_curve` draws it.
 
     Args:
@@ -58,21 +58,31 @@ def sample_size_curve(
     functional(measure)
     x, name = opened(features)
     n = x.n_samples if isinstance(x, Source) else x.shape[0]
-    wanted = _sizes(n, name) if sizes is None else sorted({int(size) for size in sizes})
-    if not wanted or wanted[0] < FEWEST_ROWS or wanted[-1] > n or draws < 1:
-        raise ValueError(
-            f"`sizes` must lie between {FEWEST_ROWS} and the {n:,} rows of `{name}`, and `draws` be at least 1; got "
-            f"{list(wanted)[:5]} and {draws}."
-        )
+    wanted = _sizes(n, name) if sizes is None else _checked(sizes, n, name)
+    if not (isinstance(draws, (int, np.integer)) and draws >= 1):
+        raise ValueError(f"`draws` must be a whole number of at least 1, got {draws!r}.")
     random, found = np.random.default_rng(seed), []
     for size in wanted:
         for draw in range(draws if size < n else 1):
             rows = np.sort(random.choice(n, size, replace=False))
             subset = x.rows(rows) if isinstance(x, Source) else x[torch.as_tensor(rows, device=x.device)]
-            e = estimate(subset, measure, center=center, normalize=normalize, confidence=confidence)
+            try:
+                e = estimate(subset, measure, center=center, normalize=normalize, confidence=confidence)
+            except ValueError as error:
+                raise ValueError(f"of {size:,} rows drawn from `{name}`: {error} Try larger `sizes`.") from None
             ends = [np.nan if end is None else end for end in (e.low, e.high)]
             found.append((size, draw, e.naive, e.value, *ends))
     return pd.DataFrame(found, columns=["n_samples", "draw", "naive", "corrected", "low", "high"])
+
+
+def _checked(sizes: Sequence[int], n: int, name: str) -> list[int]:
+    found = np.atleast_1d(np.asarray(sizes))
+    whole = found.ndim == 1 and found.dtype.kind in "iu" and len(found) > 0
+    if not whole or found.min() < FEWEST_ROWS or found.max() > n:
+        raise ValueError(
+            f"`sizes` must be whole numbers between {FEWEST_ROWS} and the {n:,} rows of `{name}`, got {sizes!r:.100}."
+        )
+    return sorted({int(size) for size in found})
 
 
 def _sizes(n: int, name: str) -> list[int]:

@@ -90,10 +90,8 @@ def directions_of(x: Rows, *, center: bool, normalize: str | None, tail: bool, n
         vectors = torch.linalg.svd(centred(rows) if center else rows, full_matrices=False).Vh.mT[:, : n - center]
     else:
         acc, (found,) = climb(x, lambda: chunks_of(x), normalize, (center,), tail, name)
-        scatter = acc.scatter()
-        if not center and acc.mean is not None:
-            scatter = scatter + n * acc.mean[:, None] * acc.mean
-        vectors = torch.linalg.eigh(scatter).eigenvectors.flip(-1)
+        unit = float(found.singular_values[0]) or 1.0
+        vectors = torch.linalg.eigh(acc.scatter(unit, center=center)).eigenvectors.flip(-1)
     mean = found.mean if center else torch.zeros_like(found.mean)
     return Directions(found, mean, vectors)
 
@@ -103,10 +101,12 @@ class Scores:
     """Per row: squared distance from the mean, of mean one, and what it adds to ln of each measure, of mean zero; (n,).
 
     `fingerprints` are equal for equal rows. `one_row` (≤ 10,): the share that one row holds of each leading variance.
+    `leverage`: the largest share that a row and those like it hold of all directions, where rows have copies; else 0.
     """
 
     squares: Array
     one_row: Array
+    leverage: float
     fingerprints: NDArray[np.complex128]
     influence: Mapping[str, Array]
 
@@ -118,14 +118,21 @@ def score(
     readers = {name: _reader(directions, f) for name, f in functionals.items()}
     vectors, ones = directions.vectors, torch.ones_like(directions.vectors[0])
     marks = torch.as_tensor(np.random.default_rng(0).standard_normal((len(vectors), 2)), device=vectors.device)
-    start, lengths, prints = 0, [], []
+    start, lengths, prints, leverage = 0, [], [], 0.0
+    moving = np.arange(vectors.shape[1]) < directions.moving
+    shares = torch.as_tensor(np.where(moving, 1 / directions.freedom / directions.variances.clip(1e-300), 0)).to(
+        vectors
+    )
     largest, sums = (vectors.new_zeros(min(_LEADING, vectors.shape[1])) for _ in range(2))
     found: dict[str, list[Tensor]] = {name: [] for name in readers}
     for rows in chunks:
         x, dtype = directions.centred(rows), directions.dtype(rows)
         prints.append(x @ marks.to(x.dtype))
         y = (x.to(dtype) @ vectors.to(dtype)).square_()
-        times = 1.0 if copies is None else torch.as_tensor(copies[start : start + len(rows)], device=y.device)[:, None]
+        times: Tensor | float = 1.0
+        if copies is not None:
+            times = torch.as_tensor(copies[start : start + len(rows)], device=y.device)[:, None]
+            leverage = max(leverage, float((times * (y @ shares.to(dtype))[:, None]).max()))
         leading = y[:, : len(sums)].double()
         largest, sums = torch.maximum(largest, leading.amax(0)), sums + leading.sum(0)
         lengths.append((y @ ones.to(dtype)).double())
@@ -140,7 +147,7 @@ def score(
     influence = {name: v - squares * (v.mean() / mean) for name, v in influence.items()}
     real, imaginary = torch.cat(prints).double().cpu().numpy().T
     one_row = (largest / sums.clamp(min=torch.finfo(sums.dtype).tiny)).cpu().numpy()
-    return Scores(squares / mean, one_row, real + 1j * imaginary, influence)
+    return Scores(squares / mean, one_row, leverage, real + 1j * imaginary, influence)
 
 
 def in_sample(directions: Directions, chunks: Iterable[Tensor], f: Functional) -> Array:

@@ -221,14 +221,32 @@ def test_groups_say_what_rows_alone_do_not():
     assert np.mean([e.low <= true <= e.high for e in untold]) < 0.7
 
 
-def test_rows_that_repeat_count_once():
+def test_copies_count_once_when_told():
     x = gaussian(np.random.default_rng(6), 300, power(10, 0.5))
-    once, twice = rg.estimate(x), rg.estimate(np.r_[x, x])
+    once, twice = rg.estimate(x), rg.estimate(np.r_[x, x], groups=[*range(300), *range(300)])
     assert twice.naive == pytest.approx(once.naive)
     assert twice.value == pytest.approx(once.value, rel=0.005)
     assert twice.se == pytest.approx(once.se, rel=0.15)
-    assert "300 rows repeat" in twice.warnings[0]
     assert not once.warnings
+
+
+def test_rows_that_repeat_by_nature_do_when_told_so():
+    rng = np.random.default_rng(6)
+    signs = [np.sign(rng.standard_normal((400, 6))) for _ in range(40)]
+    found = [rg.estimate(x, groups=range(400)) for x in signs]
+    assert np.mean([e.value for e in found]) == pytest.approx(6, rel=0.01)
+    assert np.mean([e.low <= 6 <= e.high for e in found]) > 0.9
+    untold = rg.estimate(signs[0])
+    assert (untold.low, untold.value) == (None, found[0].value)
+    assert "give `groups`" in untold.warnings[-1]
+
+
+@pytest.mark.parametrize("k", [1, 2, 5])
+def test_a_few_directions_far_above_the_rest_are_as_many_as_they_are(k):
+    rng = np.random.default_rng(k)
+    x = rng.standard_normal((2000, k)) @ np.linalg.qr(rng.standard_normal((64, k))).Q.T
+    e = rg.estimate(x + 1e-3 * rng.standard_normal((2000, 64)))
+    assert e.value == pytest.approx(k, rel=2e-3)
 
 
 def test_independent_groups_change_little():
@@ -247,7 +265,7 @@ def test_independent_groups_change_little():
         (lambda r: gaussian(r, 40, np.ones(20)), "40 rows, and it needs 100"),
         (lambda r: gaussian(r, 150, np.ones(100)), "1.5 independent rows per feature, and it holds from 2"),
         (lambda r: np.r_[gaussian(r, 300, np.ones(5)), [[1e4, 0, 0, 0, 0]]], "one row holds more than a quarter"),
-        (lambda r: np.repeat(gaussian(r, 50, np.ones(5)), 6, 0), "50 groups, and it needs 100"),
+        (lambda r: np.repeat(gaussian(r, 50, np.ones(5)), 6, 0), "rows repeat: give `groups`"),
     ],
 )
 def test_no_interval_where_none_holds(x, words):
