@@ -108,21 +108,24 @@ def _audit(args: argparse.Namespace) -> int:
     if args.reference is not None:
         reference = open_source(args.reference, key=args.reference_key or args.key)
     corrupted = None if args.corrupted is None else open_source(args.corrupted, key=args.key)
-    reports = [
-        audit(
-            open_source(path, key=args.key),
-            reference=reference,
-            corrupted=corrupted,
-            labels=labels,
-            groups=groups,
-            normalize=args.normalize,
-            thresholds=thresholds,
-            drop_nonfinite=args.drop_nonfinite,
-            seed=args.seed,
-            progress=True,
-        )
-        for path in args.features
-    ]
+    reports = []
+    for path in args.features:
+        try:
+            report = audit(
+                open_source(path, key=args.key),
+                reference=reference,
+                corrupted=corrupted,
+                labels=labels,
+                groups=groups,
+                normalize=args.normalize,
+                thresholds=thresholds,
+                drop_nonfinite=args.drop_nonfinite,
+                seed=args.seed,
+                progress=True,
+            )
+        except ValueError as error:
+            raise error if len(args.features) == 1 else ValueError(f"{path}: {error}") from None
+        reports.append(report)
     if args.json == "-":
         print(_json(reports))
     else:
@@ -138,8 +141,8 @@ def _audit(args: argparse.Namespace) -> int:
 
 
 def _json(reports: Sequence[Report]) -> str:
-    """One report as an object, several as a list of objects."""
-    texts = [r.to_json() for r in reports]
+    """One report as an object, several as a list of objects, each after the first with its comparison to it."""
+    texts = [r.to_json(against=reports[0] if i else None) for i, r in enumerate(reports)]
     return texts[0] if len(texts) == 1 else "[\n" + ",\n".join(texts) + "\n]"
 
 

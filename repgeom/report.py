@@ -155,8 +155,11 @@ class Report:
         paired = mine.n == theirs.n and np.array_equal(rows[0], rows[1])
         return comparison_of(theirs, mine, measure, paired, 0.95, (other.name, self.name))
 
-    def to_dict(self) -> dict[str, Any]:
-        """Everything as plain Python values; infinity and NaN become text, which JSON can hold."""
+    def to_dict(self, *, against: Report | None = None) -> dict[str, Any]:
+        """Everything as plain Python values; infinity and NaN become text, which JSON can hold.
+
+        `against`: another report, to which this one's effective rank is compared under "compared".
+        """
         from repgeom import __version__
 
         found: dict[str, Any] = {
@@ -190,12 +193,17 @@ class Report:
             }
         if self.drift is not None:
             found["corrupted"] = {"name": self.corrupted, "drift": self.drift.to_dict("records")}
+        if against is not None:
+            compared = self.compare(against)
+            found["compared"] = {"with": against.name, **({} if compared is None else dataclasses.asdict(compared))}
         plain: dict[str, Any] = _plain(found)
         return plain
 
-    def to_json(self, path: str | os.PathLike[str] | None = None, *, indent: int | None = 2) -> str:
+    def to_json(
+        self, path: str | os.PathLike[str] | None = None, *, indent: int | None = 2, against: Report | None = None
+    ) -> str:
         """The dictionary as JSON text; written to `path` if given, whole or not at all."""
-        text = json.dumps(self.to_dict(), indent=indent, ensure_ascii=False, allow_nan=False)
+        text = json.dumps(self.to_dict(against=against), indent=indent, ensure_ascii=False, allow_nan=False)
         if path is not None:
             write_whole(path, text + "\n")
         return text

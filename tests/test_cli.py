@@ -75,7 +75,14 @@ def test_several_files_stand_side_by_side(here, capsys):
     out = capsys.readouterr().out
     head = next(line for line in out.splitlines() if "isotropic" in line and "convention" in line)
     assert head.split()[:2] == ["student.npy", "teacher.npy"]
-    assert [r["name"] for r in json.loads((here / "both.json").read_text())] == ["student.npy", "teacher.npy"]
+    first, second = json.loads((here / "both.json").read_text())
+    assert [first["name"], second["name"]] == ["student.npy", "teacher.npy"]
+    c = rg.compare(np.load("student.npy"), np.load("teacher.npy"), paired=True)
+    assert second["compared"]["with"] == "student.npy"
+    assert second["compared"]["difference"] == pytest.approx(c.difference, rel=1e-4)
+    assert "compared" not in first
+    assert "Effective rank against student.npy" in out
+    assert "p < 0.0001 (paired by row)" in out
     assert run("audit", *[f"dump/part-{i}.npy" for i in range(4)]) == 0
     assert "put the pattern in quotes" in capsys.readouterr().out
 
@@ -87,6 +94,23 @@ def test_several_files_stand_side_by_side(here, capsys):
 def test_gate(here, file, gate, status, capsys):
     thresholds = ["--threshold", "rank_share=0.2,0.15"]
     assert run("audit", file, "--fail-on", gate, *thresholds) == status
+
+
+def test_of_several_files_the_error_names_the_one(here, capsys):
+    np.save("same.npy", np.ones((300, 20)))
+    assert run("audit", "teacher.npy", "same.npy") == 2
+    assert "same.npy: the features have zero variance" in capsys.readouterr().err
+
+
+def test_groups_from_a_file(here, capsys):
+    np.save("video.npy", np.arange(300) // 2)
+    np.save("twice.npy", np.repeat(np.load("teacher.npy")[:150], 2, 0))
+    assert run("audit", "twice.npy", "--json", "-") == 0
+    untold = json.loads(capsys.readouterr().out)
+    assert untold["measures"]["effective_rank"]["estimate"]["low"] is None
+    assert any("150 rows repeat" in note for note in untold["notes"])
+    assert run("audit", "twice.npy", "--groups", "video.npy", "--json", "-") == 0
+    assert json.loads(capsys.readouterr().out)["measures"]["effective_rank"]["estimate"]["low"] > 15
 
 
 def test_threshold_none_switches_a_rule_off(here, capsys):
