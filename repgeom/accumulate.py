@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -89,6 +90,60 @@ class SpectrumAccumulator:
             # A copy, because a first factor is kept as it is and added to in place.
             self._join(other.n_samples, other.mean, other._factor.clone(), other.dtype)
         return self
+
+    def all_reduce(self, group: Any = None) -> SpectrumAccumulator:
+        """Adds what every process of a `torch.distributed` group has seen, so that all hold the whole. Returns itself.
+
+        Exact to rounding, whatever the split; a process may have seen no rows. Call it once, on every process, after the last
+        `update`: a second call would count all rows again for each process. Gloo and NCCL.
+
+        Args:
+            group: a process group; the default one if None.
+
+        Raises:
+            RuntimeError: no process group has been set up (`torchrun` and `torch.distributed.init_process_group` do).
+            ValueError: processes with other widths, or none with any rows.
+        """
+        import torch.distributed as dist
+
+        mine = None if self.mean is None else (self.n_samples, self.mean.cpu(), self.dtype)
+        seen: list[Any] = [None] * dist.get_world_size(group)
+        dist.all_gather_object(seen, mine, group=group)
+        known = [part for part in seen if part is not None]
+        if not known or len({part[1].shape for part in known}) > 1:
+            shapes = sorted({str(tuple(part[1].shape)) for part in known})
+            raise ValueError(
+                f"processes hold rows of other widths: {', '.join(shapes)}." if known else "no process has rows."
+            )
+        total = sum(part[0] for part in known)
+        mean = sum(part[0] / total * part[1] for part in known)
+        self._share(total, mean, group)
+        self.n_samples, self.dtype = total, functools.reduce(torch.promote_types, (part[2] for part in known))
+        return self
+
+    def _share(self, total: int, mean: Tensor, group: Any) -> None:
+        """Sums the factors of all processes, each moved to the common mean."""
+        import torch.distributed as dist
+
+        device = mean.device if self.mean is None else self.mean.device
+        if dist.get_backend(group) == "nccl":
+            device = torch.device("cuda", torch.cuda.current_device())
+        mean, d = mean.to(device), mean.shape[-1]
+        n, factor = self.n_samples, mean.new_zeros((*mean.shape[:-1], d, d))
+        if self.mean is not None and self._factor is not None:
+            apart = (self.mean.to(device) - mean)[..., None, :] * n**0.5
+            if self.method == "qr":
+                root = triangular_root(torch.cat([self._factor.to(device), apart], -2))
+                factor[..., : root.shape[-2], :] = root[..., :d, :]
+            else:
+                factor = self._factor.to(device) + apart.mT * apart
+        if self.method == "qr":
+            roots = [torch.empty_like(factor) for _ in range(dist.get_world_size(group))]
+            dist.all_gather(roots, factor.contiguous(), group=group)
+            factor = triangular_root(torch.cat(roots, -2))
+        else:
+            dist.all_reduce(factor, group=group)
+        self.mean, self._factor = mean, factor
 
     def spectrum(self, *, center: bool = True) -> Spectrum:
         """The spectrum of all rows so far. Raises ValueError before two rows have been seen."""

@@ -72,7 +72,9 @@ def audit(
         progress: show a progress bar on standard error.
 
     Returns:
-        A `Report`: `.to_frame()`, `.to_dict()`, `.to_json()`, `.to_html()`, `.plot()`, and printing it shows a table.
+        A `Report`, with values of the population and their 95 % intervals where they are known (see `estimate`; where there
+        are more than 16,384 rows, intervals rest on the influence of so many). It has `.to_frame()`, `.to_dict()`,
+        `.to_json()`, `.to_html()` and `.plot()`, and printing it shows a table.
 
     Raises:
         ValueError: NaN or infinity (counted, first place named) unless `drop_nonfinite`; fewer than 2 rows; no

@@ -1,5 +1,6 @@
 """Values of the population and their intervals: planted populations, closed forms, brute force, small simulations."""
 
+import dataclasses
 import itertools
 import math
 
@@ -9,6 +10,7 @@ import torch
 
 import repgeom as rg
 from repgeom import estimates as internals
+from repgeom.features import as_source
 from repgeom.measures import FUNCTIONALS, functional
 from repgeom.population import EVEN, Population, RowWeights, binned, drawn_in, population, standing_alone
 from repgeom.scores import chunks_of, directions_of, score
@@ -334,6 +336,14 @@ def test_a_file_reads_as_the_array_does(tmp_path):
     assert (file.value, file.low, file.high) == pytest.approx((array.value, array.low, array.high), rel=1e-6)
     assert rg.estimate(torch.tensor(x)) == array
     assert rg.influence(tmp_path / "x.npy") == pytest.approx(rg.influence(x), abs=1e-3)
+
+
+def test_a_stream_is_read_once_more_than_for_its_spectrum():
+    x, seen = torch.as_tensor(gaussian(np.random.default_rng(10), 3000, power(40, 0.5))), []
+    source = dataclasses.replace(as_source(x), read=lambda start, stop: seen.append(stop - start) or x[start:stop])
+    e = rg.estimate(source)
+    assert sum(seen) == 2 * 3000
+    assert e.value == pytest.approx(rg.estimate(x).value)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
