@@ -157,8 +157,6 @@ def _correlation(a: Array, b: Array) -> float:
 
 
 def _p_value(difference: float, error: float, degrees: int) -> float:
-    from scipy.stats import t
+    from scipy.special import stdtr
 
-    if error == 0:
-        return 1.0 if difference == 0 else 0.0
-    return float(2 * t.sf(abs(difference) / error, degrees))
+    return float(2 * stdtr(degrees, -abs(difference) / error))

@@ -384,9 +384,9 @@ def estimate_of(sample: Sample, measure: str, confidence: float) -> Estimate:
 
 def quantile(confidence: float, degrees: int) -> float:
     """Student's t, two-sided."""
-    from scipy.stats import t
+    from scipy.special import stdtrit  # a third of a second sooner there than scipy.stats
 
-    return float(t.ppf((1 + confidence) / 2, degrees))
+    return float(stdtrit(degrees, (1 + confidence) / 2))
 
 
 def _inverted(f: Functional, sample: Sample) -> float:

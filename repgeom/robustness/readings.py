@@ -71,16 +71,16 @@ def interval(r: Reading, confidence: float) -> tuple[float, float]:
     Shares of samples: Wilson (1927), with an effective number of samples where they are grouped; paired changes of 0/1:
     Bonett & Price (2012); the rest: Student's t on the samples.
     """
-    from scipy.stats import norm, t
+    from scipy.special import ndtri, stdtrit
 
     if r.samples is None or len(r.samples) < 2 or not math.isfinite(r.value):
         return math.nan, math.nan
-    z = float(norm.ppf((1 + confidence) / 2))
+    z = float(ndtri((1 + confidence) / 2))
     if r.kind == "change":
         return _bonett_price(r.samples, z)
     if r.kind == "binary" and not r.grouped:
         return _wilson(r.value, r.n, z)
-    quantile = float(t.ppf((1 + confidence) / 2, len(r.samples) - 1))
+    quantile = float(stdtrit(len(r.samples) - 1, (1 + confidence) / 2))
     error = float(r.samples.std()) / math.sqrt(len(r.samples))
     if r.kind == "binary":  # as many independent samples as would scatter so much
         spread = r.value * (1 - r.value)
@@ -145,11 +145,11 @@ def _mcnemar(change: Reading) -> float:
 
 
 def _t_test(change: Reading) -> float:
-    from scipy.stats import t
+    from scipy.special import stdtr
 
     assert change.samples is not None
     n = len(change.samples)
     error = float(change.samples.std()) / math.sqrt(n)
     if error == 0:
         return 1.0 if change.value == 0 else 0.0
-    return float(2 * t.sf(abs(change.value) / error, n - 1))
+    return float(2 * stdtr(n - 1, -abs(change.value) / error))
