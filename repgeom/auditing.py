@@ -112,6 +112,7 @@ def audit(
         feature_std=mine.cloud.feature_std(),
         sample=sample,
         k=k,
+        independent=None if given.groups is None or population is None else population.independent,
         estimates={} if population is None else {m: estimate_of(population, m, 0.95) for m in ESTIMATED},
         labels=_label_evidence(given, sample, rows, between, normalize, k, seed),
         reference=against,
@@ -264,7 +265,8 @@ class _Decomposition:
         if self._acc is None:
             assert self._rows is not None
             return torch.linalg.svd(self._rows, full_matrices=False).Vh.mT[:, : len(self._rows) - 1]
-        return torch.linalg.eigh(self._acc.scatter()).eigenvectors.flip(-1)
+        unit = float(self.spectrum.singular_values[0]) or 1.0  # so that no square leaves the range of floats
+        return torch.linalg.eigh(self._acc.scatter(unit)).eigenvectors.flip(-1)
 
     def as_directions(self) -> Directions:
         s = self.spectrum
@@ -416,10 +418,9 @@ def _notes(given: _Given, rows: np.ndarray, e: Evidence, population: Sample | No
         notes.append(f"Drift is read from {DRIFT_ROWS:,} of {source.n_samples:,} rows, drawn with a fixed seed.")
     if e.labels is not None and (e.labels.ranks.n_samples.sum() < source.n_samples):
         notes.append("Ranks of large classes are read from 16 rows per feature, drawn with a fixed seed.")
-    if population is not None and population.rows is not None:
-        notes.append(
-            f"Intervals are read from the influence of {len(population.rows):,} rows, drawn with a fixed seed."
-        )
+    if population is not None and len(population.scores.squares) < source.n_samples:
+        used = len(population.scores.squares)
+        notes.append(f"Intervals are worked out from {used:,} of {source.n_samples:,} rows, drawn with a fixed seed.")
     if population is None:
         notes.append(f"Nothing is said of the population: that needs {FEWEST_ROWS} rows.")
     else:

@@ -64,6 +64,7 @@ class Evidence:
     feature_std: float
     sample: Tensor  # rows for what needs all pairs
     k: int
+    independent: float | None = None  # as how many rows they count, where they were said to depend on each other
     estimates: Mapping[str, Estimate] = dataclasses.field(default_factory=dict)  # by the name of the measure
     labels: LabelEvidence | None = None
     reference: ReferenceEvidence | None = None

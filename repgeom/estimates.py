@@ -62,6 +62,14 @@ class Estimate:
     method: str
     warnings: tuple[str, ...] = ()
 
+    def __str__(self) -> str:
+        ends = (
+            "no interval"
+            if self.low is None or self.high is None
+            else f"95 % interval {self.low:.4g} to {self.high:.4g}"
+        )
+        return f"{self.value:.4g} ({ends}; these {self.n:,} rows alone read {self.naive:.4g})"
+
 
 def estimate(
     features: Any,
@@ -95,7 +103,7 @@ def estimate(
             "participation_ratio", "stable_rank" or "n_components_90" (any two digits).
         center: subtract the mean row first.
         normalize: "l2" scales rows to unit length before centring.
-        groups: (n_samples,) whole numbers or text: rows of one group depend on each other. Their likeness is measured (mean
+        groups: (n_samples,) whole numbers or text, or the path of a file of them: rows of one group depend on each other. Their likeness is measured (mean
             product within a group over mean square) and taken to be the same along all directions; both correction and
             interval count such rows for less. `range(n)` says that all rows are independent, also those that repeat.
         confidence: of the interval, in (0, 1).
@@ -206,6 +214,13 @@ class Sample:
         return Fit(weights, found, plain)
 
     @property
+    def independent(self) -> float:
+        """As how many independent rows these rows count for their groups."""
+        if self.groups is None:
+            return float(self.n)
+        return self.n / float((_group_weights(self.groups, self.correlation) ** 2).mean())
+
+    @property
     def repeats(self) -> int:
         """How many of the rows scored equal an earlier one."""
         return len(self.scores.fingerprints) - len(np.unique(self.scores.fingerprints))
@@ -246,6 +261,8 @@ def sample_of(
             f"`{name}` has {n} rows and an estimate of the population needs at least {FEWEST_ROWS}. The measure of these "
             f"rows alone is what `{measures[0]}` reads."
         )
+    if isinstance(groups, (str, os.PathLike)):
+        groups = files.read_labels(groups)
     codes = None if groups is None else as_labels(groups, n, "groups")[0]
     tail = "effective_rank_sigma" in measures
     directions = directions_of(x, center=center, normalize=normalize, tail=tail, name=name)
@@ -342,7 +359,9 @@ def corrected(sample: Sample, measure: str) -> Corrected:
     """The measure of this name, which `sample` was scored for."""
     f, fit = functional(measure), sample.fit
     added, reasons = sample.scores.influence[measure], _reasons(sample, f)
-    if measure == "participation_ratio" and sample.groups is None and not _one_row_rules(sample):
+    if _one_row_rules(sample):  # of which no model of the rows knows
+        log, method = f.log(*sample.naive), "not corrected"
+    elif measure == "participation_ratio" and sample.groups is None:
         log, gain = _unbiased_participation(sample)
         added, method = added * gain, "unbiased sums"
     elif measure == "stable_rank" and fit.found.alone:
@@ -428,11 +447,8 @@ def second_order(f: Functional, found: Population, weights: RowWeights, n: int) 
 
 def _reasons(sample: Sample, f: Functional) -> list[str]:
     """Why no interval is known to hold."""
-    n, d, clusters, what = sample.n, sample.n_features, sample.n, "rows"
-    rows, even = float(n), n / sample.fit.weights.mean_square
-    if sample.groups is not None:
-        rows /= float((_group_weights(sample.groups, sample.correlation) ** 2).mean())
-        clusters, what = int(sample.groups.max()) + 1, "groups"
+    n, d, rows, even = sample.n, sample.n_features, sample.independent, sample.n / sample.fit.weights.mean_square
+    clusters, what = (n, "rows") if sample.groups is None else (int(sample.groups.max()) + 1, "groups")
     found = []
     if f.known == math.inf:
         found.append("none is known for this measure")

@@ -51,11 +51,17 @@ class Directions:
 
     @property
     def moving(self) -> int:
-        """How many directions vary by more than the rounding of the features' own type."""
-        sigma = self.spectrum.singular_values
-        # Singular values from products of rows are exact down to 1e-7 of the largest.
-        least = torch.maximum(rounding(self.spectrum, None), 1e-7 * sigma[0])
-        return max(1, int((sigma[: self.vectors.shape[1]] > least).sum()))
+        """How many directions vary by more than rounding.
+
+        That is rounding of the features' own type where what lies below it holds next to no variance; a mean far from zero
+        can lift it above directions that matter, and then it is the rounding of products of rows.
+        """
+        sigma = self.spectrum.singular_values[: self.vectors.shape[1]]
+        stored = sigma > rounding(self.spectrum, None)
+        left_out = (sigma[~stored] / sigma[0]).square().sum() / (sigma / sigma[0]).square().sum()
+        return max(
+            1, int((stored & (sigma > 1e-7 * sigma[0])).sum() if left_out < 1e-6 else (sigma > 1e-7 * sigma[0]).sum())
+        )
 
     @property
     def freedom(self) -> int:

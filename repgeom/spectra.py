@@ -50,7 +50,9 @@ class Spectrum:
     @property
     def variance_ratio(self) -> Any:
         """Each direction's share of the total variance: (..., r), in [0, 1], summing to 1 (NaN if there is none)."""
-        squares = self.singular_values**2
+        sigma = self.singular_values
+        # In units of the largest, whose square may lie beyond the range of floats.
+        squares = (sigma / sigma[..., :1].clip(min=1e-300)) ** 2
         return squares / squares.sum(-1)[..., None]
 
     @classmethod

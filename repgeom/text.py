@@ -45,11 +45,12 @@ def number(value: float | None) -> str:
 
 
 def estimated(x: Estimate | None) -> str:
-    """The population's value with its interval, where one is known."""
+    """The population's value with its interval, or "≈" where none is known."""
     if x is None:
         return ""
-    ends = "" if x.low is None or x.high is None else f" [{number(x.low)}, {number(x.high)}]"
-    return f"{number(x.value)}{ends}"
+    if x.low is None or x.high is None:
+        return f"≈ {number(x.value)}"
+    return f"{number(x.value)} [{number(x.low)}, {number(x.high)}]"
 
 
 def compared(reports: Sequence[Report]) -> list[tuple[str, str]]:
@@ -65,8 +66,9 @@ def compared(reports: Sequence[Report]) -> list[tuple[str, str]]:
 def _difference(c: Comparison) -> str:
     values = f"{number(c.second.value)} against {number(c.first.value)}"
     if c.low is None or c.high is None or c.p_value is None:
-        return f"{values}; too few rows for an interval of the difference"
-    how = "paired by row" if c.paired else "not paired"
+        why = next((w for w in c.warnings if "no interval: " in w), "no interval")
+        return f"{values}; {why}"
+    how = "row i of both taken for one sample" if c.paired else "not paired"
     p = f"p = {c.p_value:.2g}" if c.p_value >= 1e-4 else "p < 0.0001"
     difference = f"{number(c.difference)} [{number(c.low)}, {number(c.high)}]"
     return f"{values}, difference {difference}, {p} ({how})"

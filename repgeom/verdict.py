@@ -68,6 +68,8 @@ def rank_share(e: Evidence) -> float | None:
     sure = _sure_rank(e)
     if sure is not None:
         return None if e.n_features == 1 else (sure.value - 1) / (e.n_features - 1)
+    if e.independent is not None:  # isotropic features of as many rows are no measure for fewer independent ones
+        return None
     baseline = rank.effective_rank(isotropic_baseline(e.spectrum))
     return None if baseline <= 1.001 else (rank.effective_rank(e.spectrum) - 1) / (baseline - 1)
 
@@ -101,6 +103,11 @@ def _rank_reason(e: Evidence, value: float) -> str:
 
 
 def _width_reason(e: Evidence, value: float) -> str:
+    if e.independent is not None:
+        return (
+            f"too few independent samples for this width: {e.n_samples:,} rows count as {e.independent:,.0f} for "
+            f"{e.n_features:,} features, as rows of a group are alike"
+        )
     baseline = rank.effective_rank(isotropic_baseline(e.spectrum))
     return (
         f"too few samples for this width: {e.n_samples:,} rows for {e.n_features:,} features. Even isotropic features "
@@ -224,7 +231,7 @@ RULES: tuple[Rule, ...] = (
         "below",
         2.25,
         None,
-        lambda e: (e.n_samples - 1) / e.n_features,
+        lambda e: ((e.independent or e.n_samples) - 1) / e.n_features,
         _width_reason,
         "a small evaluation set, or a wide layer",
         "extract features of more samples, or compare only features with the same number of rows",
@@ -391,7 +398,9 @@ def _find(rule: Rule, e: Evidence) -> Finding | None:
     # The end of the interval that speaks for the features decides: what crosses a threshold does so beyond doubt.
     kindest = value if low is None or high is None else high if rule.worse == "below" else low
     level, doubted = _level(rule, kindest), _level(rule, value)
-    reason = rule.reason(e, float(value))
+    # A sentence that explains what is wrong would accuse where nothing is.
+    plain = level == doubted == "ok" and rule.name != "rank_share"
+    reason = f"{rule.name.replace('_', ' ')} is {value:.3g}" if plain else rule.reason(e, float(value))
     if doubted != level:
         reason += f"; not sure enough for {doubted}, as the interval reaches past its threshold"
     words = (reason, rule.causes, rule.advice, rule.source)

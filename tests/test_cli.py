@@ -82,7 +82,7 @@ def test_several_files_stand_side_by_side(here, capsys):
     assert second["compared"]["difference"] == pytest.approx(c.difference, rel=1e-4)
     assert "compared" not in first
     assert "Effective rank against student.npy" in out
-    assert "p < 0.0001 (paired by row)" in out
+    assert "p < 0.0001 (row i of both taken for one sample)" in out
     assert run("audit", *[f"dump/part-{i}.npy" for i in range(4)]) == 0
     assert "put the pattern in quotes" in capsys.readouterr().out
 

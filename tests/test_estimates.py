@@ -411,7 +411,7 @@ def test_an_audit_of_many_rows_scores_a_sample_of_them():
     e = report["effective_rank"].estimate
     assert e.value == pytest.approx(whole.value, rel=1e-3)
     assert e.high - e.low == pytest.approx(whole.high - whole.low, rel=0.05)
-    assert any("16,384 rows" in note for note in report.notes)
+    assert any("16,384 of 40,000 rows" in note for note in report.notes)
 
 
 def test_the_verdict_is_sure_of_what_it_says():
@@ -449,3 +449,45 @@ def test_an_audit_takes_groups():
     told, untold = (rg.audit(x, groups=g)["effective_rank"].estimate for g in (codes, None))
     assert told.high - told.low > 1.8 * (untold.high - untold.low)
     assert told.value > untold.value
+
+
+@pytest.mark.parametrize("kind", ["bfloat16", "float16", "float32"])
+def test_rounding_of_a_far_mean_does_not_hide_directions(kind):
+    x = gaussian(np.random.default_rng(18), 800, power(32, 0.5))
+    far = torch.tensor(x + {"bfloat16": 10, "float16": 30, "float32": 1e5}[kind]).to(getattr(torch, kind))
+    e, plain = rg.estimate(far), rg.estimate(x)
+    assert e.value == pytest.approx(plain.value, rel=0.03)
+    assert e.low < plain.value < e.high
+
+
+def test_a_row_that_rules_leaves_the_values_as_they_are():
+    x = gaussian(np.random.default_rng(19), 400, power(12, 0.5))
+    x[3] *= 1000
+    for measure in (*SMOOTH, "stable_rank"):
+        e = rg.estimate(x, measure)
+        assert (e.value, e.low, e.method) == (pytest.approx(e.naive), None, "not corrected")
+
+
+@pytest.mark.parametrize("scale", [1e-200, 1e200])
+def test_an_audit_bears_any_scale(scale):
+    x = gaussian(np.random.default_rng(20), 400, power(12, 0.5))
+    there, here = (rg.audit(y)["effective_rank"].estimate for y in (x * scale, x))
+    assert (there.value, there.low) == pytest.approx((here.value, here.low))
+
+
+def test_few_groups_are_too_few_samples_and_no_collapse():
+    rng, codes = np.random.default_rng(21), np.repeat(np.arange(5), 400)
+    x = rng.standard_normal((5, 64))[codes] + 0.05 * rng.standard_normal((2000, 64))
+    report = rg.audit(x, groups=codes)
+    found = {f.name: f for f in report.findings}
+    assert "rank_share" not in found
+    assert found["samples_per_feature"].level == "warn"
+    assert "2,000 rows count as 5 for 64 features" in found["samples_per_feature"].reason
+
+
+def test_an_estimate_prints_in_one_line():
+    e = rg.estimate(gaussian(np.random.default_rng(22), 300, np.ones(4)))
+    assert (
+        str(e) == f"{e.value:.4g} (95 % interval {e.low:.4g} to {e.high:.4g}; these 300 rows alone read {e.naive:.4g})"
+    )
+    assert "no interval" in str(rg.estimate(gaussian(np.random.default_rng(22), 10, np.ones(4))))

@@ -754,7 +754,7 @@ def test_reports_compare_by_row_where_they_have_as_many():
     assert not short.compare(first).paired
     assert rg.audit(normal(3, 3)).compare(first) is None
     text, page = table([first, second, short]), html([first, second, short])
-    for words in ("Effective rank against one", "(paired by row)", "(not paired)"):
+    for words in ("Effective rank against one", "(row i of both taken for one sample)", "(not paired)"):
         assert words in text
         assert words in page
 
