@@ -255,10 +255,10 @@ def _applies(m: Measure, e: Evidence) -> bool:
 
 
 def _value(m: Measure, e: Evidence) -> Value:
-    value, baseline = m.read(e), m.baseline(e)
+    value, baseline, estimate = m.read(e), m.baseline(e), m.estimate(e)
     value = None if value is None or math.isnan(value) else float(value)
     low, high = m.limits(e)
-    note = m.missing if value is None else ""
+    note = m.missing if value is None else _why_no_interval(estimate, e)
     if m.sampled and len(e.sample) < e.n_samples:
         note = f"from {len(e.sample):,} rows"
     limits = (float(low), float(high))
@@ -272,8 +272,18 @@ def _value(m: Measure, e: Evidence) -> Value:
         None if baseline is None else float(baseline),
         m.aliases,
         note,
-        m.estimate(e),
+        estimate,
     )
+
+
+def _why_no_interval(estimate: Estimate | None, e: Evidence) -> str:
+    """A measure's own reason; that of the effective rank stands in the report's notes."""
+    known = e.estimates.get("effective_rank")
+    if estimate is None or estimate.low is not None or known is None or not estimate.warnings:
+        return ""
+    why = estimate.warnings[-1]
+    told = why in known.warnings or not why.startswith("no interval") or "none is known" in why
+    return "" if told else why
 
 
 def _measure_dict(v: Value) -> dict[str, Any]:
