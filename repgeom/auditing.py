@@ -25,7 +25,7 @@ from repgeom.pairs import PairSums, captured_curve, check_pair, pair_sums, subsp
 from repgeom.probes.neighbours import knn_accuracy
 from repgeom.report import Report
 from repgeom.robustness.drift import Clean
-from repgeom.scores import Directions
+from repgeom.scores import Directions, few_directions
 from repgeom.spectra import Spectrum
 from repgeom.verdict import judge
 
@@ -271,7 +271,8 @@ class _Decomposition:
     def as_directions(self) -> Directions:
         s = self.spectrum
         sigma = torch.as_tensor(s.singular_values)
-        return Directions(dataclasses.replace(s, singular_values=sigma, mean=self.mean), self.mean, self.directions())
+        vectors = few_directions(self._rows, len(self._rows) - 1) if self._rows is not None else self.directions()
+        return Directions(dataclasses.replace(s, singular_values=sigma, mean=self.mean), self.mean, vectors)
 
     def energy(self, directions: Tensor) -> Tensor:
         """Sum of squares of the centred rows along each direction."""

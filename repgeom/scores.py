@@ -93,13 +93,22 @@ def directions_of(x: Rows, *, center: bool, normalize: str | None, tail: bool, n
         found = dense_spectrum(rows, center, normalize, tail, name)
         rows = finite_rows(rows, name)
         rows = unit_rows(rows) if normalize else rows
-        vectors = torch.linalg.svd(centred(rows) if center else rows, full_matrices=False).Vh.mT[:, : n - center]
+        vectors = few_directions(centred(rows) if center else rows, n - center)
     else:
         acc, (found,) = climb(x, lambda: chunks_of(x), normalize, (center,), tail, name)
         unit = float(found.singular_values[0]) or 1.0
         vectors = torch.linalg.eigh(acc.scatter(unit, center=center)).eigenvectors.flip(-1)
     mean = found.mean if center else torch.zeros_like(found.mean)
     return Directions(found, mean, vectors)
+
+
+def few_directions(rows: Tensor, count: int) -> Tensor:
+    """Leading `count` directions (n_features, count) of no more rows than features, by a decomposition of n × n."""
+    largest = rows.abs().max()
+    rows = rows / torch.where(largest > 0, largest, 1)
+    squares, sides = torch.linalg.eigh(rows @ rows.mT)
+    squares, sides = squares.flip(0)[:count], sides.flip(1)[:, :count]
+    return rows.mT @ (sides / squares.clamp(min=torch.finfo(squares.dtype).tiny).sqrt())
 
 
 @dataclasses.dataclass(frozen=True)
