@@ -179,6 +179,7 @@ def _demo(args: argparse.Namespace) -> int:
 
 def _threshold(text: str) -> tuple[str, tuple[float | None, float | None]]:
     name, _, values = text.partition("=")
+    values = "none,none" if values.strip().lower() == "none" else values
     try:
         warn, fail = (None if v.strip().lower() == "none" else float(v) for v in values.split(","))
     except ValueError:
