@@ -374,7 +374,8 @@ def corrected(sample: Sample, measure: str) -> Corrected:
     log, notes = min(max(log, 0.0), math.log(sample.most)), _notes(sample)
     variance, degrees = (0.0, sample.n - 1) if sample.most == 1 else mean_variance(added, sample)
     beyond = 0.0 if f.single else second_order(f, fit.found, fit.weights, sample.n)
-    error = math.hypot(counted_once(variance, beyond) ** 0.5, FINENESS)
+    doubt = f.doubt * sample.n_features / sample.independent
+    error = math.hypot(counted_once(variance, beyond) ** 0.5, FINENESS, doubt)
     if error > _LARGEST_ERROR:
         reasons.append(f"its standard error would be {error:.0%}")
     if reasons:

@@ -32,6 +32,8 @@ class Functional:
         bend: n times the mean shift of second order by real Gaussian rows that `population` does not know of: what complex
             rows do not show, and what a leading direction of its last `alone` does to itself.
         single: the slope looks at single directions and is not a function of a variance alone.
+        doubt: relative error for each feature per row that the model of the rows has shown in simulations, beside which the
+            rows' influence says nothing; added to the standard error.
         tails: it feels heavy tails so much that rows must be counted by what they weigh (Kish's effective number).
         known: rows per feature from which simulations found its interval to hold (benchmarks/README.md).
     """
@@ -43,6 +45,7 @@ class Functional:
     single: bool = False
     known: float = 2.0
     tails: bool = False
+    doubt: float = 0.0
 
 
 def functional(measure: str) -> Functional:
@@ -83,7 +86,8 @@ def _entropy(power: float) -> Functional:
         return float(power**2 * (counts @ (q**2 * (1 + 2 * excess)) - 0.5) - own / 2)
 
     of = "variances" if power == 1 else "singular_values"
-    return Functional(lambda s: float(rank.effective_rank(s, of=of)), log, slope, bend)
+    doubt = 0.0 if power == 1 else 0.02  # rows on the sphere with steep spectra, d = 512
+    return Functional(lambda s: float(rank.effective_rank(s, of=of)), log, slope, bend, doubt=doubt)
 
 
 def _participation() -> Functional:

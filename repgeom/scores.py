@@ -131,7 +131,7 @@ def score(
 ) -> Scores:
     """Reads the rows once more. `copies` (n,): as how many copies of itself a row is left out (its group); else one."""
     readers = {name: _reader(directions, f) for name, f in functionals.items()}
-    vectors, ones = directions.vectors, torch.ones_like(directions.vectors[0])
+    vectors, turned, ones = directions.vectors, directions.vectors, torch.ones_like(directions.vectors[0])
     marks = torch.as_tensor(np.random.default_rng(0).standard_normal((len(vectors), 2)), device=vectors.device)
     start, lengths, prints, leverage = 0, [], [], 0.0
     moving = np.arange(vectors.shape[1]) < directions.moving
@@ -142,8 +142,10 @@ def score(
     found: dict[str, list[Tensor]] = {name: [] for name in readers}
     for rows in chunks:
         x, dtype = directions.centred(rows), directions.dtype(rows)
+        if turned.dtype != dtype:
+            turned = vectors.to(dtype)
         prints.append(x @ marks.to(x.dtype))
-        y = (x.to(dtype) @ vectors.to(dtype)).square_()
+        y = (x.to(dtype) @ turned).square_()
         times: Tensor | float = 1.0
         if copies is not None:
             times = torch.as_tensor(copies[start : start + len(rows)], device=y.device)[:, None]
