@@ -16,7 +16,7 @@ from benchmarks.page import Bar, Row, bars, markdown, say, setting
 FULL = {
     "cells": {64: 400, 512: 50},
     "pairs": (64, 400),
-    "power": (10_000, 512, 50),
+    "power": (10_000, 512, 120),
     "groups": (32, 200),
     "cost": (50_000, 768),
 }
