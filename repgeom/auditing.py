@@ -20,7 +20,6 @@ from repgeom.comparison import comparison_of
 from repgeom.decompose import climb, dense_spectrum
 from repgeom.estimates import FEWEST_ROWS, Sample, estimate_of, scored
 from repgeom.features import Source, as_source, check_normalize, nonfinite_error, unit_rows
-from repgeom.labels import as_labels
 from repgeom.pairs import PairSums, captured_curve, check_pair, pair_sums, subspace_angles
 from repgeom.probes.neighbours import knn_accuracy
 from repgeom.report import Report
@@ -152,12 +151,8 @@ def _given(features: Any, reference: Any, corrupted: Any, labels: Any, groups: A
         if second is not None:
             mine, theirs = ((s.n_samples, s.n_features) for s in (source, second))
             check_pair(mine, theirs, True, name == "corrupted", ("features", name))
-    if isinstance(labels, (str, os.PathLike)):
-        labels = files.read_labels(labels)
-    codes, names = (None, None) if labels is None else as_labels(labels, source.n_samples)
-    if isinstance(groups, (str, os.PathLike)):
-        groups = files.read_labels(groups)
-    clusters = None if groups is None else as_labels(groups, source.n_samples, "groups")[0]
+    codes, names = (None, None) if labels is None else files.labels_of(labels, source.n_samples)
+    clusters = None if groups is None else files.labels_of(groups, source.n_samples, "groups")[0]
     given = _Given(source, other, moved, codes, names, clusters)
     if drop_nonfinite:
         keep = np.logical_and.reduce([_finite_rows(s) for s in (source, other, moved) if s is not None])
@@ -199,11 +194,8 @@ def _population(given: _Given, source: Source, found: _Decomposition, rows: np.n
 def _retained(found: ReferenceEvidence, mine: Sample | None, theirs: Sample | None) -> ReferenceEvidence:
     if mine is None or theirs is None:
         return found
-    return dataclasses.replace(
-        found,
-        estimate=estimate_of(theirs, "effective_rank", 0.95),
-        retained=comparison_of(theirs, mine, "effective_rank", True, 0.95, ("reference", "features")),
-    )
+    retained = comparison_of(theirs, mine, "effective_rank", True, 0.95, ("reference", "features"))
+    return dataclasses.replace(found, retained=retained)
 
 
 def _drift_evidence(
@@ -269,6 +261,7 @@ class _Decomposition:
         return torch.linalg.eigh(self._acc.scatter(unit)).eigenvectors.flip(-1)
 
     def as_directions(self) -> Directions:
+        """What `scored` reads rows along."""
         s = self.spectrum
         sigma = torch.as_tensor(s.singular_values)
         vectors = few_directions(self._rows, len(self._rows) - 1) if self._rows is not None else self.directions()

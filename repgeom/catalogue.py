@@ -40,7 +40,6 @@ class ReferenceEvidence:
     cosine: float | None
     cka: float | None
     procrustes: float
-    estimate: Estimate | None = None  # of the reference's effective rank
     retained: Comparison | None = None  # of the effective rank: reference first, features second
 
 
@@ -344,7 +343,7 @@ MEASURES: tuple[Measure, ...] = (
         _of_reference(lambda r, e: float(rank.effective_rank(r.spectrum))),
         lambda e: (1, max(1, min(e.n_samples - 1, e.reference.spectrum.n_features if e.reference else 1))),
         _of_reference(lambda r, e: float(rank.effective_rank(isotropic_baseline(r.spectrum)))),
-        estimate=lambda e: None if e.reference is None else e.reference.estimate,
+        estimate=lambda e: None if e.reference is None or e.reference.retained is None else e.reference.retained.first,
     ),
     Measure(
         "rank_retained",

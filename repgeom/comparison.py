@@ -13,11 +13,11 @@ from repgeom.estimates import (
     Sample,
     corrected,
     counted_once,
-    estimate_of,
     mean_variance,
     opened,
     quantile,
     sample_of,
+    shown,
 )
 from repgeom.features import Source, check_normalize
 from repgeom.measures import Array, functional
@@ -114,7 +114,7 @@ def comparison_of(
 ) -> Comparison:
     """From samples that were scored for `measure`, with the same rows where paired."""
     a, b = corrected(first, measure), corrected(second, measure)
-    estimates = [estimate_of(s, measure, confidence) for s in (first, second)]
+    estimates = shown(a, first, measure, confidence), shown(b, second, measure, confidence)
     values = estimates[0].value, estimates[1].value
     warnings = tuple(f"{name}: {w}" for name, e in zip(names, estimates, strict=True) for w in e.warnings)
     low = high = p_value = ratio_low = ratio_high = None
@@ -141,9 +141,8 @@ def _error(
         clustered = first if second.groups is None else second
         variance, degrees = mean_variance(scale[1] * b.influence - scale[0] * a.influence, clustered)
         parts = scale[0] * a.beyond**0.5, scale[1] * b.beyond**0.5
-        alike = min(
-            1.0, _correlation(a.influence, b.influence) ** 2
-        )  # of what is of second order, if of first order its root
+        # What is of second order is alike as the square of what is of first order.
+        alike = min(1.0, _correlation(a.influence, b.influence) ** 2)
         beyond = parts[0] ** 2 + parts[1] ** 2 - 2 * alike * parts[0] * parts[1]
         return min(variance, counted_once(variance, beyond)) ** 0.5, degrees
     assert a.error is not None

@@ -20,7 +20,6 @@ from torch import Tensor
 
 from repgeom import files, rank
 from repgeom.features import Source, as_features, check_normalize, give_back, shape_of
-from repgeom.labels import as_labels
 from repgeom.measures import Array, Functional, functional
 from repgeom.population import EVEN, Population, RowWeights, binned, drawn_in, population, standing_alone
 from repgeom.robustness.readings import check_confidence
@@ -213,14 +212,14 @@ class Sample:
         plain = population(self.variances, self.n_features, _ENDLESS, EVEN, self.variances[: len(alone)])
         return Fit(weights, found, plain)
 
-    @property
+    @functools.cached_property
     def independent(self) -> float:
         """As how many independent rows these rows count for their groups."""
         if self.groups is None:
             return float(self.n)
         return self.n / float((_group_weights(self.groups, self.correlation) ** 2).mean())
 
-    @property
+    @functools.cached_property
     def repeats(self) -> int:
         """How many of the rows scored equal an earlier one."""
         return len(self.scores.fingerprints) - len(np.unique(self.scores.fingerprints))
@@ -261,9 +260,7 @@ def sample_of(
             f"`{name}` has {n} rows and an estimate of the population needs at least {FEWEST_ROWS}. The measure of these "
             f"rows alone is what `{measures[0]}` reads."
         )
-    if isinstance(groups, (str, os.PathLike)):
-        groups = files.read_labels(groups)
-    codes = None if groups is None else as_labels(groups, n, "groups")[0]
+    codes = None if groups is None else files.labels_of(groups, n, "groups")[0]
     tail = "effective_rank_sigma" in measures
     directions = directions_of(x, center=center, normalize=normalize, tail=tail, name=name)
     rank.effective_rank(directions.spectrum)  # refuses rows that are all equal
@@ -390,7 +387,11 @@ def counted_once(variance: float, beyond: float) -> float:
 
 def estimate_of(sample: Sample, measure: str, confidence: float) -> Estimate:
     """The measure as a user reads it."""
-    c = corrected(sample, measure)
+    return shown(corrected(sample, measure), sample, measure, confidence)
+
+
+def shown(c: Corrected, sample: Sample, measure: str, confidence: float) -> Estimate:
+    """The same of a measure that has been corrected already."""
     value = min(math.exp(c.log), float(sample.most))
     if measure.startswith("n_components"):
         value = float(math.ceil(value - 1e-6))

@@ -13,6 +13,7 @@ import os
 import re
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,6 +21,7 @@ from torch import Tensor
 
 from repgeom.features import Source, as_tensor
 from repgeom.formats import FORMATS, LABEL_FORMATS, TABLES, StoredArray, damage_named, extension_of, in_memory, listing
+from repgeom.labels import as_labels
 
 
 def open_source(path: str | os.PathLike[str], *, key: str | None = None) -> Source:
@@ -53,6 +55,11 @@ def read_labels(path: str | os.PathLike[str], *, key: str | None = None) -> np.n
             kinds = f"{labels[0].dtype} in {shards[0]}, {values.dtype} in {shard}"
             raise ValueError(f"The labels are of two kinds: {kinds}. Save both as text or both as numbers.")
     return np.concatenate(labels)
+
+
+def labels_of(labels: Any, n_samples: int, name: str = "labels") -> tuple[np.ndarray, np.ndarray]:
+    """Codes from 0 (n_samples,) and names of labels, one per row, in memory or in a file of this path."""
+    return as_labels(read_labels(labels) if isinstance(labels, (str, os.PathLike)) else labels, n_samples, name)
 
 
 def write_whole(path: str | os.PathLike[str], content: str | bytes) -> None:

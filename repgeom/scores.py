@@ -9,6 +9,7 @@ Without that, a row that weighs much finds its own direction in S and looks more
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
@@ -38,18 +39,18 @@ class Directions:
     mean: Tensor
     vectors: Tensor
 
-    @property
+    @functools.cached_property
     def unit(self) -> float:
         return float(self.spectrum.singular_values[0]) / max(1, (self.spectrum.n_samples or 2) - 1) ** 0.5
 
-    @property
+    @functools.cached_property
     def variances(self) -> Array:
         """Variances (r,) along the directions."""
         sigma = self.spectrum.singular_values[: self.vectors.shape[1]]
         found: Array = (sigma / sigma[0]).square().cpu().numpy()
         return found
 
-    @property
+    @functools.cached_property
     def moving(self) -> int:
         """How many directions vary by more than rounding.
 
@@ -68,20 +69,25 @@ class Directions:
         assert self.spectrum.n_samples is not None
         return self.spectrum.n_samples - self.spectrum.centered
 
+    @functools.cached_property
+    def near(self) -> bool:
+        """Whether the mean is so near zero that subtracting it in float32 leaves no rounding that matters."""
+        return bool((self.mean / self.unit).square().sum() <= 100 * self.variances.sum())
+
     def dtype(self, rows: Tensor) -> torch.dtype:
         """In which to multiply: influences need no more than the features' own precision."""
         return torch.float64 if rows.dtype == torch.float64 else torch.float32
 
     def centred(self, rows: Tensor) -> Tensor:
         """Rows minus the mean; in float64 where the mean is so far from zero that float32 would leave rounding."""
-        near = float((self.mean / self.unit).square().sum()) <= 100 * self.variances.sum()
-        if near and self.dtype(rows) == torch.float32 and not self.spectrum.normalize:
+        if self.near and self.dtype(rows) == torch.float32 and not self.spectrum.normalize:
             return (rows.float() - self.mean.float()) / self.unit
         rows = rows.double()
         return ((unit_rows(rows) if self.spectrum.normalize else rows) - self.mean) / self.unit
 
 
 def chunks_of(x: Rows) -> Iterable[Tensor]:
+    """All rows in order, in pieces."""
     return x.chunks() if isinstance(x, Source) else row_chunks(x)
 
 
