@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+IMPORT_TORCH = [sys.executable, "-c", "import torch"]
+
 
 @dataclass(frozen=True)
 class Run:
@@ -54,35 +56,36 @@ def alternate(commands: dict[str, list[str]], runs: int) -> dict[str, Run]:
     }
 
 
-def repgeom_audit(file: Path) -> list[str]:
-    return [sys.executable, "-m", "repgeom", "audit", str(file), "--json", str(file.with_suffix(".report"))]
+def median(command: list[str], runs: int) -> Run:
+    return alternate({"": command}, runs)[""]
 
 
-def repgeom_value(file: Path, measure: str = "effective_rank") -> float:
-    report = json.loads(file.with_suffix(".report").read_text())
-    return float(report["measures"][measure]["value"])
+def audit_command(features: Path, *, processes: int = 1) -> list[str]:
+    """`repgeom audit` of a file, or of a folder's shards, by one process or by several."""
+    launcher = ["torch.distributed.run", "--nproc-per-node", str(processes), "-m"] if processes > 1 else []
+    pattern = str(features / "*.npy") if features.is_dir() else str(features)
+    return [sys.executable, "-m", *launcher, "repgeom", "audit", pattern, "--json", str(report(features))]
 
 
-def audits(file: Path, rivals: str | None, runs: int) -> dict[str, dict[str, Any]]:
-    """`repgeom audit` of a file against the one other tool that audits a file's dimensions."""
-    commands = {"repgeom audit": repgeom_audit(file)}
-    if rivals:
-        commands["spectralyte audit"] = [str(Path(rivals).with_name("spectralyte")), "audit", str(file), "--json"]
-    found = alternate(commands, runs)
-    rows: dict[str, dict[str, Any]] = {n: {"seconds": r.seconds, "memory": r.memory} for n, r in found.items()}
-    rows["repgeom audit"]["value"] = repgeom_value(file)
-    if rivals:
-        output = json.loads(found["spectralyte audit"].output)
-        rows["spectralyte audit"]["value"] = output["dimensionality"]["participation_ratio"]
-    return rows
+def report(features: Path) -> Path:
+    return features.with_suffix(".report")
 
 
-def large_audit(file: Path) -> dict[str, Any]:
-    once = run(repgeom_audit(file))
-    return {"seconds": once.seconds, "memory": once.memory, "value": repgeom_value(file)}
+def audited(features: Path, run_: Run) -> dict[str, Any]:
+    value = json.loads(report(features).read_text())["measures"]["effective_rank"]["value"]
+    return {"seconds": run_.seconds, "memory": run_.memory, "value": float(value)}
 
 
-def starts(file: Path, runs: int) -> dict[str, dict[str, Any]]:
+def audit_once(features: Path, processes: int = 1) -> dict[str, Any]:
+    return audited(features, run(audit_command(features, processes=processes)))
+
+
+def spectralyte_audit(file: Path, rivals: str) -> dict[str, Any]:
+    once = run([str(Path(rivals).with_name("spectralyte")), "audit", str(file), "--json"])
+    value = json.loads(once.output)["dimensionality"]["participation_ratio"]
+    return {"seconds": once.seconds, "memory": once.memory, "value": value}
+
+
+def starts(file: Path, runs: int) -> dict[str, Run]:
     """What `import torch` costs by itself, and a whole audit of a small file."""
-    commands = {"import torch": [sys.executable, "-c", "import torch"], "repgeom audit": repgeom_audit(file)}
-    return {n: {"seconds": r.seconds, "memory": r.memory} for n, r in alternate(commands, runs).items()}
+    return alternate({"import torch": IMPORT_TORCH, "audit": audit_command(file)}, runs)

@@ -17,6 +17,8 @@ README = HERE / "README.md"
 
 Row = dict[str, Any]
 
+ERROR_BAR = 1e-6  # what every exact answer keeps
+
 
 @dataclass(frozen=True)
 class Bar:
@@ -42,6 +44,13 @@ def markdown(head: list[str], rows: list[list[str]]) -> str:
     """A table whose first column is text and whose others are numbers."""
     lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def error(value: Any, truth: Any) -> float:
+    """Largest relative error."""
+    if isinstance(value, list):
+        return max(error(v, t) for v, t in zip(value, truth, strict=True))
+    return abs(value - truth) / abs(truth)
 
 
 def setting(about: Row, others: dict[str, str] | None = None) -> str:

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-PACKAGES = ("spectralyte", "vecscope", "scikit-dimension")
+PACKAGES = ("spectralyte", "vecscope", "effdim", "scikit-dimension")
 
 
 def spectralyte(x: np.ndarray) -> float:
@@ -33,13 +33,21 @@ def vecscope(x: np.ndarray) -> float:
     return float(anisotropy(x)["effective_rank"])
 
 
+def effdim(x: np.ndarray) -> float:
+    # The steps of `compute_dim` up to the effective rank; it goes on to searches for neighbours, which are not asked for.
+    from effdim import api
+
+    sigma = api._do_svd(api._ensure_centered(x))
+    return float(api.shannon_entropy(sigma**2 / (sigma**2).sum()))
+
+
 def scikit_dimension(x: np.ndarray) -> float:
     from skdim.id import lPCA
 
     return float(lPCA(ver="participation_ratio").fit(x).dimension_)
 
 
-TOOLS = {"spectralyte": spectralyte, "vecscope": vecscope, "scikit-dimension": scikit_dimension}
+TOOLS = {"spectralyte": spectralyte, "vecscope": vecscope, "effdim": effdim, "scikit-dimension": scikit_dimension}
 
 
 def peak() -> int:

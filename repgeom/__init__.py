@@ -15,9 +15,11 @@ from repgeom.baseline import isotropic_baseline
 from repgeom.classes import ClassRanks, between_class_variance, class_effective_rank
 from repgeom.cloud import Health, Norms, alignment, feature_std, health, mean_cosine, norms, uniformity
 from repgeom.comparison import Comparison, compare
+from repgeom.dask_arrays import accumulate_dask
 from repgeom.decompose import CenteredSVD, centered_svd, spectrum
 from repgeom.estimates import Estimate, estimate, influence
 from repgeom.files import open_source
+from repgeom.lanczos import LanczosRank, lanczos_effective_rank
 from repgeom.pairs import (
     captured_variance,
     cosine_alignment,
@@ -83,6 +85,7 @@ __all__ = [
     "FourierHeatmap",
     "Health",
     "KNNProbe",
+    "LanczosRank",
     "LinearProbe",
     "Norms",
     "PowerLaw",
@@ -90,6 +93,7 @@ __all__ = [
     "Spectrum",
     "SpectrumAccumulator",
     "Value",
+    "accumulate_dask",
     "alignment",
     "audit",
     "band_noise",
@@ -116,6 +120,7 @@ __all__ = [
     "influence",
     "isotropic_baseline",
     "knn_accuracy",
+    "lanczos_effective_rank",
     "linear_cka",
     "mean_corruption_accuracy",
     "mean_corruption_error",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -17,9 +16,16 @@ from repgeom.spectra import Spectrum
 # the variances, then for those that rest on the smallest singular values. Seen over flat, power-law, geometric and
 # low-rank spectra with 8 million values and more: float32 products were off by 2e-7 at 1e-8 and by 1e-7 at 1e-4,
 # float64 products by 1e-14 anywhere and by 1e-11 at 1e-11.
-STEEPEST = {"float32": (1e-8, 1e-4), "float64": (0.0, 1e-11), "qr": (0.0, 0.0)}
-# Beyond this mean square over variance, float32 values lie on a grid so coarse that rounding in the sum is biased.
-_LARGEST_MEAN = 1e4
+STEEPEST = {"half": (1e-3, 1e-3), "float32": (1e-8, 1e-4), "float64": (0.0, 1e-11), "qr": (0.0, 0.0)}
+# Taking leading directions out of float32 rows leaves rounding of 1e-14 of the largest variance along every direction.
+_STEEPEST_APART = 1e-8
+# Beyond this mean square over variance, float32 values lie on a grid so coarse that rounding in the sum is biased; half
+# products are of rows that still have their mean.
+_LARGEST_MEAN = {"half": 0.5, "float32": 1e4}
+# Ways to add rows up, from cheap to exact; see decompose.py. "apart" is a float32 product without its leading directions.
+RUNGS = ("half", "float32", "apart", "float64", "qr")
+# Directions taken out of a steep spectrum: 16 leave too many spectra steep, 64 cost a third more at 768 features.
+_APART = 32
 
 
 class SpectrumAccumulator:
@@ -51,7 +57,9 @@ class SpectrumAccumulator:
         self.mean: Tensor | None = None
         # Sum of centred squares and products (d, d), valid on and above the diagonal; its triangular root for "qr".
         self._factor: Tensor | None = None
-        self._give: Callable[[Tensor], Any] = lambda value: value.numpy()
+        self._apart: Apart | None = None
+        self._rounded: Tensor | None = None  # the largest variance of what was left, once both are put together
+        self._tensors = False  # whether rows came as tensors, and results go back as such
 
     def update(self, batch: Any) -> SpectrumAccumulator:
         """Adds rows (..., n, n_features), n ≥ 1. Returns itself. Raises as `spectrum`, and for another width."""
@@ -65,8 +73,7 @@ class SpectrumAccumulator:
         error = None if bool(torch.isfinite(x).all()) else nonfinite_error(x, "batch")
         if error:
             raise error
-        if isinstance(batch, Tensor):
-            self._give = lambda value: value
+        self._tensors = self._tensors or isinstance(batch, Tensor)
         for rows in row_chunks(x):
             self._absorb(rows)
         return self
@@ -86,7 +93,7 @@ class SpectrumAccumulator:
                 raise ValueError(
                     f"`other` holds rows of {other.mean.shape[-1]} features and this one of {self.mean.shape[-1]}."
                 )
-            self._give = other._give if self.mean is None else self._give
+            self._tensors = other._tensors if self.mean is None else self._tensors
             # A copy, because a first factor is kept as it is and added to in place.
             self._join(other.n_samples, other.mean, other._factor.clone(), other.dtype)
         return self
@@ -106,7 +113,9 @@ class SpectrumAccumulator:
         """
         import torch.distributed as dist
 
-        mine = None if self.mean is None else (self.n_samples, self.mean.cpu(), self.dtype)
+        self._put_together()
+        rounded = None if self._rounded is None else self._rounded.cpu()
+        mine = None if self.mean is None else (self.n_samples, self.mean.cpu(), self.dtype, rounded)
         seen: list[Any] = [None] * dist.get_world_size(group)
         dist.all_gather_object(seen, mine, group=group)
         known = [part for part in seen if part is not None]
@@ -119,6 +128,8 @@ class SpectrumAccumulator:
         mean = sum(part[0] / total * part[1] for part in known)
         self._share(total, mean, group)
         self.n_samples, self.dtype = total, functools.reduce(torch.promote_types, (part[2] for part in known))
+        apart = [part[3] for part in known if part[3] is not None]
+        self._rounded = torch.stack(apart).sum().to(mean.device) if apart else None
         return self
 
     def _share(self, total: int, mean: Tensor, group: Any) -> None:
@@ -148,16 +159,22 @@ class SpectrumAccumulator:
     def spectrum(self, *, center: bool = True) -> Spectrum:
         """The spectrum of all rows so far. Raises ValueError before two rows have been seen."""
         found, _ = self._spectrum(center)
-        mean = self._give(found.mean)
-        return dataclasses.replace(found, singular_values=self._give(found.singular_values), mean=mean)
+        if self._tensors:
+            return found
+        return dataclasses.replace(found, singular_values=found.singular_values.numpy(), mean=found.mean.numpy())
 
     def _absorb(self, rows: Tensor) -> None:
-        work = rows.to(torch.float32 if self.method == "float32" else torch.float64)
+        if self.method == "half":
+            mean = rows.mean(-2, dtype=torch.float64)
+            self._join(rows.shape[-2], mean, _half_product(rows) - rows.shape[-2] * mean[:, None] * mean, rows.dtype)
+            return
+        narrow = self.method == "float32"
+        work = rows.to(torch.float32 if narrow else torch.float64)
         if self.normalize:
             work = unit_rows(work)
         mean = work.mean(-2, keepdim=True)
         work = work - mean
-        if self.method != "float32":  # there, what rounding of the mean leaves is squared: 1e-14 of the mean's square
+        if not narrow:  # there, what rounding of the mean leaves is squared: 1e-14 of the mean's square
             missed = work.mean(-2, keepdim=True)
             work -= missed
             mean = mean + missed
@@ -167,6 +184,8 @@ class SpectrumAccumulator:
             return
         if self._factor is None:
             self._factor = mean.new_zeros((*mean.shape, mean.shape[-1]))
+        if self._apart is not None:
+            self._apart.take(work)
         _add_product(self._factor, work)
         self._join(n, mean, None, rows.dtype)
 
@@ -190,19 +209,52 @@ class SpectrumAccumulator:
         self.mean = self.mean + step * (n / total)
         self.n_samples = total
 
-    def _is_steep(self) -> bool:
-        """Whether the rows so far show clearly that products in float32 will not do for the tail.
+    @property
+    def rung(self) -> str:
+        """Which of `RUNGS` this is."""
+        return self.method if self._apart is None and self._rounded is None else "apart"
 
-        A Cholesky factorisation of S − tλ₁I, which exists only if no eigenvalue is below tλ₁, costs a tenth of `eigvalsh`.
+    def _is_steep(self, margin: float = 0.1) -> bool:
+        """Whether the rows so far show clearly that this method will not do for the tail.
+
+        Below 1, the margin allows for eigenvalues of few rows, which spread wider than those of all rows will. A Cholesky factorisation of S − tλ₁I, which exists only if no eigenvalue is below tλ₁, costs a tenth of `eigvalsh`.
         """
         scatter = self.scatter()
         if scatter.ndim > 2 or self.n_samples < 2 * scatter.shape[-1] or not torch.isfinite(scatter).all():
             return False
-        # A tenth of the threshold: eigenvalues of few rows spread wider than those of all rows will.
-        least = 0.1 * STEEPEST["float32"][1] * _largest_eigenvalue(scatter)
+        least = margin * self._limits(scatter, _largest_eigenvalue(scatter), True)[1]
         moving = scatter.diagonal() > 0
-        shifted = scatter[moving][:, moving] - least * torch.eye(int(moving.sum()), dtype=scatter.dtype)
+        shifted = scatter if bool(moving.all()) else scatter[moving][:, moving]
+        shifted.diagonal().sub_(least)
         return int(torch.linalg.cholesky_ex(shifted).info) != 0
+
+    def _limits(self, scatter: Tensor, largest: Tensor, center: bool) -> tuple[Tensor, Tensor]:
+        """The smallest variances, in units of the scatter, that measures of variances, and of all values, stand on."""
+        rounded = largest  # what rounding is a share of: the largest variance in the product
+        if self.rung == "apart":
+            rounded = self._largest_left()
+        elif center == (self.method == "half") and self.method in ("half", "float32"):
+            rounded = _largest_eigenvalue(self.scatter(center=not center))
+        variances, tail = (share * rounded for share in STEEPEST[self.method])
+        return variances, torch.maximum(tail, _STEEPEST_APART * largest) if self.rung == "apart" else tail
+
+    def _largest_left(self) -> Tensor:
+        """The largest variance of rows whose leading directions are held apart."""
+        if self._rounded is not None:
+            return self._rounded
+        assert self._factor is not None
+        return _largest_eigenvalue(_mirrored(self._factor))
+
+    def _set_apart(self) -> None:
+        """From now on, for the same rows again, holds the leading directions that the rows so far show apart."""
+        self._apart = Apart(_leading(self.scatter(), _APART))
+        self.n_samples, self.mean, self._factor = 0, None, None
+
+    def _put_together(self) -> None:
+        """Back to one sum, which other processes can add to theirs."""
+        if self._apart is not None:
+            self._rounded, self._factor = self._largest_left(), self.scatter()
+            self._apart = None
 
     def scatter(self, unit: Tensor | float = 1.0, *, center: bool = True) -> Tensor:
         """Sum of squares and products about the mean (or zero), (..., d, d), float64, of rows in this unit."""
@@ -212,7 +264,10 @@ class SpectrumAccumulator:
             root = self._factor / unit
             found = root.mT @ root
         else:
-            found = (self._factor.triu() + self._factor.triu(1).mT) / unit / unit
+            found = _mirrored(self._factor)
+            if self._apart is not None:
+                found += self._apart.scatter()
+            found = found / unit / unit
         if center:
             return found
         mean = self.mean[..., None, :] / unit * self.n_samples**0.5
@@ -231,21 +286,20 @@ class SpectrumAccumulator:
             sigma = torch.where(torch.arange(sigma.shape[-1], device=sigma.device) < bound, sigma, 0)
             exact = exact_tail = True
         else:
-            scatter = self._factor if center else self._factor + extra.mT * extra
+            scatter = self._factor if self._apart is None else self.scatter()
+            scatter = scatter if center else scatter + extra.mT * extra
             squares = eigenvalues(scatter)[..., : min(self.n_samples, d)]
             moving = (scatter.diagonal(dim1=-2, dim2=-1) > 0).sum(-1).clamp(max=bound)
             squares, steepness = known_zeros(squares, moving)
-            if self.method == "float32" and not center:
-                # The mean was added in float64: what float32 lost is measured against the centred squares.
-                lost = torch.linalg.matrix_norm(self.scatter())
-                steepness = steepness * (squares[..., 0] / torch.where(lost > 0, lost, 1)).clamp(min=1)
-            exact, exact_tail = (bool((steepness >= least).all()) for least in STEEPEST[self.method])
-            if self.method == "float32":
+            limits = self._limits(scatter, squares[..., 0], center)
+            exact, exact_tail = (bool((steepness * squares[..., 0] >= least).all()) for least in limits)
+            if self.method in _LARGEST_MEAN:
                 mean_square = self.mean.square().sum(-1) * self.n_samples
-                exact = exact and bool((mean_square <= _LARGEST_MEAN * squares.sum(-1)).all())
+                exact = exact and bool((mean_square <= _LARGEST_MEAN[self.method] * squares.sum(-1)).all())
             exact = exact and bool(_in_range(squares[..., 0], self.method).all())
             sigma = squares.sqrt()
         method = self.method if self.method == "qr" else f"{self.method} product"
+        method += ", leading directions apart" if self.rung == "apart" else ""
         dtype = str(self.dtype).removeprefix("torch.")
         made = Spectrum(
             sigma, self.n_samples, d, self.mean, center, self.normalize, dtype, method, exact and exact_tail
@@ -255,11 +309,73 @@ class SpectrumAccumulator:
 
 def _largest_eigenvalue(matrix: Tensor) -> Tensor:
     """A lower bound, within some ten percent, by power iteration."""
-    vector = matrix.sum(-1)
+    vector = _random(matrix.shape[-1], 1, matrix)[:, 0]
     for _ in range(10):
         vector = vector / torch.linalg.vector_norm(vector).clamp(min=torch.finfo(matrix.dtype).tiny)
         vector = matrix @ vector
     return torch.linalg.vector_norm(vector)
+
+
+def _random(rows: int, columns: int, like: Tensor) -> Tensor:
+    """Fixed Gaussian numbers."""
+    return torch.randn(rows, columns, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).to(like)
+
+
+def _leading(matrix: Tensor, count: int) -> Tensor:
+    """Close to the leading eigenvectors (d, count), by subspace iteration."""
+    vectors = _random(len(matrix), count, matrix)
+    for _ in range(4):
+        vectors = torch.linalg.qr(matrix @ vectors).Q
+    return vectors
+
+
+def _mirrored(upper: Tensor) -> Tensor:
+    """The symmetric matrix with this upper half."""
+    return upper.triu() + upper.triu(1).mT
+
+
+class Apart:
+    """Leading directions taken out of float32 rows: a float32 product of the rest then keeps a steep spectrum's tail.
+
+    With rows X = Y + A Vᵀ, XᵀX = YᵀY + V AᵀY + (V AᵀY)ᵀ + V AᵀA Vᵀ, whatever the directions V are. Their own part AᵀA is
+    multiplied in float64.
+    """
+
+    def __init__(self, directions: Tensor) -> None:
+        self.directions = directions.float()
+        count, d = directions.shape[1], len(directions)
+        self.cross = directions.new_zeros(count, d)
+        self.core = directions.new_zeros(count, count)
+
+    def take(self, rows: Tensor) -> None:
+        """Leaves Y where X was, in place."""
+        with torch.autocast(rows.device.type, enabled=False):
+            along = rows @ self.directions
+            rows.addmm_(along, self.directions.mT, alpha=-1)
+            self.cross += along.mT @ rows
+            wide = along.double()
+            self.core += wide.mT @ wide
+
+    def scatter(self) -> Tensor:
+        """XᵀX − YᵀY."""
+        directions = self.directions.double()
+        mixed = directions @ self.cross
+        return mixed + mixed.mT + directions @ self.core @ directions.mT
+
+
+def _half_product(rows: Tensor) -> Tensor:
+    """rowsᵀ rows of half-precision rows, exact products added up in float32: on a GPU by its matrix units.
+
+    Such numbers lie on a coarse grid, on which rounding does not average out; 128 rows at a time keep it below 1e-6.
+    """
+    total = torch.zeros(rows.shape[1], rows.shape[1], dtype=torch.float64, device=rows.device)
+    with torch.autocast(rows.device.type, enabled=False):
+        for block in rows.split(128):
+            if rows.is_cuda:
+                total += torch.mm(block.mT, block, out_dtype=torch.float32)
+            else:
+                total += block.float().mT @ block.float()
+    return total
 
 
 def _add_product(total: Tensor, rows: Tensor) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,20 +12,19 @@ import torch
 from torch import Tensor
 
 from repgeom import files, rank
-from repgeom.accumulate import SpectrumAccumulator
 from repgeom.catalogue import DriftEvidence, Evidence, LabelEvidence, ReferenceEvidence
 from repgeom.classes import ClassSums, class_effective_rank
-from repgeom.cloud import CloudAccumulator, Health, health
+from repgeom.cloud import Health, health
+from repgeom.collecting import remove_checkpoints
 from repgeom.comparison import comparison_of
-from repgeom.decompose import climb, dense_spectrum
+from repgeom.decomposition import Decomposition, decomposed, streamed
 from repgeom.estimates import FEWEST_ROWS, Sample, estimate_of, scored
-from repgeom.features import Source, as_source, check_normalize, nonfinite_error, unit_rows
+from repgeom.features import Source, as_source, check_normalize, is_stream, nonfinite_error, unit_rows
 from repgeom.pairs import PairSums, captured_curve, check_pair, pair_sums, subspace_angles
 from repgeom.probes.neighbours import knn_accuracy
 from repgeom.report import Report
 from repgeom.robustness.drift import Clean
-from repgeom.scores import Directions, few_directions
-from repgeom.spectra import Spectrum
+from repgeom.team import Team
 from repgeom.verdict import judge
 
 DRIFT_ROWS = 16_384  # rows that are compared with their corrupted ones, in memory
@@ -50,11 +49,15 @@ def audit(
     max_pair_rows: int = 4096,
     seed: int = 0,
     progress: bool = False,
+    checkpoint: str | os.PathLike[str] | None = None,
+    distributed: bool = False,
 ) -> Report:
     """Measures one set of features, compares it with what isotropic features would read, and says what is wrong.
 
     Args:
-        features: (n_samples, n_features) of any array kind, or the path or glob pattern of a file (see `open_source`).
+        features: (n_samples, n_features) of any array kind; the path or glob pattern of a file (see `open_source`); or an
+            iterable of batches (a generator, a DataLoader; of tuples the first is read), read once, in order, in memory that
+            does not grow with the rows.
         reference: features of the same samples from another model (a teacher), array or path.
         corrupted: features of the same samples from the same model after a corruption of its input, array or path; adds a
             table of drift with paired intervals.
@@ -68,7 +71,11 @@ def audit(
         k: neighbours for mutual kNN and kNN accuracy.
         max_pair_rows: what needs all pairs (uniformity, both kNN) reads at most so many rows, drawn with `seed`.
         seed: of that sample.
-        progress: show a progress bar on standard error.
+        progress: show a progress bar on standard error, with the time left.
+        checkpoint: a folder that keeps what was read of files; the same audit, given again after an interruption, goes on from
+            there. Removed at the end.
+        distributed: every process of `torch.distributed`'s default group reads its part of the rows, and all get the same
+            report. The second pass for labels, groups or a reference is made by the first process.
 
     Returns:
         A `Report`, with values of the population and their 95 % intervals where they are known (see `estimate`; where there
@@ -77,9 +84,11 @@ def audit(
 
     Raises:
         ValueError: NaN or infinity (counted, first place named) unless `drop_nonfinite`; fewer than 2 rows; no
-            variance; labels or a reference of another length; unknown thresholds.
+            variance; labels or a reference of another length; unknown thresholds; a checkpoint of other or changed files; of a
+            stream, anything that needs its rows again.
         TypeError: complex, text, sparse or masked data.
         FileNotFoundError: a path that is not there.
+        RuntimeError: `distributed` without a process group.
 
     >>> import repgeom as rg
     >>> report = rg.audit(rg.features_with_spectrum([1.0] * 16, n_samples=400))
@@ -87,28 +96,72 @@ def audit(
     ('ok', 16.0)
     """
     check_normalize(normalize)
-    given = _given(features, reference, corrupted, labels, groups, drop_nonfinite)
-    source, other = given.source, given.reference
-    mine = _Decomposition(source, normalize, "features", progress, whole=True)
-    theirs = None if other is None else _Decomposition(other, normalize, "reference", progress, whole=False)
+    most = max(SCORED_ROWS, max_pair_rows)
+    if is_stream(features):
+        asked = {
+            "reference": reference, "corrupted": corrupted, "labels": labels, "groups": groups, "checkpoint": checkpoint,
+            "drop_nonfinite": drop_nonfinite or None, "distributed": distributed or None,
+        }  # fmt: skip
+        if refused := [key for key, value in asked.items() if value is not None]:
+            raise ValueError(
+                f"`features` is a stream of batches, which can be read once; {', '.join(f'`{key}`' for key in refused)} "
+                f"need{'s' * (len(refused) == 1)} rows that can be read again. Save them and pass the path."
+            )
+        source, mine = streamed(features, normalize, "features", most, seed, progress)
+        given = _Given(source, None, None, None, None, None)
+        _check_size(given)
+        return _report(given, mine, None, normalize, name, thresholds, k, max_pair_rows, seed)
+    team = Team(distributed)
+    given = team.agreed(lambda: _given(features, reference, corrupted, labels, groups, drop_nonfinite))
+
+    def read(source: Source, what: str) -> Decomposition:
+        return decomposed(
+            source, normalize, what, team=team, most=most, seed=seed, progress=progress, checkpoint=checkpoint
+        )
+
+    mine = read(given.source, "features")
+    theirs = None if given.reference is None else read(given.reference, "reference")
+    report = team.by_first(lambda: _report(given, mine, theirs, normalize, name, thresholds, k, max_pair_rows, seed))
+    if checkpoint is not None:
+        remove_checkpoints(checkpoint, team)
+    return report
+
+
+def _report(
+    given: _Given,
+    mine: Decomposition,
+    theirs: Decomposition | None,
+    normalize: str | None,
+    name: str | None,
+    thresholds: Mapping[str, Any] | None,
+    k: int,
+    max_pair_rows: int,
+    seed: int,
+) -> Report:
+    """What is left to do once the rows were added up: at most one more pass, for labels or a reference."""
+    source, other, found = given.source, given.reference, mine.collected
+    assert found.cloud is not None
+    assert found.sample is not None
     sums, cosine, between = _second_pass(given, mine, theirs, normalize)
-    chosen = _scored_rows(given, seed)
-    population = _population(given, source, mine, chosen)
-    rows = _sample_rows(source.n_samples, max_pair_rows, seed)
-    sample, k = source.rows(rows).double(), min(k, len(rows) - 1)
+    population = _population(given, source, mine)
+    rows, sample = found.sample.drawn(max_pair_rows)
+    sample, k = sample.double(), min(k, len(rows) - 1)
     against = None
     if other is not None and theirs is not None and sums is not None:
-        against = _reference_evidence(mine, theirs, sums, cosine, other.name, other.rows(rows).double())
-        against = _retained(against, population, _population(given, other, theirs, chosen))
+        assert theirs.collected.sample is not None
+        against = _reference_evidence(
+            mine, theirs, sums, cosine, other.name, theirs.collected.sample.drawn(max_pair_rows)[1].double()
+        )
+        against = _retained(against, population, _population(given, other, theirs))
     evidence = Evidence(
         n_samples=source.n_samples,
         n_features=source.n_features,
         spectrum=mine.spectrum,
         raw=mine.raw,
-        health=_whole_health(mine.cloud.health(), given),
-        norms=mine.cloud.norms(),
-        mean_cosine=mine.cloud.mean_cosine(),
-        feature_std=mine.cloud.feature_std(),
+        health=_whole_health(found.cloud.health(), given),
+        norms=found.cloud.norms(),
+        mean_cosine=found.cloud.mean_cosine(),
+        feature_std=found.cloud.feature_std(),
         sample=sample,
         k=k,
         independent=None if given.groups is None or population is None else population.independent,
@@ -122,7 +175,7 @@ def audit(
         judge(evidence, thresholds),
         name=name or source.name,
         dtype=str(source.dtype).removeprefix("torch."),
-        notes=_notes(given, rows, evidence, population),
+        notes=_notes(given, rows, evidence, population, found.cloud.kept),
         seed=seed,
         population=population,
     )
@@ -172,23 +225,21 @@ def _given(features: Any, reference: Any, corrupted: Any, labels: Any, groups: A
     return given
 
 
-def _scored_rows(given: _Given, seed: int) -> np.ndarray:
-    """Rows whose influence is worked out: all where there are groups, of which a sample would hold parts."""
-    n = given.source.n_samples
-    return np.arange(n) if given.groups is not None else _sample_rows(n, SCORED_ROWS, seed)
-
-
-def _population(given: _Given, source: Source, found: _Decomposition, rows: np.ndarray) -> Sample | None:
+def _population(given: _Given, source: Source, found: Decomposition) -> Sample | None:
     """What the population's values and their intervals are read from."""
     n, codes = source.n_samples, given.groups
     if n < FEWEST_ROWS:
         return None
     rank.effective_rank(found.spectrum)  # refuses rows that are all equal
-    directions = found.as_directions()
-    chunks = source.chunks() if len(rows) == n else iter(torch.split(source.rows(rows), source.chunk_rows))
-    sample = scored(directions, source, chunks, ESTIMATED, codes)
-    known = rows if given.kept is None else given.kept[rows]
-    return dataclasses.replace(sample, rows=None if len(rows) == n and given.kept is None else known)
+    assert found.collected.sample is not None
+    if codes is None:
+        chosen, rows = found.collected.sample.drawn(SCORED_ROWS)
+        chunks: Iterable[Tensor] = torch.split(rows, source.chunk_rows)
+    else:  # of groups, a sample would hold parts
+        chosen, chunks = np.arange(n), source.chunks()
+    sample = scored(found.as_directions(), source, chunks, ESTIMATED, codes)
+    known = chosen if given.kept is None else given.kept[chosen]
+    return dataclasses.replace(sample, rows=None if len(chosen) == n and given.kept is None else known)
 
 
 def _retained(found: ReferenceEvidence, mine: Sample | None, theirs: Sample | None) -> ReferenceEvidence:
@@ -225,85 +276,8 @@ def _label_evidence(
     return LabelEvidence(ranks, between, knn_accuracy(sample, given.codes[rows], k=k), majority)
 
 
-class _Decomposition:
-    """Spectrum and directions of one source, from products where rows are many and from the rows where they are few.
-
-    `whole` adds what is asked of the features but not of a reference: the cloud, and the raw spectrum for RankMe.
-    """
-
-    def __init__(self, source: Source, normalize: str | None, name: str, progress: bool, *, whole: bool) -> None:
-        self._rows: Tensor | None = None
-        self._acc: SpectrumAccumulator | None = None
-        chunks = _Passes(source, whole, name, progress)
-        if source.n_samples <= source.n_features:
-            rows = torch.cat(list(chunks()))
-            spectrum = dense_spectrum(rows, True, normalize, True, name)
-            raw = dense_spectrum(rows, False, None, True, name) if whole else spectrum
-            units = unit_rows(rows.double()) if normalize else rows.double()
-            self._rows = units - units.mean(0)
-        else:
-            both = whole and not normalize  # one pass serves the raw spectrum too
-            self._acc, found = climb(source, chunks, normalize, (True, False) if both else (True,), True, name)
-            if whole and normalize:
-                found += climb(source, chunks, None, (False,), True, name)[1]
-            spectrum, raw = found[0], found[-1]
-        self.spectrum, self.raw = _numpy(spectrum), _numpy(raw)
-        self.mean = torch.as_tensor(self.spectrum.mean)
-        self.cloud = chunks.cloud
-        self.total = torch.as_tensor(self.spectrum.singular_values).square().sum()
-
-    def directions(self) -> Tensor:
-        """Principal directions as columns, leading first."""
-        if self._acc is None:
-            assert self._rows is not None
-            return torch.linalg.svd(self._rows, full_matrices=False).Vh.mT[:, : len(self._rows) - 1]
-        unit = float(self.spectrum.singular_values[0]) or 1.0  # so that no square leaves the range of floats
-        return torch.linalg.eigh(self._acc.scatter(unit)).eigenvectors.flip(-1)
-
-    def as_directions(self) -> Directions:
-        """What `scored` reads rows along."""
-        s = self.spectrum
-        sigma = torch.as_tensor(s.singular_values)
-        vectors = few_directions(self._rows, len(self._rows) - 1) if self._rows is not None else self.directions()
-        return Directions(dataclasses.replace(s, singular_values=sigma, mean=self.mean), self.mean, vectors)
-
-    def energy(self, directions: Tensor) -> Tensor:
-        """Sum of squares of the centred rows along each direction."""
-        if self._acc is None:
-            assert self._rows is not None
-            return (self._rows @ directions).square().sum(0)
-        return (directions * (self._acc.scatter() @ directions)).sum(0)
-
-    def scatter(self) -> Tensor | None:
-        return None if self._acc is None else self._acc.scatter()
-
-
-class _Passes:
-    """Chunks of a source; the first whole pass also fills the cloud, so that a file is not read once more for it."""
-
-    def __init__(self, source: Source, with_cloud: bool, name: str, progress: bool) -> None:
-        self.source, self.name, self.progress = source, name, progress
-        self.cloud = CloudAccumulator(0)
-        self._wanted = with_cloud
-
-    def __call__(self) -> Iterator[Tensor]:
-        from tqdm import tqdm
-
-        total = -(-self.source.n_samples // self.source.chunk_rows)
-        # disable=None switches the bar off where standard error is not a terminal; short audits never show one.
-        off = None if self.progress else True
-        bar = tqdm(self.source.chunks(), self.name, total, leave=False, delay=1.0, disable=off)
-        cloud = CloudAccumulator(self.source.n_samples if self._wanted else 0)
-        for rows in bar:
-            if self._wanted:
-                cloud.update(rows)
-            yield rows
-        if self._wanted:
-            self.cloud, self._wanted = cloud, False
-
-
 def _second_pass(
-    given: _Given, mine: _Decomposition, theirs: _Decomposition | None, normalize: str | None
+    given: _Given, mine: Decomposition, theirs: Decomposition | None, normalize: str | None
 ) -> tuple[PairSums | None, float | None, float]:
     """What needs the means: sums over pairs of rows, their mean cosine, and the share of variance between classes."""
     source, other, codes, names = given.source, given.reference, given.codes, given.names
@@ -341,15 +315,15 @@ def _shaped(rows: Tensor, normalize: str | None) -> Tensor:
 
 
 def _reference_evidence(
-    mine: _Decomposition, theirs: _Decomposition, sums: PairSums, cosine: float | None, name: str, sample: Tensor
+    mine: Decomposition, theirs: Decomposition, sums: PairSums, cosine: float | None, name: str, sample: Tensor
 ) -> ReferenceEvidence:
     captured = own = angles = None
     if len(mine.mean) == len(theirs.mean):
-        directions = theirs.directions()
+        directions = theirs.directions
         captured = captured_curve(mine.energy(directions), mine.total).numpy()
         own = captured_curve(theirs.energy(directions), theirs.total).numpy()
         if directions.shape[1] > 10:
-            angles = subspace_angles(mine.directions()[:, :10], directions[:, :10]).numpy()
+            angles = subspace_angles(mine.directions[:, :10], directions[:, :10]).numpy()
     return ReferenceEvidence(
         name=name,
         spectrum=theirs.spectrum,
@@ -396,12 +370,12 @@ def _sample_rows(n: int, most: int, seed: int) -> np.ndarray:
     return np.sort(np.random.default_rng(seed).choice(n, max(2, most), replace=False))
 
 
-def _numpy(s: Spectrum) -> Spectrum:
-    return dataclasses.replace(s, singular_values=s.singular_values.cpu().numpy(), mean=s.mean.cpu().numpy())
-
-
-def _notes(given: _Given, rows: np.ndarray, e: Evidence, population: Sample | None) -> tuple[str, ...]:
+def _notes(given: _Given, rows: np.ndarray, e: Evidence, population: Sample | None, kept: int) -> tuple[str, ...]:
     source, notes = given.source, list(given.source.notes)
+    if kept < source.n_samples:
+        notes.append(
+            f"Repeated rows, extreme norms and the median norm are read from {kept:,} of {source.n_samples:,} rows."
+        )
     if given.dropped:
         notes.append(f"{given.dropped:,} rows with NaN or infinity were left out; {source.n_samples:,} remain.")
     if len(rows) < source.n_samples:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(args.run(args))
     except (ValueError, TypeError, OSError, ImportError, MemoryError) as error:
         text = " ".join(str(error).split()) or type(error).__name__
-        print(f"repgeom: error: {text}", file=sys.stderr)
+        if _is_first():
+            print(f"repgeom: error: {text}", file=sys.stderr)
         return USAGE_ERROR
     except KeyboardInterrupt:
         print("repgeom: interrupted", file=sys.stderr)
@@ -44,7 +46,8 @@ def _add_audit(commands: Any) -> None:
         "audit",
         help="measure features from a file and say what is wrong with them",
         description="Measures features from a file (.npy .npz .pt .pth .safetensors .parquet .csv .tsv .h5) and says what "
-        "is wrong with them. Exit status: 0; 1 if --fail-on was reached; 2 for an error.",
+        "is wrong with them. Exit status: 0; 1 if --fail-on was reached; 2 for an error. Started by torchrun, the processes "
+        "share the rows and print one report.",
     )
     audit.set_defaults(run=_audit)
     add = audit.add_argument
@@ -67,6 +70,8 @@ def _add_audit(commands: Any) -> None:
     add("--fail-on", choices=["warn", "fail"], help="exit with status 1 if the verdict is that bad or worse")
     add("--json", metavar="PATH", help="also write the report as JSON; - prints it in place of the table")
     add("--html", metavar="PATH", help="also write the report as a page")
+    add("--checkpoint", metavar="FOLDER", help="keep what was read in this folder, so that the same command, given again after "
+        "an interruption, goes on from there; removed at the end")  # fmt: skip
     add("--seed", type=int, default=0, help="of the sample of rows where all pairs would be too many (default 0)")
 
 
@@ -90,6 +95,26 @@ class _Version(argparse.Action):
         parser.exit()
 
 
+def _is_first() -> bool:
+    """Whether this is the only process of a command, or the first that torchrun started."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+@contextlib.contextmanager
+def _together() -> Iterator[bool]:
+    """Joins the other processes that torchrun started, if it did; whether there are any."""
+    if int(os.environ.get("WORLD_SIZE", "1")) < 2:
+        yield False
+        return
+    import torch.distributed as dist
+
+    dist.init_process_group("gloo")
+    try:
+        yield True
+    finally:
+        dist.destroy_process_group()
+
+
 def _audit(args: argparse.Namespace) -> int:
     if args.html == "-":
         raise ValueError("--html needs the path of a file; only --json can print to standard output with -.")
@@ -109,23 +134,30 @@ def _audit(args: argparse.Namespace) -> int:
         reference = open_source(args.reference, key=args.reference_key or args.key)
     corrupted = None if args.corrupted is None else open_source(args.corrupted, key=args.key)
     reports = []
-    for path in args.features:
-        try:
-            report = audit(
-                open_source(path, key=args.key),
-                reference=reference,
-                corrupted=corrupted,
-                labels=labels,
-                groups=groups,
-                normalize=args.normalize,
-                thresholds=thresholds,
-                drop_nonfinite=args.drop_nonfinite,
-                seed=args.seed,
-                progress=True,
-            )
-        except ValueError as error:
-            raise error if len(args.features) == 1 else ValueError(f"{path}: {error}") from None
-        reports.append(report)
+    with _together() as distributed:
+        for i, path in enumerate(args.features):
+            try:
+                report = audit(
+                    open_source(path, key=args.key),
+                    reference=reference,
+                    corrupted=corrupted,
+                    labels=labels,
+                    groups=groups,
+                    normalize=args.normalize,
+                    thresholds=thresholds,
+                    drop_nonfinite=args.drop_nonfinite,
+                    seed=args.seed,
+                    progress=True,
+                    checkpoint=None if args.checkpoint is None else _part_of(args.checkpoint, i, len(args.features)),
+                    distributed=distributed,
+                )
+            except ValueError as error:
+                raise error if len(args.features) == 1 else ValueError(f"{path}: {error}") from None
+            reports.append(report)
+    bad = {"warn": ("warn", "fail"), "fail": ("fail",), None: ()}[args.fail_on]
+    status = FAILED_GATE if any(r.level in bad for r in reports) else 0
+    if not _is_first():
+        return status
     if args.json == "-":
         print(_json(reports))
     else:
@@ -136,8 +168,12 @@ def _audit(args: argparse.Namespace) -> int:
         write_whole(args.json, _json(reports) + "\n")
     if args.html is not None:
         html(reports, args.html)
-    bad = {"warn": ("warn", "fail"), "fail": ("fail",), None: ()}[args.fail_on]
-    return FAILED_GATE if any(r.level in bad for r in reports) else 0
+    return status
+
+
+def _part_of(folder: str, i: int, count: int) -> str:
+    """Where the i-th of several audits keeps what it read."""
+    return folder if count == 1 else os.path.join(folder, str(i + 1))
 
 
 def _json(reports: Sequence[Report]) -> str:

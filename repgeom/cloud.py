@@ -14,6 +14,10 @@ from repgeom.features import as_source, centred, finite_rows, give_back, pair_bl
 
 # A row is extreme when its norm is more than this many robust standard deviations from the median norm.
 EXTREME_NORM = 10.0
+# Rows that repeats and the median length are read from: 16 MB.
+KEPT_ROWS = 1 << 20
+_HASHED_WORDS = 1 << 18
+_ODD = 0x9E3779B97F4A7C15 - (1 << 64)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -208,42 +212,81 @@ def health(features: Any) -> Health:
     1
     """
     source = as_source(features)
-    collected = CloudAccumulator(source.n_samples)
+    collected = CloudAccumulator()
     for rows in source.chunks():
         collected.update(rows)
     return collected.health()
 
 
 class CloudAccumulator:
-    """What one pass over at most `n_samples` rows can tell of the cloud. O(n_samples + n_features) memory."""
+    """What one pass over rows can tell of the cloud, in bounded memory, however many there are.
 
-    def __init__(self, n_samples: int) -> None:
-        # Made once at full size: arrays kept per chunk would pin the memory between the chunks' large temporaries.
-        self._norms = torch.empty(n_samples, dtype=torch.float64)
-        self._hashes = np.empty(n_samples, np.int64)
-        self._n_norms = 0
+    What needs rows side by side (repeats, the median length) is read from rows whose hash is small: all of them up to
+    1,048,576, half of them beyond, a quarter from twice as many on. Copies of a row have one hash, so all are kept or none,
+    and parts can be merged in any order.
+    """
+
+    def __init__(self) -> None:
+        self._norms = np.empty(0)
+        self._hashes = np.empty(0, np.uint64)
+        self._halvings = 0  # how often the rows kept were halved
         self.n_samples = self.n_features = self.nan = self.inf = self.nonfinite_rows = self.zero_rows = 0
         self._low: Tensor | None = None
         self._high: Tensor | None = None
-        self._unit_sum: Tensor | None = None
-        self._unit_count = 0
-        self._unit_mean: Tensor | None = None
-        self._unit_squares: Tensor | None = None
+        # Of lengths and of unit rows: how many, mean, sum of squares about it. Lengths in units of the first one.
+        self._unit = 1.0
+        self._lengths = Moments()
+        self._shortest, self._longest = math.inf, 0.0
+        self._units = Moments()
 
     def update(self, rows: Tensor) -> None:
         """Adds rows (n, n_features), finite or not."""
-        self._hashes[self.n_samples : self.n_samples + len(rows)] = _row_hashes(rows)
+        hashes = row_hashes(rows)
         self.n_samples += len(rows)
         self.n_features = rows.shape[1]
         rows = rows.float() if rows.element_size() == 2 else rows
         lengths = row_norms(rows)
-        if not torch.isfinite(lengths).all():
+        known = np.full(len(lengths), np.nan)
+        if torch.isfinite(lengths).all():
+            known[:] = lengths.cpu().numpy()
+        else:
+            finite = torch.isfinite(rows).all(-1).cpu().numpy()
             rows, lengths = self._count_nonfinite(rows)
+            known[finite] = lengths.cpu().numpy()
         self.zero_rows += int((lengths == 0).sum())
-        self._norms[self._n_norms : self._n_norms + len(lengths)] = lengths
-        self._n_norms += len(lengths)
+        self._keep(hashes, known)
         if len(rows):
-            self._spread(rows)
+            self._spread(rows, lengths.double())
+
+    def _keep(self, hashes: np.ndarray, norms: np.ndarray) -> None:
+        self._hashes, self._norms = np.concatenate([self._hashes, hashes]), np.concatenate([self._norms, norms])
+        while True:
+            small = self._hashes <= np.uint64((1 << (64 - self._halvings)) - 1)
+            self._hashes, self._norms = self._hashes[small], self._norms[small]
+            if len(self._hashes) <= KEPT_ROWS or self._halvings == 40:  # one row repeated has one hash
+                return
+            self._halvings += 1
+
+    @property
+    def kept(self) -> int:
+        """How many rows repeats and the median length are read from."""
+        return len(self._hashes)
+
+    def merge(self, other: CloudAccumulator) -> None:
+        """Adds all rows that `other` has seen."""
+        for name in ("n_samples", "nan", "inf", "nonfinite_rows", "zero_rows"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.n_features = self.n_features or other.n_features
+        self._halvings = max(self._halvings, other._halvings)
+        self._keep(other._hashes, other._norms)
+        if other._low is not None and other._high is not None:
+            self._between(other._low, other._high)
+        if other._lengths.n:
+            if not self._lengths.n:
+                self._unit = other._unit
+            self._lengths.merge(other._lengths.scaled(other._unit / self._unit))
+        self._shortest, self._longest = min(self._shortest, other._shortest), max(self._longest, other._longest)
+        self._units.merge(other._units)
 
     def _count_nonfinite(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Counts them, and leaves the finite rows, whose norms may have overflowed, with those norms in float64."""
@@ -254,31 +297,27 @@ class CloudAccumulator:
         rows = rows[finite.all(-1)].double()
         return rows, row_norms(rows)
 
-    def _spread(self, rows: Tensor) -> None:
-        low, high = rows.amin(0).double(), rows.amax(0).double()
-        self._low = low if self._low is None or self._high is None else torch.minimum(self._low, low)
+    def _spread(self, rows: Tensor, lengths: Tensor) -> None:
+        self._between(rows.amin(0).double(), rows.amax(0).double())
+        shortest, longest = float(lengths.min()), float(lengths.max())
+        if not self._lengths.n:
+            self._unit = longest or 1.0
+        self._shortest, self._longest = min(self._shortest, shortest), max(self._longest, longest)
+        self._lengths.merge(Moments.of(lengths / self._unit))
+        self._units.merge(Moments.of(unit_rows(rows)))
+
+    def _between(self, low: Tensor, high: Tensor) -> None:
+        self._low = low if self._low is None else torch.minimum(self._low, low)
         self._high = high if self._high is None else torch.maximum(self._high, high)
-        units = unit_rows(rows)
-        n, mean = len(units), units.mean(0)
-        squares = (units - mean).square().sum(0).double()
-        mean = mean.double()
-        if self._unit_mean is None or self._unit_squares is None:
-            self._unit_count, self._unit_mean, self._unit_squares = n, mean, squares
-            return
-        total = self._unit_count + n
-        step = mean - self._unit_mean
-        self._unit_squares = self._unit_squares + squares + step.square() * (self._unit_count * n / total)
-        self._unit_mean = self._unit_mean + step * (n / total)
-        self._unit_count = total
 
     def health(self) -> Health:
         """As the function `health` of all rows so far."""
-        lengths = self._norms[: self._n_norms]
+        lengths = torch.from_numpy(self._norms[~np.isnan(self._norms)])
         middle = _median(lengths) if len(lengths) else torch.zeros(())
         away = (lengths - middle).abs()
         spread = max(1.4826 * float(_median(away)) if len(lengths) else 0.0, 1e-3 * float(middle))
-        hashes = self._hashes[: self.n_samples]
         constant = 0 if self._low is None or self._high is None else int((self._low == self._high).sum())
+        times = 1 << self._halvings  # each row kept stands for so many
         return Health(
             n_samples=self.n_samples,
             n_features=self.n_features,
@@ -286,31 +325,74 @@ class CloudAccumulator:
             inf=self.inf,
             nonfinite_rows=self.nonfinite_rows,
             zero_rows=self.zero_rows,
-            duplicate_rows=len(hashes) - len(np.unique(hashes)),
+            duplicate_rows=times * (len(self._hashes) - len(np.unique(self._hashes))),
             constant_features=constant,
-            extreme_norms=int((away > EXTREME_NORM * spread).sum()),
+            extreme_norms=times * int((away > EXTREME_NORM * spread).sum()),
         )
 
     def norms(self) -> Norms:
         """As the function `norms` of all finite rows so far."""
-        return norms_of(self._norms[: self._n_norms], lambda value: value.item())
+        mean = float(self._lengths.mean) * self._unit
+        std = (float(self._lengths.squares) / self._lengths.n) ** 0.5 * self._unit
+        median = float(_median(torch.from_numpy(self._norms[~np.isnan(self._norms)])))
+        return Norms(mean, std, std / (mean or 1.0), self._shortest, median, self._longest)
 
     def mean_cosine(self) -> float:
         """As the function `mean_cosine` of all finite rows so far."""
-        assert self._unit_mean is not None
-        n = self._unit_count
+        n = self._units.n
         own = n - self.zero_rows  # a row of zeros has no unit length
-        return float(((n * self._unit_mean).square().sum() - own) / (n * (n - 1)))
+        return float(((n * self._units.mean).square().sum() - own) / (n * (n - 1)))
 
     def feature_std(self) -> float:
         """As the function `feature_std` of all finite rows so far."""
-        assert self._unit_squares is not None
-        return float((self._unit_squares / self._unit_count).sqrt().mean())
+        return float((self._units.squares / self._units.n).sqrt().mean())
 
 
-def _row_hashes(rows: Tensor) -> np.ndarray:
-    """64 bits for each row's bytes. Two different rows among a million agree with a chance of 3e-8."""
-    raw = rows.detach().cpu().contiguous().view(torch.uint8).numpy()
-    width = raw.shape[1]
-    data = raw.tobytes()
-    return np.fromiter((hash(data[i : i + width]) for i in range(0, len(data), width)), np.int64, len(raw))
+@dataclasses.dataclass
+class Moments:
+    """Count, mean and sum of squares about the mean of rows, float64, by the pairwise update of Chan et al. (1983)."""
+
+    n: int = 0
+    mean: Tensor = dataclasses.field(default_factory=lambda: torch.zeros((), dtype=torch.float64))
+    squares: Tensor = dataclasses.field(default_factory=lambda: torch.zeros((), dtype=torch.float64))
+
+    @classmethod
+    def of(cls, rows: Tensor) -> Moments:
+        mean = rows.mean(0)
+        return cls(len(rows), mean.double(), (rows - mean).square_().sum(0).double())
+
+    def merge(self, other: Moments) -> None:
+        total = self.n + other.n
+        if not other.n:
+            return
+        step = other.mean - self.mean
+        self.squares = self.squares + other.squares + step.square() * (self.n * other.n / total)
+        self.mean = self.mean + step * (other.n / total)
+        self.n = total
+
+    def scaled(self, factor: float) -> Moments:
+        return Moments(self.n, self.mean * factor, self.squares * factor**2)
+
+
+def row_hashes(rows: Tensor) -> np.ndarray:
+    """64 bits for each row's bytes, (n,) uint64. Two different rows among a million agree with a chance of 3e-8.
+
+    A sum of scrambled words times random numbers modulo 2⁶⁴ (multilinear hashing, Carter & Wegman 1979), the same in every
+    process.
+    """
+    words = rows.detach().cpu().contiguous().view({2: torch.int16, 4: torch.int32, 8: torch.int64}[rows.element_size()])
+    factors = torch.from_numpy(mixed(np.arange(words.shape[1], dtype=np.uint64)).view(np.int64))
+    sums = []
+    for piece in words.split(max(1, _HASHED_WORDS // words.shape[1])):  # small enough to stay in the cache
+        scrambled = piece.to(torch.int64, copy=True).mul_(_ODD)
+        scrambled ^= scrambled >> 32
+        sums.append(scrambled.mul_(factors).sum(1))
+    return mixed(torch.cat(sums).numpy().view(np.uint64)) if sums else np.empty(0, np.uint64)
+
+
+def mixed(numbers: np.ndarray) -> np.ndarray:
+    """Numbers (uint64) scrambled one to one, each bit of the result as good as random (SplitMix64, Steele et al. 2014)."""
+    z = numbers + np.uint64(0x9E3779B97F4A7C15)
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return z ^ (z >> np.uint64(31))

@@ -1,30 +1,37 @@
 """The one expensive state: the singular values of centred features, from memory or from a stream.
 
-Three routes, tried in this order until the result holds 1e-6 for every measure (see `climb`):
+The routes, tried in this order until the result holds 1e-6 for every measure (see `climb`). The first rows decide for all,
+and what all rows show is checked at the end:
 
-1. float32 product: rows times rows in float32, summed in float64. Half the cost of 2; only for many float32 rows
-   whose spectrum is not steep.
-2. float64 product: a product squares the condition number, so singular values below about 3e-6 of the largest are
-   not exact to 1e-6. That is enough for every measure of the variances.
-3. QR (streams) or SVD (stacks, gradients, few samples): nothing is squared.
+1. half (GPU, half-precision rows): multiplied on the matrix units, added up in float32. Products of half-precision numbers
+   are exact in float32. Only where the mean is not large, since it is taken off afterwards.
+2. float32: rows times rows in float32, each piece added up in float64. Half the cost of 4; only for many rows whose spectrum
+   is not steep.
+3. apart: the same for steep spectra, after 32 leading directions were taken out of the rows; a fifth more work.
+4. float64: a product squares the condition number, so singular values below about 3e-6 of the largest are not exact to
+   1e-6. That is enough for every measure of the variances.
+5. QR (streams) or SVD (stacks, gradients, few samples): nothing is squared.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable
+import functools
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from repgeom.accumulate import STEEPEST, SpectrumAccumulator, eigenvalues, known_zeros, triangular_root
+from repgeom.accumulate import RUNGS, STEEPEST, SpectrumAccumulator, eigenvalues, known_zeros, triangular_root
 from repgeom.features import (
     CHUNK_VALUES,
     Source,
     as_features,
     centred,
     check_normalize,
+    chunk_rows,
     finite_rows,
     give_back,
     nonfinite_error,
@@ -32,6 +39,14 @@ from repgeom.features import (
     unit_rows,
 )
 from repgeom.spectra import Spectrum
+
+# A stack of matrices with fewer values each is worked out in one go, not one by one.
+SMALL_VALUES = 1 << 18
+# From so many features on it pays to take leading directions out.
+WIDE = 128
+_METHODS = (
+    "half product", "float32 product", "float32 product, leading directions apart", "float64 product", "qr", "svd"
+)  # fmt: skip
 
 
 class CenteredSVD(NamedTuple):
@@ -72,13 +87,56 @@ def _spectrum(
     """`spectrum`, which may stop at the float64 product where the reader does not need the tail."""
     check_normalize(normalize)
     x = as_features(features, name)
-    if x.requires_grad or x.shape[-2] <= x.shape[-1]:
-        found = dense_spectrum(x, center, normalize, tail, name)
-    else:
-        _, (found,) = climb(x, lambda: row_chunks(x), normalize, (center,), tail, name)
+    found = _spectrum_of(x, center, normalize, tail, name)
     if isinstance(features, Tensor):
         return found
     return dataclasses.replace(found, singular_values=found.singular_values.numpy(), mean=found.mean.numpy())
+
+
+def _spectrum_of(x: Tensor, center: bool, normalize: str | None, tail: bool, name: str) -> Spectrum:
+    n, d = x.shape[-2:]
+    if x.ndim > 2 and n * d < SMALL_VALUES and not x.requires_grad and x.device.type == "cpu":
+        return _of_small(x, center, normalize, tail, name)
+    if x.requires_grad or n <= d or (x.ndim > 2 and n * d < SMALL_VALUES):
+        return dense_spectrum(x, center, normalize, tail, name)
+    if x.ndim > 2:  # one by one: each is large enough to keep all cores busy
+        error = None if bool(torch.isfinite(x).all()) else nonfinite_error(x, name)
+        if error:
+            raise error
+        return _joined([_spectrum_of(item, center, normalize, tail, name) for item in x.unbind(0)], torch.stack)
+    _, (found,) = climb(x, lambda: row_chunks(x), normalize, (center,), tail, name)
+    return found
+
+
+def _of_small(x: Tensor, center: bool, normalize: str | None, tail: bool, name: str) -> Spectrum:
+    """A stack of small matrices (..., n_samples, n_features): some at a time, which stay in the cache, on all cores.
+
+    LAPACK decomposes small matrices one after the other on one core; threads of our own keep the others busy.
+    """
+    error = None if bool(torch.isfinite(x).all()) else nonfinite_error(x, name)
+    if error:
+        raise error
+    pieces = x.flatten(0, -3).split(max(1, (1 << 20) // (x.shape[-2] * x.shape[-1])))
+    work = functools.partial(dense_spectrum, center=center, normalize=normalize, tail=tail, name=name)
+    with ThreadPoolExecutor(max(1, min(len(pieces), torch.get_num_threads()))) as pool:
+        found = _joined(list(pool.map(work, pieces)), torch.cat)
+    lead = x.shape[:-2]
+    return dataclasses.replace(
+        found,
+        singular_values=found.singular_values.unflatten(0, lead),
+        mean=found.mean.unflatten(0, lead),
+    )
+
+
+def _joined(found: Sequence[Spectrum], join: Callable[[list[Tensor]], Tensor]) -> Spectrum:
+    """Spectra as one, made by the most exact method among theirs."""
+    return dataclasses.replace(
+        found[0],
+        singular_values=join([s.singular_values for s in found]),
+        mean=join([s.mean for s in found]),
+        method=max((s.method for s in found), key=_METHODS.index),
+        exact_tail=all(s.exact_tail for s in found),
+    )
 
 
 def centered_svd(features: Any, *, center: bool = True, normalize: str | None = None) -> CenteredSVD:
@@ -109,14 +167,26 @@ def centered_svd(features: Any, *, center: bool = True, normalize: str | None = 
     return CenteredSVD(*(give(part.to(dtype)) for part in (U, S, Vh, mean)))
 
 
-def _float32_is_whole() -> bool:
+def _float32_is_whole(device: str = "cpu") -> bool:
     """Whether torch multiplies float32 in float32, and not in TF32 or bfloat16 as its user may have set."""
     try:
         whole = torch.get_float32_matmul_precision() == "highest"
     except RuntimeError:  # the user has set it through the newer interface, and reading the old one is refused
         return False
-    newer = getattr(torch.backends.mkldnn, "matmul", None)
+    backend = torch.backends.cuda if device == "cuda" else torch.backends.mkldnn
+    newer = getattr(backend, "matmul", None)
     return whole and getattr(newer, "fp32_precision", "none") in ("none", "ieee")
+
+
+@dataclasses.dataclass(frozen=True)
+class Wanted:
+    """Spectra that one sum of squares serves."""
+
+    normalize: str | None = None
+    centers: tuple[bool, ...] = (True,)
+
+
+Sums = dict[str, SpectrumAccumulator]
 
 
 def climb(
@@ -127,39 +197,101 @@ def climb(
     tail: bool,
     name: str,
 ) -> tuple[SpectrumAccumulator, list[Spectrum]]:
-    """Goes through the rows by ever more exact methods until every spectrum asked for is exact."""
-    size = x.n_samples * x.n_features if isinstance(x, Source) else x.numel()
-    on_cpu = isinstance(x, Source) or x.device.type == "cpu"
-    narrow = x.dtype == torch.float32 and on_cpu and size >= 4 * CHUNK_VALUES and _float32_is_whole()
-    for method in ("float32", "float64", "qr") if narrow else ("float64", "qr"):
-        acc = _accumulated(chunks(), normalize, method, may_stop=tail)
-        if acc is None:
-            continue
-        if acc.mean is not None and not torch.isfinite(acc.mean).all():
-            error = nonfinite_error(x, name)
+    """All rows by ever more exact methods, until every spectrum asked for is exact; the sums, and the spectra."""
+    # Where the first rows are all rows, what they show needs no guess: it is checked at the end.
+    guess = tail and (x.n_samples if isinstance(x, Source) else x.shape[-2]) > chunk_rows(
+        x.n_features if isinstance(x, Source) else x.shape[-1]
+    )
+    return climb_all(
+        lambda rungs: added_up(chunks(), begun(rungs, {name: normalize}, guess)),
+        {name: Wanted(normalize, centers)}, cheapest(x), tail, x, name,
+    )[name]  # fmt: skip
+
+
+def climb_all(
+    add_up: Callable[[Mapping[str, str]], Sums],
+    wanted: Mapping[str, Wanted],
+    first: str,
+    tail: bool,
+    x: Tensor | Source,
+    name: str,
+) -> dict[str, tuple[SpectrumAccumulator, list[Spectrum]]]:
+    """For each of `wanted`, the sums and its spectra, once exact. `add_up`: a pass over all rows by methods at least these."""
+    found, rungs = {}, dict.fromkeys(wanted, first)
+    while rungs:
+        for key, acc in add_up(rungs).items():
+            spectra = exact_spectra(acc, wanted[key].centers, tail)
+            if spectra:
+                found[key] = acc, spectra
+                del rungs[key]
+                continue
+            error = nonfinite_error(x, name) if acc.mean is not None and not torch.isfinite(acc.mean).all() else None
             if error:
                 raise error
-        if acc._factor is None or not torch.isfinite(acc._factor).all():
-            continue  # squares overflowed; the next method has more room
-        found = [acc._spectrum(center) for center in centers]
-        if all(s.exact_tail if tail else exact for s, exact in found):
-            return acc, [s for s, _ in found]
-    raise ValueError(
-        f"`{name}` holds values too large to be squared or added in float64; divide them by their largest."
-    )
+            if acc.rung == "qr":
+                raise ValueError(
+                    f"`{name}` holds values too large to be squared or added in float64; divide them by their largest."
+                )
+            rungs[key] = RUNGS[RUNGS.index(acc.rung) + 1]
+    return found
 
 
-def _accumulated(
-    chunks: Iterable[Tensor], normalize: str | None, method: str, may_stop: bool
-) -> SpectrumAccumulator | None:
-    """All chunks by one method; None if the first one shows that the rest would be in vain."""
-    acc = SpectrumAccumulator(normalize=normalize)
-    acc.method = method
-    for i, rows in enumerate(chunks):
+def exact_spectra(acc: SpectrumAccumulator, centers: tuple[bool, ...], tail: bool) -> list[Spectrum]:
+    """The spectra, if all are exact; else none."""
+    if acc._factor is None or not torch.isfinite(acc._factor).all():
+        return []  # squares overflowed; the next method has more room
+    found = [acc._spectrum(center) for center in centers]
+    return [s for s, _ in found] if all(s.exact_tail if tail else exact for s, exact in found) else []
+
+
+def cheapest(x: Tensor | Source) -> str:
+    """The first of `RUNGS` that is worth a try for these rows."""
+    size = x.n_samples * x.n_features if isinstance(x, Source) else x.numel()
+    device = "cpu" if isinstance(x, Source) else x.device.type
+    if size < 4 * CHUNK_VALUES or not _float32_is_whole(device):
+        return "float64"
+    if device == "cuda":
+        return "half" if x.dtype.itemsize == 2 else "float32" if x.dtype == torch.float32 else "float64"
+    return "float32" if x.dtype == torch.float32 else "float64"
+
+
+def begun(
+    rungs: Mapping[str, str], normalize: Mapping[str, str | None], tail: bool, margin: float = 0.1
+) -> Callable[[Tensor], Sums]:
+    """How sums begin with their first rows: each by its method, or by the next that these rows do not show to be in vain."""
+    return lambda rows: {key: _begun(rows, rung, normalize[key], tail, margin) for key, rung in rungs.items()}
+
+
+def _begun(rows: Tensor, rung: str, normalize: str | None, tail: bool, margin: float) -> SpectrumAccumulator:
+    for method in RUNGS[RUNGS.index(rung) :]:
+        # Rows of unit length are not of half precision any more; of few features the leading ones would be most.
+        if (method == "half" and normalize) or (method == "apart" and rows.shape[-1] < WIDE):
+            continue
+        acc = empty_sums(normalize, method)
         acc._absorb(rows)
-        if i == 0 and may_stop and method == "float32" and acc._is_steep():
-            return None
+        if method == "apart":
+            acc._set_apart()
+            acc._absorb(rows)
+        if method == "qr" or not tail or not acc._is_steep(margin):
+            break
     return acc
+
+
+def empty_sums(normalize: str | None, rung: str) -> SpectrumAccumulator:
+    """Sums by any of `RUNGS`, of no rows yet."""
+    acc = SpectrumAccumulator(normalize=normalize)
+    acc.method = "float32" if rung == "apart" else rung
+    return acc
+
+
+def added_up(chunks: Iterable[Tensor], begin: Callable[[Tensor], Sums]) -> Sums:
+    """All chunks, of which the first decides by which methods."""
+    chunks = iter(chunks)
+    sums = begin(next(chunks))
+    for rows in chunks:
+        for acc in sums.values():
+            acc._absorb(rows)
+    return sums
 
 
 def _centred(x: Tensor, center: bool, normalize: str | None, name: str) -> tuple[Tensor, Tensor]:

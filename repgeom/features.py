@@ -8,14 +8,18 @@ from __future__ import annotations
 import dataclasses
 import warnings
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-# 2,097,152 values a chunk: 8 MB of float32, large enough for the matrix product to run at full speed.
+# 2,097,152 values a chunk: 8 MB of float32, large enough for the matrix product to run at full speed; and 2,048 rows at
+# least, so that adding a wide product up costs little beside the product. A GPU needs larger pieces to be busy.
 CHUNK_VALUES = 1 << 21
+_GPU_TIMES = 32
+GAP_VALUES = 1 << 14
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,22 +32,37 @@ class Source:
     dtype: torch.dtype
     read: Callable[[int, int], Tensor]  # (start, stop) -> rows start..stop-1, float, on the CPU
     notes: tuple[str, ...] = ()  # what a reader of the report should know about how the rows were read
+    paths: tuple[str, ...] = ()  # files that the rows lie in
 
     def chunks(self, step: int | None = None) -> Iterator[Tensor]:
         """All rows in order, `step` at a time."""
+        return self.part(0, self.n_samples, step)
+
+    def part(self, start: int, stop: int, step: int | None = None) -> Iterator[Tensor]:
+        """Rows start..stop-1 in order. From files, the next piece is read while one is worked on."""
         step = step or self.chunk_rows
-        for start in range(0, self.n_samples, step):
-            yield self.read(start, min(start + step, self.n_samples))
+        spans = [(at, min(at + step, stop)) for at in range(start, stop, step)]
+        if not self.paths or len(spans) < 2:
+            yield from (self.read(*span) for span in spans)
+            return
+        with ThreadPoolExecutor(1) as reader:
+            ahead = reader.submit(self.read, *spans[0])
+            for span in spans[1:]:
+                rows = ahead.result()
+                ahead = reader.submit(self.read, *span)
+                yield rows
+            yield ahead.result()
 
     @property
     def chunk_rows(self) -> int:
-        return max(1, CHUNK_VALUES // self.n_features)
+        return chunk_rows(self.n_features)
 
     def rows(self, indices: np.ndarray) -> Tensor:
         """The rows at `indices` (ascending), read run by run so that a file is never read whole."""
-        breaks = np.flatnonzero(np.diff(indices) != 1) + 1
-        runs = np.split(indices, breaks)
-        return torch.cat([self.read(int(run[0]), int(run[-1]) + 1) for run in runs])
+        near = max(1, GAP_VALUES // self.n_features)  # reading over a short gap is cheaper than beginning again
+        breaks = (np.diff(indices) > near) | (np.diff(indices // self.chunk_rows) > 0)
+        runs = np.split(indices, np.flatnonzero(breaks) + 1)
+        return torch.cat([self.read(int(run[0]), int(run[-1]) + 1)[run - run[0]] for run in runs])
 
     def select(self, keep: np.ndarray) -> Source:
         """The same source without the rows where `keep` is False."""
@@ -62,6 +81,14 @@ def as_source(features: Any, name: str = "features") -> Source:
             "Flatten leading dimensions with `reshape(-1, n_features)`, or call once per layer."
         )
     return Source(name, x.shape[0], x.shape[1], x.dtype, lambda start, stop: x[start:stop].cpu())
+
+
+def is_stream(features: Any) -> bool:
+    """Whether this is an iterable of batches (a generator, a DataLoader), not an array or a list of rows."""
+    arrays = ("__array__", "__dlpack__", "shape", "toarray", "dtypes", "dask")
+    if isinstance(features, (str, bytes, list, tuple, dict, set, Source)) or any(hasattr(features, a) for a in arrays):
+        return False
+    return hasattr(features, "__iter__")
 
 
 def as_features(features: Any, name: str = "features", *, min_rows: int = 2) -> Tensor:
@@ -111,10 +138,15 @@ def as_tensor(values: Any, name: str) -> Tensor:
 
 
 def _as_numpy(values: Any, name: str) -> np.ndarray:
-    if isinstance(values, np.ma.MaskedArray):
+    if isinstance(values, np.ndarray) and hasattr(values, "mask"):  # numpy.ma itself takes a while to import
         raise TypeError(f"`{name}` is a masked array; fill it or drop the masked rows first: a mask cannot be kept.")
     if hasattr(values, "toarray") and hasattr(values, "nnz"):
         raise TypeError(f"`{name}` is a sparse matrix ({type(values).__name__}); call `.toarray()` first.")
+    if hasattr(values, "dask"):
+        raise TypeError(
+            f"`{name}` is a Dask collection, which this would compute whole in one process. `repgeom.accumulate_dask(array)` adds "
+            "it up where it lies; or pass rows that fit, `array[:100_000].compute()`, or the paths of files."
+        )
     if hasattr(values, "dtypes") and hasattr(values, "columns"):  # a data frame: name the column, not just the kind
         bad = [str(c) for c, t in zip(values.columns, values.dtypes, strict=True) if not _is_number(t)]
         if bad:
@@ -152,7 +184,9 @@ def _from_numpy(array: np.ndarray, name: str) -> Tensor:
         array = array.astype(array.dtype.newbyteorder("="))
     if any(stride < 0 for stride in array.strides):
         array = array.copy()
-    with warnings.catch_warnings():
+    if array.flags.writeable:
+        return torch.from_numpy(array)
+    with warnings.catch_warnings():  # not safe where several threads do so at once, and therefore only where it must be
         # A read-only array (a mapped file) is shared on purpose: nothing here writes to its input.
         warnings.filterwarnings("ignore", message=".*not writable.*")
         return torch.from_numpy(array)
@@ -192,10 +226,15 @@ def centred(x: Tensor) -> Tensor:
     return rows - rows.mean(-2, keepdim=True)
 
 
+def chunk_rows(values_per_row: int, device: str = "cpu") -> int:
+    """Rows of a piece."""
+    return max(1, CHUNK_VALUES * (_GPU_TIMES if device == "cuda" else 1) // min(values_per_row, 1024))
+
+
 def row_chunks(x: Tensor) -> Iterator[Tensor]:
     """A tensor (..., n_samples, n_features) in pieces of rows, so that temporaries stay small."""
-    values_per_row = x[..., :1, :].numel()
-    return iter(torch.split(x, max(1, CHUNK_VALUES // values_per_row), dim=-2))
+    rows = chunk_rows(x.shape[-1], x.device.type) // x.shape[:-2].numel()
+    return iter(torch.split(x, max(1, rows), dim=-2))
 
 
 def finite_rows(features: Any, name: str = "features") -> Tensor:

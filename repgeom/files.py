@@ -252,4 +252,4 @@ def _joined(name: str, shards: list[tuple[str, StoredArray]]) -> Source:
         return pieces[0] if len(pieces) == 1 else torch.cat([torch.empty((0, first.shape[1]), dtype=dtype), *pieces])
 
     notes = dict.fromkeys(note for _, array in shards for note in array.notes)
-    return Source(name, starts[-1], first.shape[1], dtype, read, tuple(notes))
+    return Source(name, starts[-1], first.shape[1], dtype, read, tuple(notes), tuple(path for path, _ in shards))

@@ -27,7 +27,8 @@ class Spectrum:
         centered: whether the mean was subtracted.
         normalize: None, or "l2" if rows were scaled to unit length before centring.
         dtype: the features' own floating type, as text.
-        method: how it was made: "float32 product", "float64 product", "qr", "svd", "given" or "marchenko-pastur".
+        method: how it was made: "half product", "float32 product", "float32 product, leading directions apart", "float64
+            product", "qr", "svd", "given" or "marchenko-pastur". The products say in what they multiplied.
         exact_tail: False where the smallest singular values may be rounding. Measures that need them then refuse;
             measures of the variances do not feel it.
     """

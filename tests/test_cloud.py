@@ -208,7 +208,7 @@ def test_extreme_norms_follow_the_median_and_its_deviation(lengths):
 def test_one_pass_over_chunks_equals_the_whole(step, offset, scale, dtype, rng):
     x = ((torch.tensor(cloud(rng, (200, 6))) + offset) * scale).to(dtype)
     x[3] = 0
-    collected = CloudAccumulator(200)
+    collected = CloudAccumulator()
     for rows in x.split(step):
         collected.update(rows)
     tolerance = 8 * (EPS if dtype == torch.float64 else EPS32)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import repgeom as rg
 from repgeom import features as gate
-from repgeom.decompose import climb
+from repgeom.decompose import climb, empty_sums
 
 SPECTRA = {
     "flat": lambda i: np.ones_like(i),
@@ -66,6 +66,65 @@ def test_flat_spectra_take_the_float32_product_and_low_rank_does_not(monkeypatch
     assert rg.spectrum(planted("flat", (4096, 64), 0, torch.float32)).method == "float32 product"
     assert rg.spectrum(planted("flat", (4096, 64), 0, torch.float64)).method == "float64 product"
     assert rg.spectrum(planted("rank one", (4096, 64), 0, torch.float32)).method == "qr"
+
+
+STEEP = SPECTRA | {
+    "power law 1": lambda i: 1 / i,
+    "power law 1.5": lambda i: i**-1.5,
+    "geometric 0.97": lambda i: 0.97**i,
+    "rank 40 over 1e-3": lambda i: np.where(i <= 40, 1.0, 1e-3),
+    "power law 1 over 1e-2": lambda i: 1 / i + 1e-2,
+}
+
+
+@pytest.mark.parametrize("kind", STEEP)
+@pytest.mark.parametrize("mean", [0, 5, 1000])
+def test_agrees_where_leading_directions_are_held_apart(kind, mean, monkeypatch):
+    for module in ("decompose", "features"):
+        monkeypatch.setattr(f"repgeom.{module}.CHUNK_VALUES", 1 << 16)
+    n, d = 6000, 160
+    x = torch.tensor(rg.features_with_spectrum(STEEP[kind](np.arange(1.0, d + 1)) * n**0.5, n))
+    x = (x + mean * x.std()).float()
+    s = rg.spectrum(x)
+    assert_readings(s, oracle(x), 1e-6)
+    if kind in ("power law 1", "rank 16 over 1e-3") and mean < 1000:
+        assert s.method == "float32 product, leading directions apart"
+    if kind == "power law 1 over 1e-2" and mean < 1000:
+        assert s.method == "float32 product"
+
+
+@pytest.mark.parametrize("mean", [0.0, 0.5, 100.0])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("kind", ["flat", "power law 0.5", "power law 1", "power law 2"])
+def test_half_products_are_exact_or_say_that_they_are_not(kind, dtype, mean):
+    """The sums that a GPU makes on its matrix units; here the same products are added up by the CPU."""
+    sigma = STEEP[kind](np.arange(1.0, 65)) * 140_000**0.5
+    x = torch.tensor(rg.features_with_spectrum(sigma, 140_000))
+    x = (x + mean * x.std()).to(dtype)  # as many values as there must be for it to be tried
+    acc = empty_sums(None, "half")
+    for rows in x.split(32_768):
+        acc._absorb(rows)
+    s, exact = acc._spectrum(True)
+    truth = oracle(x)
+    assert (s.method, s.dtype) == ("half product", str(dtype).removeprefix("torch."))
+    assert s.exact_tail == exact == (kind in ("flat", "power law 0.5") and mean < 100)
+    if exact:
+        assert_readings(s, truth, 1e-6)
+
+
+def test_a_stack_of_large_matrices_goes_one_by_one_and_a_bad_value_is_placed(monkeypatch, rng):
+    monkeypatch.setattr("repgeom.decompose.SMALL_VALUES", 100)
+    x = torch.tensor(rng.standard_normal((2, 3, 40, 6)))
+    x[1, 2] *= torch.tensor([1.0, 1, 1, 1, 1e-9, 0])
+    s = rg.spectrum(x)
+    assert s.singular_values.shape == (2, 3, 6)
+    assert s.mean.shape == (2, 3, 6)
+    assert s.method == "qr"  # the most exact that any of them needed
+    loop = [[rg.effective_rank(z, of="singular_values").item() for z in y] for y in x]
+    assert rg.effective_rank(s, of="singular_values").numpy() == pytest.approx(np.array(loop), rel=1e-12)
+    x[1, 0, 7, 2] = torch.nan
+    with pytest.raises(ValueError, match=r"nan at row 7, column 2 of batch \(1, 0\)"):
+        rg.spectrum(x)
 
 
 @pytest.mark.parametrize("precision", ["high", "medium"])

@@ -1,0 +1,285 @@
+"""What an audit takes from all rows: sums, counts and a sample, in memory that does not grow with the rows.
+
+All of it adds up: over pieces of a file, over processes, and over an interruption.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import io
+import os
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from repgeom.accumulate import RUNGS, Apart, SpectrumAccumulator
+from repgeom.cloud import CloudAccumulator, Moments, mixed, row_hashes
+from repgeom.decompose import Sums, begun, empty_sums
+from repgeom.features import Source
+from repgeom.files import write_whole
+from repgeom.team import Team
+
+SAVE_SECONDS = 20.0  # at least between two times that what was read is written down
+_VERSION = b"repgeom checkpoint 1 "
+
+
+class RowSample:
+    """The rows with the `most` smallest random numbers, which depend on `seed` and the row's place alone.
+
+    So the same rows are drawn in any split and order. `n`: how many rows there will be, where that is known; rows that
+    are sure not to be drawn are then not kept on the way.
+    """
+
+    def __init__(self, most: int, seed: int, n: int | None = None) -> None:
+        self.most = most
+        self._salt = mixed(np.array([seed % (1 << 64)], np.uint64))
+        # Six standard deviations more than `most`, as a share of all numbers.
+        share = 1.0 if n is None or n <= 2 * most else (most + 6 * most**0.5 + 36) / n
+        self._limit = int(min(share, 1.0) * (2**64 - 2**11))
+        self._numbers, self._places = np.empty(0, np.uint64), np.empty(0, np.int64)
+        self._rows: list[Tensor] = []
+
+    def update(self, start: int, rows: Tensor) -> None:
+        """Adds rows (n, n_features), of which the first is row `start` of all."""
+        places = np.arange(start, start + len(rows))
+        numbers = mixed(places.astype(np.uint64) ^ self._salt)
+        drawn = numbers <= np.uint64(self._limit)
+        self._add(numbers[drawn], places[drawn], [rows[torch.from_numpy(drawn)]])
+        if len(self._numbers) > 2 * self.most:
+            self._cut()
+
+    def merge(self, other: RowSample) -> None:
+        """Adds all rows that `other` has seen."""
+        self._add(other._numbers, other._places, other._rows)
+        self._cut()
+
+    def _add(self, numbers: np.ndarray, places: np.ndarray, rows: list[Tensor]) -> None:
+        self._numbers = np.concatenate([self._numbers, numbers])
+        self._places = np.concatenate([self._places, places])
+        self._rows += rows
+
+    def _cut(self) -> None:
+        """Leaves the rows drawn, in their order."""
+        drawn = np.argsort(self._numbers, kind="stable")[: self.most]
+        drawn = drawn[np.argsort(self._places[drawn])]
+        self._numbers, self._places = self._numbers[drawn], self._places[drawn]
+        if self._rows:
+            self._rows = [torch.cat(self._rows)[torch.from_numpy(drawn)]]
+
+    def drawn(self, most: int | None = None) -> tuple[np.ndarray, Tensor]:
+        """Places (k,), ascending, and rows (k, n_features) of all drawn, or of the `most` first drawn of them."""
+        self._cut()
+        first = np.sort(np.argsort(self._numbers, kind="stable")[:most])
+        return self._places[first], self._rows[0][torch.from_numpy(first)]
+
+
+class Collected:
+    """What the rows read so far add up to: sums by name, and on the first pass the cloud and the sample."""
+
+    def __init__(self, cloud: CloudAccumulator | None, sample: RowSample | None) -> None:
+        self.sums: Sums = {}
+        self.cloud, self.sample = cloud, sample
+        self.rows = 0
+        self.checksum = 0  # of the rows and their places
+
+    def update(self, rows: Tensor, start: int, *, checked: bool = False) -> None:
+        """Adds rows, of which the first is row `start` of all, to sums that have begun."""
+        for acc in self.sums.values():
+            acc._absorb(rows)
+        self.note(rows, start, checked=checked)
+
+    def note(self, rows: Tensor, start: int, *, checked: bool = False) -> None:
+        """The same of rows that the sums hold already."""
+        if self.cloud is not None and self.sample is not None:
+            self.cloud.update(rows)
+            self.sample.update(start, rows)
+        if checked:
+            self.checksum = (self.checksum + checksum(rows, start)) % (1 << 64)
+        self.rows += len(rows)
+
+    @property
+    def rungs(self) -> dict[str, str]:
+        return {name: acc.rung for name, acc in self.sums.items()}
+
+
+def checksum(rows: Tensor, start: int) -> int:
+    """Of rows and their places; those of pieces add up modulo 2⁶⁴."""
+    places = np.arange(start, start + len(rows), dtype=np.uint64)
+    return int(mixed(row_hashes(rows) ^ mixed(places)).sum(dtype=np.uint64))
+
+
+class Checkpoint:
+    """What an interrupted audit had read, one file a pass in a folder, each with the checksum of its own content.
+
+    It belongs to files of one name, size and date; where only the date differs, what was read is compared by its checksum.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str], source: Source, name: str, team: Team) -> None:
+        if not source.paths:
+            raise ValueError(f"`checkpoint` keeps what was read of files, and `{name}` lies in memory.")
+        self.folder = Path(folder)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.source, self.name, self.team = source, name, team
+        self._saved = time.monotonic()
+
+    def path(self, rungs: Mapping[str, str]) -> Path:
+        """The file of the pass that began with these methods."""
+        wanted = "-".join(f"{name}-{rung}" for name, rung in rungs.items())
+        return self.folder / f"{self.name}-{wanted}-{self.team.rank + 1}-of-{self.team.size}.pt"
+
+    def save(self, collected: Collected, path: Path, *, now: bool = False) -> None:
+        """Writes it down, if the last time was long enough ago or `now`."""
+        if not now and time.monotonic() - self._saved < SAVE_SECONDS:
+            return
+        content = io.BytesIO()
+        torch.save({"files": self._files(), "rows": self.source.n_samples, "collected": collected}, content)
+        body = content.getvalue()
+        write_whole(path, _VERSION + hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
+        self._saved = time.monotonic()
+
+    def load(self, path: Path, start: int) -> Collected | None:
+        """What was read before, of the rows from `start` on; None if nothing was."""
+        if not path.exists():
+            return None
+        head, _, body = path.read_bytes().partition(b"\n")
+        way_out = f"Delete {path} to read everything again."
+        if head != _VERSION + hashlib.sha256(body).hexdigest().encode():
+            raise ValueError(f"{path} is damaged or no checkpoint of this version. {way_out}")
+        with torch.serialization.safe_globals(_STORED):
+            found = torch.load(io.BytesIO(body), weights_only=True)
+        collected: Collected = found["collected"]
+        before, files = found["files"], self._files()
+        if [b[:2] for b in before] != [f[:2] for f in files] or found["rows"] != self.source.n_samples:
+            raise ValueError(f"{path} is of other rows than {self.source.name}: names or sizes differ. {way_out}")
+        if before != files and self._read_again(start, collected.rows) != collected.checksum:
+            raise ValueError(f"{self.source.name} has changed since {path} was written. {way_out}")
+        return collected
+
+    def _files(self) -> list[tuple[str, int, int]]:
+        stats = [(path, os.stat(path)) for path in self.source.paths]
+        return [(path, s.st_size, s.st_mtime_ns) for path, s in stats]
+
+    def _read_again(self, start: int, rows: int) -> int:
+        total, step = 0, self.source.chunk_rows
+        for i, piece in enumerate(self.source.part(start, start + rows, step)):
+            total += checksum(piece, start + i * step)
+        return total % (1 << 64)
+
+
+def remove_checkpoints(folder: str | os.PathLike[str], team: Team) -> None:
+    """Once the audit is done."""
+    for path in Path(folder).glob(f"*-{team.rank + 1}-of-{team.size}.pt"):
+        path.unlink()
+    with contextlib.suppress(OSError):  # it holds something else, or another process was quicker
+        Path(folder).rmdir()
+
+
+_STORED: list[Any] = [
+    Collected, SpectrumAccumulator, Apart, CloudAccumulator, Moments, RowSample,
+    np.empty(0).__reduce__()[0], np.ndarray, np.dtype, *(type(np.dtype(t)) for t in (np.uint64, np.int64, np.float64)),
+]  # fmt: skip
+
+
+class Passes:
+    """Passes over the rows of one source; the first one collects the cloud and the sample too.
+
+    `normalize`: of each sum wanted, by name. `most`: rows of the sample.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        normalize: Mapping[str, str | None],
+        name: str,
+        *,
+        team: Team,
+        most: int,
+        seed: int,
+        progress: bool = False,
+        checkpoint: str | os.PathLike[str] | None = None,
+    ) -> None:
+        self.source, self.normalize, self.name, self.team, self.progress = source, normalize, name, team, progress
+        self._most, self._seed = most, seed
+        self.checkpoint = None if checkpoint is None else Checkpoint(checkpoint, source, name, team)
+        self.first: Collected | None = None
+
+    def __call__(self, rungs: Mapping[str, str]) -> Sums:
+        """One pass, by methods at least these; all processes take part, and all hold the whole sums."""
+        mine: Collected | None = None
+        path = Path() if self.checkpoint is None else self.checkpoint.path(rungs)
+        while True:
+            # The first rows may call for a more exact method in one process; then all take the most exact of theirs.
+            mine = self.team.agreed(functools.partial(self._begun, rungs, mine, path))
+            theirs = [found for found in self.team.everyone(mine.rungs) if found]
+            rungs = {name: max((found[name] for found in theirs), key=RUNGS.index) for name in rungs}
+            if all(found == rungs for found in theirs):
+                break
+        self.team.agreed(functools.partial(self._rest, mine, path))
+        return self._joined(mine, rungs)
+
+    def _begun(self, rungs: Mapping[str, str], mine: Collected | None, path: Path) -> Collected:
+        """What was kept from before, or the first rows of this process."""
+        if mine is not None and mine.rungs in ({}, rungs):
+            return mine
+        start, stop = self.team.part(self.source.n_samples)
+        kept = None if mine is not None or self.checkpoint is None else self.checkpoint.load(path, start)
+        if kept is not None:
+            return kept
+        found = Collected(None, None)
+        if self.first is None:
+            found = Collected(CloudAccumulator(), RowSample(self._most, self._seed, self.source.n_samples))
+        if start < stop:
+            rows = self.source.read(start, min(start + self.source.chunk_rows, stop))
+            found.sums = begun(rungs, self.normalize, True)(rows)
+            found.note(rows, start, checked=self.checkpoint is not None)
+        return found
+
+    def _rest(self, collected: Collected, path: Path) -> None:
+        start, stop = self.team.part(self.source.n_samples)
+        for rows in self._shown(self.source.part(start + collected.rows, stop), collected.rows, stop - start):
+            collected.update(rows, start + collected.rows, checked=self.checkpoint is not None)
+            # Only between two pieces: an interruption inside one leaves sums that hold rows not yet counted.
+            if self.checkpoint is not None:
+                self.checkpoint.save(collected, path)
+        if self.checkpoint is not None:
+            self.checkpoint.save(collected, path, now=True)
+
+    def _shown(self, pieces: Iterable[Tensor], done: int, total: int) -> Iterator[Tensor]:
+        """The pieces, with a bar of rows and the time left."""
+        from tqdm import tqdm
+
+        # disable=None switches the bar off where standard error is not a terminal; short audits never show one.
+        off = None if self.progress and self.team.rank == 0 else True
+        with tqdm(
+            desc=self.name,
+            initial=done,
+            total=total,
+            unit=" rows",
+            unit_scale=True,
+            leave=False,
+            delay=1.0,
+            disable=off,
+        ) as bar:
+            for rows in pieces:
+                yield rows
+                bar.update(len(rows))
+
+    def _joined(self, mine: Collected, rungs: Mapping[str, str]) -> Sums:
+        if self.team.size > 1:
+            for name, rung in rungs.items():
+                if name not in mine.sums:  # this process had no rows
+                    mine.sums[name] = empty_sums(self.normalize[name], rung)
+                mine.sums[name].all_reduce()
+        if self.first is None and mine.cloud is not None and mine.sample is not None:
+            self.first = mine
+            for cloud, sample in self.team.to_first((mine.cloud, mine.sample))[1:]:
+                mine.cloud.merge(cloud)
+                mine.sample.merge(sample)
+        return mine.sums
