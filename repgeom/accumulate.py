@@ -217,7 +217,8 @@ class SpectrumAccumulator:
     def _is_steep(self, margin: float = 0.1) -> bool:
         """Whether the rows so far show clearly that this method will not do for the tail.
 
-        Below 1, the margin allows for eigenvalues of few rows, which spread wider than those of all rows will. A Cholesky factorisation of S − tλ₁I, which exists only if no eigenvalue is below tλ₁, costs a tenth of `eigvalsh`.
+        A Cholesky factorisation of S − tλ₁I, which exists only if no eigenvalue is below tλ₁, costs a tenth of `eigvalsh`. A
+        margin below 1 allows for eigenvalues of few rows, which spread wider than those of all rows will.
         """
         scatter = self.scatter()
         if scatter.ndim > 2 or self.n_samples < 2 * scatter.shape[-1] or not torch.isfinite(scatter).all():

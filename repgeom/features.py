@@ -206,6 +206,9 @@ def check_normalize(normalize: str | None) -> None:
 
 def unit_rows(x: Tensor) -> Tensor:
     """Rows scaled to unit length; a row of zeros has no direction and stays zero."""
+    norms = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
+    if _far_from_limits(norms):
+        return x / norms
     # Dividing by the largest entry first keeps tiny and huge rows from under- or overflowing when squared.
     largest = x.abs().amax(-1, keepdim=True)
     x = x / torch.where(largest > 0, largest, 1)
@@ -215,9 +218,21 @@ def unit_rows(x: Tensor) -> Tensor:
 
 def row_norms(x: Tensor) -> Tensor:
     """Lengths of rows, (...,), whose squares may lie beyond the range of their type."""
+    norms = torch.linalg.vector_norm(x, dim=-1)
+    if _far_from_limits(norms):
+        return norms
     largest = x.abs().amax(-1)
     scale = torch.where(largest > 0, largest, 1)
     return torch.linalg.vector_norm(x / scale[..., None], dim=-1) * scale
+
+
+def _far_from_limits(norms: Tensor) -> bool:
+    """Whether no square of an entry that matters can have left the range of floats: the usual case, and the quick one."""
+    limits = {torch.float32: (1e-12, 1e18), torch.float64: (1e-140, 1e150)}
+    if norms.dtype not in limits or not norms.numel():
+        return False
+    least, most = norms.detach().aminmax()
+    return bool((least > limits[norms.dtype][0]) & (most < limits[norms.dtype][1]))
 
 
 def centred(x: Tensor) -> Tensor:
