@@ -15,7 +15,7 @@ from repgeom import files, rank
 from repgeom.catalogue import DriftEvidence, Evidence, LabelEvidence, ReferenceEvidence
 from repgeom.classes import ClassSums, class_effective_rank
 from repgeom.cloud import Health, health
-from repgeom.collecting import remove_checkpoints
+from repgeom.collecting import Checkpoint
 from repgeom.comparison import comparison_of
 from repgeom.decomposition import Decomposition, decomposed, streamed
 from repgeom.estimates import FEWEST_ROWS, Sample, estimate_of, scored
@@ -113,17 +113,16 @@ def audit(
         return _report(given, mine, None, normalize, name, thresholds, k, max_pair_rows, seed)
     team = Team(distributed)
     given = team.agreed(lambda: _given(features, reference, corrupted, labels, groups, drop_nonfinite))
+    kept = None if checkpoint is None else team.agreed(lambda: Checkpoint(checkpoint, team))
 
     def read(source: Source, what: str) -> Decomposition:
-        return decomposed(
-            source, normalize, what, team=team, most=most, seed=seed, progress=progress, checkpoint=checkpoint
-        )
+        return decomposed(source, normalize, what, team=team, most=most, seed=seed, progress=progress, checkpoint=kept)
 
     mine = read(given.source, "features")
     theirs = None if given.reference is None else read(given.reference, "reference")
     report = team.by_first(lambda: _report(given, mine, theirs, normalize, name, thresholds, k, max_pair_rows, seed))
-    if checkpoint is not None:
-        remove_checkpoints(checkpoint, team)
+    if kept is not None:
+        kept.remove()
     return report
 
 

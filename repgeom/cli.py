@@ -135,7 +135,7 @@ def _audit(args: argparse.Namespace) -> int:
     corrupted = None if args.corrupted is None else open_source(args.corrupted, key=args.key)
     reports = []
     with _together() as distributed:
-        for i, path in enumerate(args.features):
+        for path in args.features:
             try:
                 report = audit(
                     open_source(path, key=args.key),
@@ -148,7 +148,7 @@ def _audit(args: argparse.Namespace) -> int:
                     drop_nonfinite=args.drop_nonfinite,
                     seed=args.seed,
                     progress=True,
-                    checkpoint=None if args.checkpoint is None else _part_of(args.checkpoint, i, len(args.features)),
+                    checkpoint=args.checkpoint,
                     distributed=distributed,
                 )
             except ValueError as error:
@@ -169,11 +169,6 @@ def _audit(args: argparse.Namespace) -> int:
     if args.html is not None:
         html(reports, args.html)
     return status
-
-
-def _part_of(folder: str, i: int, count: int) -> str:
-    """Where the i-th of several audits keeps what it read."""
-    return folder if count == 1 else os.path.join(folder, str(i + 1))
 
 
 def _json(reports: Sequence[Report]) -> str:

@@ -14,7 +14,7 @@ from repgeom.features import as_source, centred, finite_rows, give_back, pair_bl
 
 # A row is extreme when its norm is more than this many robust standard deviations from the median norm.
 EXTREME_NORM = 10.0
-# Rows that repeats and the median length are read from: 16 MB.
+# Rows that repeats and the median length are read from: 24 MB, twice that for a moment.
 KEPT_ROWS = 1 << 20
 _HASHED_WORDS = 1 << 18
 _ODD = 0x9E3779B97F4A7C15 - (1 << 64)
@@ -221,15 +221,14 @@ def health(features: Any) -> Health:
 class CloudAccumulator:
     """What one pass over rows can tell of the cloud, in bounded memory, however many there are.
 
-    What needs rows side by side (repeats, the median length) is read from rows whose hash is small: all of them up to
-    1,048,576, half of them beyond, a quarter from twice as many on. Copies of a row have one hash, so all are kept or none,
-    and parts can be merged in any order.
+    Lengths and repeats are exact up to 1,048,576 rows. Beyond, the median length is that of rows drawn by their place, and
+    repeats are counted among rows whose hash is small: copies have one hash, so all are kept or none. A row that makes up a
+    thousandth of the rows by then is counted for itself.
     """
 
     def __init__(self) -> None:
-        self._norms = np.empty(0)
-        self._hashes = np.empty(0, np.uint64)
-        self._halvings = 0  # how often the rows kept were halved
+        self._norms, self._hashes = Thinned(), Thinned()
+        self._often: dict[int, int] = {}  # how many there are of rows that come often, by their hash
         self.n_samples = self.n_features = self.nan = self.inf = self.nonfinite_rows = self.zero_rows = 0
         self._low: Tensor | None = None
         self._high: Tensor | None = None
@@ -239,46 +238,62 @@ class CloudAccumulator:
         self._shortest, self._longest = math.inf, 0.0
         self._units = Moments()
 
-    def update(self, rows: Tensor) -> None:
-        """Adds rows (n, n_features), finite or not."""
-        hashes = row_hashes(rows)
+    def update(self, rows: Tensor, start: int | None = None) -> None:
+        """Adds rows (n, n_features), finite or not. `start`: the place of the first, if other rows are added elsewhere."""
+        start = self.n_samples if start is None else start
+        places = mixed(np.arange(start, start + len(rows), dtype=np.uint64))
+        self._count(row_hashes(rows))
         self.n_samples += len(rows)
         self.n_features = rows.shape[1]
         rows = rows.float() if rows.element_size() == 2 else rows
         lengths = row_norms(rows)
-        known = np.full(len(lengths), np.nan)
-        if torch.isfinite(lengths).all():
-            known[:] = lengths.cpu().numpy()
-        else:
-            finite = torch.isfinite(rows).all(-1).cpu().numpy()
+        if not torch.isfinite(lengths).all():
+            places = places[torch.isfinite(rows).all(-1).cpu().numpy()]
             rows, lengths = self._count_nonfinite(rows)
-            known[finite] = lengths.cpu().numpy()
         self.zero_rows += int((lengths == 0).sum())
-        self._keep(hashes, known)
+        self._norms.add(places, lengths.double().cpu().numpy())
         if len(rows):
             self._spread(rows, lengths.double())
 
-    def _keep(self, hashes: np.ndarray, norms: np.ndarray) -> None:
-        self._hashes, self._norms = np.concatenate([self._hashes, hashes]), np.concatenate([self._norms, norms])
-        while True:
-            small = self._hashes <= np.uint64((1 << (64 - self._halvings)) - 1)
-            self._hashes, self._norms = self._hashes[small], self._norms[small]
-            if len(self._hashes) <= KEPT_ROWS or self._halvings == 40:  # one row repeated has one hash
-                return
-            self._halvings += 1
+    def _count(self, hashes: np.ndarray) -> None:
+        """Adds rows of these hashes; those that come often are taken out before any are dropped."""
+        hashes = self._without_often(hashes)
+        if self._hashes.is_full(len(hashes)):
+            hashes = np.concatenate([self._hashes.all()[0], hashes])
+            values, counts = np.unique(hashes, return_counts=True)
+            often = counts >= max(32, KEPT_ROWS >> 10)
+            self._often |= dict.fromkeys(values[often].tolist(), 0)
+            self._hashes.replace(np.empty(0, np.uint64))
+            hashes = self._without_often(hashes)
+        self._hashes.add(hashes)
+
+    def _without_often(self, hashes: np.ndarray) -> np.ndarray:
+        """Counts those that come often, and gives back the rest."""
+        if not self._often:
+            return hashes
+        often = np.isin(hashes, np.fromiter(self._often, np.uint64))
+        for value, count in zip(*np.unique(hashes[often], return_counts=True), strict=True):
+            self._often[int(value)] += int(count)
+        return hashes[~often]
 
     @property
     def kept(self) -> int:
-        """How many rows repeats and the median length are read from."""
-        return len(self._hashes)
+        """How many rows the median length is read from."""
+        return len(self._norms.settled()[0])
 
     def merge(self, other: CloudAccumulator) -> None:
         """Adds all rows that `other` has seen."""
         for name in ("n_samples", "nan", "inf", "nonfinite_rows", "zero_rows"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.n_features = self.n_features or other.n_features
-        self._halvings = max(self._halvings, other._halvings)
-        self._keep(other._hashes, other._norms)
+        self._norms.merge(other._norms)
+        kept = self._hashes.all()[0]
+        self._often = dict.fromkeys(other._often, 0) | self._often
+        self._hashes.replace(self._without_often(kept))
+        for value, count in other._often.items():
+            self._often[value] += count
+        self._hashes.thin(other._hashes.halvings)
+        self._count(other._hashes.all()[0])
         if other._low is not None and other._high is not None:
             self._between(other._low, other._high)
         if other._lengths.n:
@@ -312,12 +327,13 @@ class CloudAccumulator:
 
     def health(self) -> Health:
         """As the function `health` of all rows so far."""
-        lengths = torch.from_numpy(self._norms[~np.isnan(self._norms)])
+        lengths = torch.from_numpy(self._norms.settled()[1])
         middle = _median(lengths) if len(lengths) else torch.zeros(())
         away = (lengths - middle).abs()
         spread = max(1.4826 * float(_median(away)) if len(lengths) else 0.0, 1e-3 * float(middle))
         constant = 0 if self._low is None or self._high is None else int((self._low == self._high).sum())
-        times = 1 << self._halvings  # each row kept stands for so many
+        hashes = self._hashes.settled()[0]
+        repeats = len(hashes) - len(np.unique(hashes)) << self._hashes.halvings
         return Health(
             n_samples=self.n_samples,
             n_features=self.n_features,
@@ -325,16 +341,16 @@ class CloudAccumulator:
             inf=self.inf,
             nonfinite_rows=self.nonfinite_rows,
             zero_rows=self.zero_rows,
-            duplicate_rows=times * (len(self._hashes) - len(np.unique(self._hashes))),
+            duplicate_rows=repeats + sum(count - 1 for count in self._often.values()),
             constant_features=constant,
-            extreme_norms=times * int((away > EXTREME_NORM * spread).sum()),
+            extreme_norms=int((away > EXTREME_NORM * spread).sum()) << self._norms.halvings,
         )
 
     def norms(self) -> Norms:
         """As the function `norms` of all finite rows so far."""
         mean = float(self._lengths.mean) * self._unit
         std = (float(self._lengths.squares) / self._lengths.n) ** 0.5 * self._unit
-        median = float(_median(torch.from_numpy(self._norms[~np.isnan(self._norms)])))
+        median = float(_median(torch.from_numpy(self._norms.settled()[1])))
         return Norms(mean, std, std / (mean or 1.0), self._shortest, median, self._longest)
 
     def mean_cosine(self) -> float:
@@ -346,6 +362,56 @@ class CloudAccumulator:
     def feature_std(self) -> float:
         """As the function `feature_std` of all finite rows so far."""
         return float((self._units.squares / self._units.n).sqrt().mean())
+
+
+class Thinned:
+    """Numbers, uint64 and as good as random, with values: all up to `KEPT_ROWS`, then the smaller half of them, and so on."""
+
+    def __init__(self) -> None:
+        self.halvings = 0
+        self._pieces = [(np.empty(0, np.uint64), np.empty(0))]
+
+    def add(self, numbers: np.ndarray, values: np.ndarray | None = None) -> None:
+        """Adds numbers (n,), and values (n,) if any."""
+        small = numbers <= self._limit
+        self._pieces.append((numbers[small], np.empty(0) if values is None else values[small]))
+        if self.is_full():
+            self.settled()
+
+    def is_full(self, more: int = 0) -> bool:
+        """Whether `more` numbers would be too many to go on without dropping some."""
+        return sum(len(numbers) for numbers, _ in self._pieces) + more > 2 * KEPT_ROWS
+
+    def all(self) -> tuple[np.ndarray, np.ndarray]:
+        """Numbers and values that are kept at the moment."""
+        numbers, values = (np.concatenate(parts) for parts in zip(*self._pieces, strict=True))
+        self._pieces = [(numbers, values)]
+        return numbers, values
+
+    def replace(self, numbers: np.ndarray) -> None:
+        """Keeps these numbers alone, without values."""
+        self._pieces = [(numbers, np.empty(0))]
+
+    def settled(self) -> tuple[np.ndarray, np.ndarray]:
+        """Numbers and values, no more than `KEPT_ROWS`."""
+        while len(self.all()[0]) > KEPT_ROWS and self.halvings < 40:
+            self.thin(self.halvings + 1)
+        return self.all()
+
+    def thin(self, halvings: int) -> None:
+        """Halves until so many times."""
+        self.halvings = max(self.halvings, halvings)
+        numbers, values = self.all()
+        small = numbers <= self._limit
+        self._pieces = [(numbers[small], values[small] if len(values) else values)]
+
+    def merge(self, other: Thinned) -> None:
+        self.thin(other.halvings)
+        self.add(*other.all())
+
+    @property
+    def _limit(self) -> np.uint64:
+        return np.uint64((1 << (64 - self.halvings)) - 1)
 
 
 @dataclasses.dataclass

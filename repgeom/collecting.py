@@ -20,8 +20,8 @@ import torch
 from torch import Tensor
 
 from repgeom.accumulate import RUNGS, Apart, SpectrumAccumulator
-from repgeom.cloud import CloudAccumulator, Moments, mixed, row_hashes
-from repgeom.decompose import Sums, begun, empty_sums
+from repgeom.cloud import CloudAccumulator, Moments, Thinned, mixed, row_hashes
+from repgeom.decompose import Sums, Wanted, begun, empty_sums
 from repgeom.features import Source
 from repgeom.files import write_whole
 from repgeom.team import Team
@@ -98,7 +98,7 @@ class Collected:
     def note(self, rows: Tensor, start: int, *, checked: bool = False) -> None:
         """The same of rows that the sums hold already."""
         if self.cloud is not None and self.sample is not None:
-            self.cloud.update(rows)
+            self.cloud.update(rows, start)
             self.sample.update(start, rows)
         if checked:
             self.checksum = (self.checksum + checksum(rows, start)) % (1 << 64)
@@ -116,35 +116,41 @@ def checksum(rows: Tensor, start: int) -> int:
 
 
 class Checkpoint:
-    """What an interrupted audit had read, one file a pass in a folder, each with the checksum of its own content.
+    """What an interrupted audit had read: a file for each pass in a folder, with the checksum of its own content.
 
-    It belongs to files of one name, size and date; where only the date differs, what was read is compared by its checksum.
+    A pass is found again by what was asked: the files, the rows and array of them, every option that its sums depend on. Where
+    a file has another date, what was read of it is compared by its checksum.
     """
 
-    def __init__(self, folder: str | os.PathLike[str], source: Source, name: str, team: Team) -> None:
-        if not source.paths:
-            raise ValueError(f"`checkpoint` keeps what was read of files, and `{name}` lies in memory.")
-        self.folder = Path(folder)
+    def __init__(self, folder: str | os.PathLike[str], team: Team) -> None:
+        self.folder, self.team = Path(folder), team
+        if self.folder.exists() and not self.folder.is_dir():
+            raise ValueError(f"`checkpoint` must be a folder, and {self.folder} is a file.")
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.source, self.name, self.team = source, name, team
+        self._used: set[Path] = set()
         self._saved = time.monotonic()
 
-    def path(self, rungs: Mapping[str, str]) -> Path:
-        """The file of the pass that began with these methods."""
-        wanted = "-".join(f"{name}-{rung}" for name, rung in rungs.items())
-        return self.folder / f"{self.name}-{wanted}-{self.team.rank + 1}-of-{self.team.size}.pt"
+    def path(self, source: Source, name: str, *asked: Any) -> Path:
+        """The file of a pass over this source."""
+        if not source.paths:
+            raise ValueError(f"`checkpoint` keeps what was read of files, and `{name}` lies in memory.")
+        what = repr(([os.path.abspath(path) for path in source.paths], source.reads, source.n_samples, asked))
+        digest = hashlib.sha256(what.encode()).hexdigest()[:16]
+        found = self.folder / f"{name}-{digest}-{self.team.rank + 1}-of-{self.team.size}.checkpoint"
+        self._used.add(found)
+        return found
 
-    def save(self, collected: Collected, path: Path, *, now: bool = False) -> None:
+    def save(self, collected: Collected, source: Source, path: Path, *, now: bool = False) -> None:
         """Writes it down, if the last time was long enough ago or `now`."""
         if not now and time.monotonic() - self._saved < SAVE_SECONDS:
             return
         content = io.BytesIO()
-        torch.save({"files": self._files(), "rows": self.source.n_samples, "collected": collected}, content)
+        torch.save({"files": _dates(source), "collected": collected}, content)
         body = content.getvalue()
         write_whole(path, _VERSION + hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
         self._saved = time.monotonic()
 
-    def load(self, path: Path, start: int) -> Collected | None:
+    def load(self, source: Source, path: Path, start: int) -> Collected | None:
         """What was read before, of the rows from `start` on; None if nothing was."""
         if not path.exists():
             return None
@@ -155,65 +161,63 @@ class Checkpoint:
         with torch.serialization.safe_globals(_STORED):
             found = torch.load(io.BytesIO(body), weights_only=True)
         collected: Collected = found["collected"]
-        before, files = found["files"], self._files()
-        if [b[:2] for b in before] != [f[:2] for f in files] or found["rows"] != self.source.n_samples:
-            raise ValueError(f"{path} is of other rows than {self.source.name}: names or sizes differ. {way_out}")
-        if before != files and self._read_again(start, collected.rows) != collected.checksum:
-            raise ValueError(f"{self.source.name} has changed since {path} was written. {way_out}")
+        if found["files"] != _dates(source) and _read_again(source, start, collected.rows) != collected.checksum:
+            raise ValueError(f"{source.name} has changed since {path} was written. {way_out}")
         return collected
 
-    def _files(self) -> list[tuple[str, int, int]]:
-        stats = [(path, os.stat(path)) for path in self.source.paths]
-        return [(path, s.st_size, s.st_mtime_ns) for path, s in stats]
-
-    def _read_again(self, start: int, rows: int) -> int:
-        total, step = 0, self.source.chunk_rows
-        for i, piece in enumerate(self.source.part(start, start + rows, step)):
-            total += checksum(piece, start + i * step)
-        return total % (1 << 64)
+    def remove(self) -> None:
+        """Once the audit is done: what it wrote, and the folder if nothing else lies there."""
+        for path in self._used:
+            path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # it holds something else, or another process was quicker
+            self.folder.rmdir()
 
 
-def remove_checkpoints(folder: str | os.PathLike[str], team: Team) -> None:
-    """Once the audit is done."""
-    for path in Path(folder).glob(f"*-{team.rank + 1}-of-{team.size}.pt"):
-        path.unlink()
-    with contextlib.suppress(OSError):  # it holds something else, or another process was quicker
-        Path(folder).rmdir()
+def _dates(source: Source) -> list[tuple[str, int, int]]:
+    stats = [(path, os.stat(path)) for path in source.paths]
+    return [(os.path.abspath(path), s.st_size, s.st_mtime_ns) for path, s in stats]
+
+
+def _read_again(source: Source, start: int, rows: int) -> int:
+    total, step = 0, source.chunk_rows
+    for i, piece in enumerate(source.part(start, start + rows, step)):
+        total += checksum(piece, start + i * step)
+    return total % (1 << 64)
 
 
 _STORED: list[Any] = [
-    Collected, SpectrumAccumulator, Apart, CloudAccumulator, Moments, RowSample,
-    np.empty(0).__reduce__()[0], np.ndarray, np.dtype, *(type(np.dtype(t)) for t in (np.uint64, np.int64, np.float64)),
+    Collected, SpectrumAccumulator, Apart, CloudAccumulator, Thinned, Moments, RowSample,
+    bytes, np.empty(0).__reduce__()[0], np.ndarray, np.dtype, *(type(np.dtype(t)) for t in (np.uint64, np.int64, np.float64)),
 ]  # fmt: skip
 
 
 class Passes:
     """Passes over the rows of one source; the first one collects the cloud and the sample too.
 
-    `normalize`: of each sum wanted, by name. `most`: rows of the sample.
+    `wanted`: spectra, by name. `most`: rows of the sample.
     """
 
     def __init__(
         self,
         source: Source,
-        normalize: Mapping[str, str | None],
+        wanted: Mapping[str, Wanted],
         name: str,
         *,
         team: Team,
         most: int,
         seed: int,
         progress: bool = False,
-        checkpoint: str | os.PathLike[str] | None = None,
+        checkpoint: Checkpoint | None = None,
     ) -> None:
-        self.source, self.normalize, self.name, self.team, self.progress = source, normalize, name, team, progress
+        self.source, self.wanted, self.name, self.team, self.progress = source, wanted, name, team, progress
         self._most, self._seed = most, seed
-        self.checkpoint = None if checkpoint is None else Checkpoint(checkpoint, source, name, team)
+        self.checkpoint = checkpoint
         self.first: Collected | None = None
 
     def __call__(self, rungs: Mapping[str, str]) -> Sums:
         """One pass, by methods at least these; all processes take part, and all hold the whole sums."""
         mine: Collected | None = None
-        path = Path() if self.checkpoint is None else self.checkpoint.path(rungs)
+        path = self._path(rungs)
         while True:
             # The first rows may call for a more exact method in one process; then all take the most exact of theirs.
             mine = self.team.agreed(functools.partial(self._begun, rungs, mine, path))
@@ -224,12 +228,18 @@ class Passes:
         self.team.agreed(functools.partial(self._rest, mine, path))
         return self._joined(mine, rungs)
 
+    def _path(self, rungs: Mapping[str, str]) -> Path:
+        if self.checkpoint is None:
+            return Path()
+        asked = sorted(rungs.items()), sorted(self.wanted.items()), self.first is None, self._most, self._seed
+        return self.team.agreed(functools.partial(self.checkpoint.path, self.source, self.name, *asked))
+
     def _begun(self, rungs: Mapping[str, str], mine: Collected | None, path: Path) -> Collected:
         """What was kept from before, or the first rows of this process."""
         if mine is not None and mine.rungs in ({}, rungs):
             return mine
         start, stop = self.team.part(self.source.n_samples)
-        kept = None if mine is not None or self.checkpoint is None else self.checkpoint.load(path, start)
+        kept = None if mine is not None or self.checkpoint is None else self.checkpoint.load(self.source, path, start)
         if kept is not None:
             return kept
         found = Collected(None, None)
@@ -237,7 +247,7 @@ class Passes:
             found = Collected(CloudAccumulator(), RowSample(self._most, self._seed, self.source.n_samples))
         if start < stop:
             rows = self.source.read(start, min(start + self.source.chunk_rows, stop))
-            found.sums = begun(rungs, self.normalize, True)(rows)
+            found.sums = begun(rungs, self.wanted, True)(rows)
             found.note(rows, start, checked=self.checkpoint is not None)
         return found
 
@@ -247,9 +257,9 @@ class Passes:
             collected.update(rows, start + collected.rows, checked=self.checkpoint is not None)
             # Only between two pieces: an interruption inside one leaves sums that hold rows not yet counted.
             if self.checkpoint is not None:
-                self.checkpoint.save(collected, path)
+                self.checkpoint.save(collected, self.source, path)
         if self.checkpoint is not None:
-            self.checkpoint.save(collected, path, now=True)
+            self.checkpoint.save(collected, self.source, path, now=True)
 
     def _shown(self, pieces: Iterable[Tensor], done: int, total: int) -> Iterator[Tensor]:
         """The pieces, with a bar of rows and the time left."""
@@ -275,7 +285,7 @@ class Passes:
         if self.team.size > 1:
             for name, rung in rungs.items():
                 if name not in mine.sums:  # this process had no rows
-                    mine.sums[name] = empty_sums(self.normalize[name], rung)
+                    mine.sums[name] = empty_sums(self.wanted[name].normalize, rung)
                 mine.sums[name].all_reduce()
         if self.first is None and mine.cloud is not None and mine.sample is not None:
             self.first = mine

@@ -202,10 +202,10 @@ def climb(
     guess = tail and (x.n_samples if isinstance(x, Source) else x.shape[-2]) > chunk_rows(
         x.n_features if isinstance(x, Source) else x.shape[-1]
     )
-    return climb_all(
-        lambda rungs: added_up(chunks(), begun(rungs, {name: normalize}, guess)),
-        {name: Wanted(normalize, centers)}, cheapest(x), tail, x, name,
-    )[name]  # fmt: skip
+    wanted = {name: Wanted(normalize, centers)}
+    return climb_all(lambda rungs: added_up(chunks(), begun(rungs, wanted, guess)), wanted, cheapest(x), tail, x, name)[
+        name
+    ]
 
 
 def climb_all(
@@ -256,23 +256,23 @@ def cheapest(x: Tensor | Source) -> str:
 
 
 def begun(
-    rungs: Mapping[str, str], normalize: Mapping[str, str | None], tail: bool, margin: float = 0.1
+    rungs: Mapping[str, str], wanted: Mapping[str, Wanted], tail: bool, margin: float = 0.1
 ) -> Callable[[Tensor], Sums]:
     """How sums begin with their first rows: each by its method, or by the next that these rows do not show to be in vain."""
-    return lambda rows: {key: _begun(rows, rung, normalize[key], tail, margin) for key, rung in rungs.items()}
+    return lambda rows: {key: _begun(rows, rung, wanted[key], tail, margin) for key, rung in rungs.items()}
 
 
-def _begun(rows: Tensor, rung: str, normalize: str | None, tail: bool, margin: float) -> SpectrumAccumulator:
+def _begun(rows: Tensor, rung: str, wanted: Wanted, tail: bool, margin: float) -> SpectrumAccumulator:
     for method in RUNGS[RUNGS.index(rung) :]:
         # Rows of unit length are not of half precision any more; of few features the leading ones would be most.
-        if (method == "half" and normalize) or (method == "apart" and rows.shape[-1] < WIDE):
+        if (method == "half" and wanted.normalize) or (method == "apart" and rows.shape[-1] < WIDE):
             continue
-        acc = empty_sums(normalize, method)
+        acc = empty_sums(wanted.normalize, method)
         acc._absorb(rows)
         if method == "apart":
             acc._set_apart()
             acc._absorb(rows)
-        if method == "qr" or not tail or not acc._is_steep(margin):
+        if method == "qr" or not tail or not any(acc._is_steep(margin, center) for center in wanted.centers):
             break
     return acc
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -13,9 +12,9 @@ from torch import Tensor
 
 from repgeom.accumulate import SpectrumAccumulator
 from repgeom.cloud import CloudAccumulator
-from repgeom.collecting import Collected, Passes, RowSample
+from repgeom.collecting import Checkpoint, Collected, Passes, RowSample
 from repgeom.decompose import Wanted, begun, cheapest, climb_all, dense_spectrum, exact_spectra
-from repgeom.features import Source, as_features, chunk_rows, nonfinite_error, shape_of, unit_rows
+from repgeom.features import Source, as_features, chunk_rows, shape_of, unit_rows
 from repgeom.scores import Directions, few_directions
 from repgeom.spectra import Spectrum
 from repgeom.team import Team
@@ -85,14 +84,14 @@ def decomposed(
     most: int,
     seed: int,
     progress: bool = False,
-    checkpoint: str | os.PathLike[str] | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> Decomposition:
     """Of rows that can be read again: passes by ever more exact methods. `most`: rows of the sample."""
     if source.n_samples <= source.n_features:
         return team.agreed(lambda: _of_few(torch.cat(list(source.chunks())), normalize, name, most, seed))
     wanted = _wanted(normalize)
     passes = Passes(
-        source, {key: w.normalize for key, w in wanted.items()}, name,
+        source, wanted, name,
         team=team, most=most, seed=seed, progress=progress, checkpoint=checkpoint,
     )  # fmt: skip
     found = climb_all(passes, wanted, cheapest(source), True, source, name)
@@ -113,9 +112,7 @@ def streamed(
         source = Source(name, len(first), first.shape[1], first.dtype, lambda start, stop: first[start:stop])
         return source, decomposed(source, normalize, name, team=Team(), most=most, seed=seed)
     found = Collected(CloudAccumulator(), RowSample(most, seed))
-    found.sums = begun(
-        dict.fromkeys(wanted, "float64"), {key: w.normalize for key, w in wanted.items()}, True, _STREAM_MARGIN
-    )(first)
+    found.sums = begun(dict.fromkeys(wanted, "float64"), wanted, True, _STREAM_MARGIN)(first)
     found.note(first, 0)
     while second is not None:
         found.update(second, found.rows)
@@ -147,8 +144,9 @@ def _wanted(normalize: str | None) -> dict[str, Wanted]:
 def _of_sums(
     sums: Mapping[str, SpectrumAccumulator], spectra: Mapping[str, list[Spectrum]], collected: Collected
 ) -> Decomposition:
-    every = [s for found in spectra.values() for s in found]
-    return Decomposition(every[0], every[-1], collected, sums=sums["spectrum"])
+    centred = spectra["spectrum"]
+    raw = spectra["raw"][0] if "raw" in spectra else centred[1]
+    return Decomposition(centred[0], raw, collected, sums=sums["spectrum"])
 
 
 def _of_few(rows: Tensor, normalize: str | None, name: str, most: int, seed: int) -> Decomposition:
@@ -165,36 +163,47 @@ def _pieces(batches: Iterable[Any], name: str, progress: bool) -> Iterator[Tenso
     from tqdm import tqdm
 
     held: list[Tensor] = []
-    seen = enough = width = 0
-    for i, batch in enumerate(
-        tqdm(batches, name, leave=False, delay=1.0, unit=" batches", disable=None if progress else True)
-    ):
-        rows = _rows_of(batch, f"batch {i} of `{name}`")
-        if width and rows.shape[1] != width:
-            raise ValueError(f"batch {i} of `{name}` has {rows.shape[1]} features and those before it {width}.")
-        width = rows.shape[1]
+    first: Tensor | None = None
+    count = seen = 0
+    bar = tqdm(batches, name, leave=False, delay=1.0, unit=" batches", disable=None if progress else True)
+    for i, batch in enumerate(bar):
+        rows = _rows_of(batch, f"{name}, batch {i}")
+        first = rows if first is None else first
+        _check_alike(rows, first, f"batch {i} of `{name}`", seen)
         held.append(rows)
-        enough = enough or max(2 * width, chunk_rows(width))
-        if sum(len(rows) for rows in held) >= enough:
-            yield from torch.cat(held).split(max(enough, chunk_rows(width)))
-            held, enough, seen = [], chunk_rows(width), seen + 1
-    if held:
+        count, seen = count + len(rows), seen + len(rows)
+        width = rows.shape[1]
+        if count >= chunk_rows(width) and (count < seen or count >= 2 * width):
+            yield from torch.cat(held).split(max(2 * width, chunk_rows(width)))
+            held, count = [], 0
+    if held and count:
         yield torch.cat(held)
     elif not seen:
-        raise ValueError(f"`{name}` gave no batches.")
+        raise ValueError(f"`{name}` gave no rows.")
 
 
 def _rows_of(batch: Any, name: str) -> Tensor:
-    """The rows of one batch; of features with labels, as a DataLoader gives them, the features."""
+    """A copy of the rows of one batch, whose memory may be used for the next; of features with labels, the features."""
     if isinstance(batch, (tuple, list)) and len(batch) and getattr(batch[0], "ndim", 0) == 2:
         batch = batch[0]
-    x = as_features(batch, name, min_rows=1).detach().cpu()
+    x = as_features(batch, name, min_rows=0).detach()
     if x.ndim != 2:
-        raise ValueError(f"{name} must be n_samples x n_features, got shape {shape_of(x)}.")
-    error = nonfinite_error(x, name)
-    if error:
-        raise error
-    return x
+        raise ValueError(f"`{name}` must be n_samples x n_features, got shape {shape_of(x)}.")
+    return x.to("cpu", copy=True)
+
+
+def _check_alike(rows: Tensor, first: Tensor, name: str, seen: int) -> None:
+    if rows.shape[1] != first.shape[1]:
+        raise ValueError(f"{name} has {rows.shape[1]} features and those before it {first.shape[1]}.")
+    if rows.dtype != first.dtype:
+        raise ValueError(f"{name} is {rows.dtype} and those before it {first.dtype}: give all in one type.")
+    bad = ~torch.isfinite(rows)
+    if bad.any():
+        row, column = bad.nonzero()[0].tolist()
+        raise ValueError(
+            f"{name} has {int(bad.sum()):,} non-finite values; the first is {rows[row, column].item()} at row {row}, column "
+            f"{column} of the batch (row {seen + row:,} of the stream). Leave such rows out: `batch[isfinite(batch).all(1)]`."
+        )
 
 
 def _numpy(s: Spectrum) -> Spectrum:

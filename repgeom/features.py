@@ -6,6 +6,7 @@ Nothing behind this module checks its input again.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -33,6 +34,7 @@ class Source:
     read: Callable[[int, int], Tensor]  # (start, stop) -> rows start..stop-1, float, on the CPU
     notes: tuple[str, ...] = ()  # what a reader of the report should know about how the rows were read
     paths: tuple[str, ...] = ()  # files that the rows lie in
+    reads: str = ""  # which array and rows of them, where that is not all
 
     def chunks(self, step: int | None = None) -> Iterator[Tensor]:
         """All rows in order, `step` at a time."""
@@ -67,7 +69,10 @@ class Source:
     def select(self, keep: np.ndarray) -> Source:
         """The same source without the rows where `keep` is False."""
         kept = np.flatnonzero(keep)
-        return dataclasses.replace(self, n_samples=len(kept), read=lambda start, stop: self.rows(kept[start:stop]))
+        reads = f"{self.reads} rows {hashlib.sha256(np.packbits(keep).tobytes()).hexdigest()}"
+        return dataclasses.replace(
+            self, n_samples=len(kept), read=lambda start, stop: self.rows(kept[start:stop]), reads=reads
+        )
 
 
 def as_source(features: Any, name: str = "features") -> Source:
@@ -242,8 +247,9 @@ def centred(x: Tensor) -> Tensor:
 
 
 def chunk_rows(values_per_row: int, device: str = "cpu") -> int:
-    """Rows of a piece."""
-    return max(1, CHUNK_VALUES * (_GPU_TIMES if device == "cuda" else 1) // min(values_per_row, 1024))
+    """Rows of a piece: at most 16,384, for the sake of what is added up in float32."""
+    rows = min(CHUNK_VALUES // min(values_per_row, 1024), 1 << 14)
+    return max(1, rows * (_GPU_TIMES if device == "cuda" else 1))
 
 
 def row_chunks(x: Tensor) -> Iterator[Tensor]:

@@ -40,7 +40,8 @@ def open_source(path: str | os.PathLike[str], *, key: str | None = None) -> Sour
         ImportError: the format needs a package that is not installed.
     """
     name = os.fsdecode(path)
-    return _joined(name, [(shard, _features(shard, key)) for shard in _shards(name)])
+    found = _joined(name, [(shard, _features(shard, key)) for shard in _shards(name)])
+    return found if key is None else dataclasses.replace(found, reads=f"key {key}")
 
 
 def read_labels(path: str | os.PathLike[str], *, key: str | None = None) -> np.ndarray:

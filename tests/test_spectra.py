@@ -93,6 +93,52 @@ def test_agrees_where_leading_directions_are_held_apart(kind, mean, monkeypatch)
         assert s.method == "float32 product"
 
 
+def one_hot(g):
+    classes = torch.minimum(
+        torch.randint(0, 4, (2_125_000,), generator=g), torch.randint(0, 4, (2_125_000,), generator=g)
+    )
+    rows = torch.nn.functional.one_hot(classes, 4).float() * torch.logspace(0, 0.3, 4)
+    return rows + 1e-2 * torch.randn(len(rows), 4, generator=g)
+
+
+def whole_numbers(g):
+    d = 160
+    sigma = torch.where(torch.arange(d) < 16, 1.0, 1.3e-4**0.5)
+    turn = torch.linalg.qr(torch.randn(d, d, generator=g)).Q
+    x = (torch.randn(53_125, d, generator=g) * sigma) @ turn
+    return (x / x.std() * 40).round()
+
+
+COARSE = {
+    "one-hot": one_hot,
+    "whole numbers": whole_numbers,
+    "signs": lambda g: (
+        (torch.randint(0, 2, (16_700, 512), generator=g) * 2 - 1) * torch.logspace(0, -1.5, 512) * 1.2345
+    ),
+    "far from zero": lambda g: whole_numbers(g) / 40 + 90,
+}
+
+
+@pytest.mark.parametrize("kind", COARSE)
+def test_float32_products_hold_for_values_that_repeat(kind):
+    """Their rounding does not average out: sums of squares in float32 were off by up to 5e-6."""
+    x = COARSE[kind](torch.Generator().manual_seed(1))
+    s = rg.spectrum(x)
+    assert s.method.startswith("float32 product")
+    truth = rg.spectrum(x.double())
+    for name, read in READINGS.items():
+        assert float(read(s)) == pytest.approx(float(read(truth)), rel=1e-6), name
+
+
+def test_half_products_of_values_whose_squares_underflow_say_so():
+    x = (torch.randn(4096, 16, generator=torch.Generator().manual_seed(0)) * 1e-21).bfloat16()
+    acc = empty_sums(None, "half")
+    acc._absorb(x)
+    s, exact = acc._spectrum(True)
+    assert not exact
+    assert not s.exact_tail
+
+
 @pytest.mark.parametrize("mean", [0.0, 0.5, 100.0])
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 @pytest.mark.parametrize("kind", ["flat", "power law 0.5", "power law 1", "power law 2"])

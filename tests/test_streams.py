@@ -80,9 +80,9 @@ def test_the_cloud_adds_up_and_its_memory_is_bounded(kept, monkeypatch):
     whole, parts = CloudAccumulator(), [CloudAccumulator() for _ in range(3)]
     for rows in x.split(300):
         whole.update(rows)
-    for part, rows in zip(parts, x.tensor_split([100, 5000]), strict=True):
-        for piece in rows.split(700):
-            part.update(piece)
+    for part, rows, start in zip(parts, x.tensor_split([100, 5000]), (0, 100, 5000), strict=True):
+        for i, piece in enumerate(rows.split(700)):
+            part.update(piece, start + 700 * i)
     merged = parts[2]
     for other in parts[:2]:
         merged.merge(other)
@@ -101,6 +101,26 @@ def test_the_cloud_adds_up_and_its_memory_is_bounded(kept, monkeypatch):
     assert whole.norms().median == pytest.approx(float(expected.median), rel=1e-6 if truth else 0.05)
     assert merged.mean_cosine() == pytest.approx(float(rg.mean_cosine(x)), rel=1e-5)
     assert merged.feature_std() == pytest.approx(float(rg.feature_std(x)), rel=1e-5)
+
+
+@pytest.mark.parametrize("share", [0.05, 0.3, 0.9])
+def test_a_row_that_comes_often_is_counted_exactly_however_many_rows_there_are(share, rng, monkeypatch):
+    monkeypatch.setattr("repgeom.cloud.KEPT_ROWS", 1000)
+    x = rng.standard_normal((20_000, 4)).astype(np.float32)
+    often = rng.random(len(x)) < share
+    x[often] = 0
+    h = rg.health(x)
+    assert (h.zero_rows, h.duplicate_rows) == (often.sum(), pytest.approx(often.sum() - 1, abs=0.001 * len(x)))
+    assert rg.health(x + 3).duplicate_rows == pytest.approx(often.sum() - 1, abs=0.001 * len(x))
+    parts = [CloudAccumulator() for _ in range(3)]
+    for i, part in enumerate(parts):
+        for start in range(i * 7000, min(i * 7000 + 7000, 20_000), 500):
+            part.update(torch.from_numpy(x[start : min(start + 500, i * 7000 + 7000)]), start)
+    for other in parts[1:]:
+        parts[0].merge(other)
+    assert parts[0].health().duplicate_rows == pytest.approx(often.sum() - 1, abs=0.001 * len(x))
+    median = np.median(np.linalg.norm(x, axis=1))
+    assert parts[0].norms().median == pytest.approx(median, abs=0.1)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
@@ -135,6 +155,27 @@ def test_a_data_loader_reads_as_the_array_and_labels_beside_are_left(small_chunk
     assert_same(rg.audit(loader, name="loader"), rg.audit(x))
 
 
+def test_a_generator_may_use_its_memory_again_and_give_empty_batches(small_chunks):
+    x = features()
+
+    def batches():
+        memory = np.empty((50, WIDTH), np.float32)
+        for i in range(0, len(x), 50):
+            memory[:] = x[i : i + 50]
+            yield memory
+            yield memory[:0]
+
+    assert_same(rg.audit(batches()), rg.audit(x))
+
+
+@pytest.mark.parametrize("mean", [100, 1e5])
+def test_a_stream_far_from_zero_is_read_by_a_method_that_holds_for_rankme_too(mean, small_chunks):
+    x = features(3000, np.float64) + mean
+    report = rg.audit(iter(np.split(x, 30)))
+    assert report["rankme"].value == pytest.approx(rg.rankme(x), rel=1e-6)
+    assert_same(report, rg.audit(x))
+
+
 def test_a_short_stream_is_held_and_read_by_every_method():
     x = features(40) @ np.diag(np.arange(WIDTH) < 3).astype(np.float32)
     report = rg.audit(iter(np.split(x, 8)))
@@ -159,11 +200,20 @@ def test_a_stream_that_turns_steep_says_so(small_chunks):
 @pytest.mark.parametrize(
     ("batches", "message"),
     [
-        ([], "gave no batches"),
+        ([], "`features` gave no rows"),
+        ([np.ones((0, 3))], "`features` gave no rows"),
         ([np.ones((3, 2)), np.ones((3, 4))], "batch 1 of `features` has 4 features and those before it 2"),
-        ([np.ones((3, 2)), [[1.0, np.nan]]], "`batch 1 of `features`` has 1 non-finite value; .*row 0, column 1"),
+        (
+            [np.ones((3, 2)), np.ones((3, 2), np.float32)],
+            "batch 1 .* is torch.float32 and those before it torch.float64",
+        ),
+        (
+            [np.ones((3, 2)), [[1.0, 2.0], [1.0, np.nan]]],
+            r"batch 1 .* nan at row 1, column 1 .*\(row 4 of the stream\)",
+        ),
         ([np.ones((2, 3, 4))], r"must be n_samples x n_features, got shape \(2, 3, 4\)"),
         ([np.ones((1, 4))], "has 1 row"),
+        (np.split(np.ones((900, 4)), 30), "zero variance: all 900 rows are equal"),
     ],
 )
 def test_streams_that_cannot_be_read(batches, message):
@@ -257,32 +307,69 @@ def test_the_same_holds_where_a_second_pass_was_cut_short(shards, small_chunks, 
     assert_same(rg.audit(shards / "*.npy", checkpoint=kept), expected, 1e-12)
 
 
-def interrupted(shards, folder):
+def interrupted(pattern, folder, **how):
     with pytest.MonkeyPatch.context() as patch:
         interrupt_after(patch, 3000)
         with pytest.raises(KeyboardInterrupt):
-            rg.audit(shards / "*.npy", checkpoint=folder)
-    return next(folder.iterdir())
+            rg.audit(pattern, checkpoint=folder, **how)
+    return next(folder.glob("*.checkpoint"))
 
 
 def test_a_checkpoint_knows_what_it_has_seen(shards, small_chunks, tmp_path):
     kept = tmp_path / "kept"
-    interrupted(shards, kept)
+    interrupted(shards / "*.npy", kept)
     for path in shards.glob("*.npy"):  # another date and the same rows: read once more, for the checksum
         os.utime(path, (1, 1))
     assert_same(rg.audit(shards / "*.npy", checkpoint=kept), rg.audit(shards / "*.npy"), 1e-12)
-    path = interrupted(shards, kept)
+    path = interrupted(shards / "*.npy", kept)
     x = np.load(shards / "part-1.npy")
     np.save(shards / "part-1.npy", x[::-1])
     os.utime(shards / "part-1.npy", (2, 2))
     with pytest.raises(ValueError, match=rf"has changed since .*{path.name} was written\. Delete"):
         rg.audit(shards / "*.npy", checkpoint=kept)
-    np.save(shards / "part-9.npy", x)
-    with pytest.raises(ValueError, match="is of other rows than"):
-        rg.audit(shards / "*.npy", checkpoint=kept)
     path.write_bytes(path.read_bytes()[:-9])
     with pytest.raises(ValueError, match="is damaged or no checkpoint"):
         rg.audit(shards / "*.npy", checkpoint=kept)
+
+
+@pytest.mark.parametrize("how", [{"normalize": "l2"}, {"seed": 1}, {"max_pair_rows": 20_000}, "key", "shard", "rows"])
+def test_a_checkpoint_of_another_audit_is_left_alone(how, shards, small_chunks, tmp_path):
+    x, kept = features(), tmp_path / "kept"
+    y = x[:, ::-1] * np.arange(1, WIDTH + 1, dtype=np.float32)
+    x[5], y[9] = np.nan, np.nan
+    np.savez(tmp_path / "two.npz", x=x, y=y)
+
+    def audit(key, **more):
+        return rg.audit(rg.open_source(tmp_path / "two.npz", key=key), drop_nonfinite=True, **more)
+
+    interrupted(rg.open_source(tmp_path / "two.npz", key="x"), kept, drop_nonfinite=True)
+    interrupted(shards / "*.npy", kept)
+    if isinstance(how, dict):
+        assert_same(rg.audit(shards / "*.npy", checkpoint=kept, **how), rg.audit(shards / "*.npy", **how), 1e-12)
+    elif how == "shard":
+        np.save(shards / "part-9.npy", y[100:])
+        assert_same(rg.audit(shards / "*.npy", checkpoint=kept), rg.audit(shards / "*.npy"), 1e-12)
+    else:
+        key = "y" if how == "key" else "x"
+        more = {"reference": np.where(np.arange(5000)[:, None] == 4000, np.nan, y)} if how == "rows" else {}
+        if how == "rows":  # as many rows are left out, and others
+            np.save(tmp_path / "r.npy", more["reference"])
+            more = {"reference": tmp_path / "r.npy"}
+        assert_same(audit(key, checkpoint=kept, **more), audit(key, **more), 1e-12)
+    assert len(list(kept.glob("*.checkpoint"))) >= 1  # that of the other
+
+
+def test_only_what_the_audit_wrote_is_removed(shards, small_chunks):
+    (shards / "model-1-of-1.pt").write_text("mine")
+    np.save(shards / "features-1-of-1.npy", features(300))
+    rg.audit(shards / "part-*.npy", checkpoint=shards)
+    assert {path.name for path in shards.iterdir()} >= {"model-1-of-1.pt", "features-1-of-1.npy", "part-0.npy"}
+    assert not list(shards.glob("*.checkpoint"))
+
+
+def test_a_checkpoint_must_be_a_folder(shards):
+    with pytest.raises(ValueError, match=r"must be a folder, and .*part-0\.npy is a file"):
+        rg.audit(shards / "*.npy", checkpoint=shards / "part-0.npy")
 
 
 def test_a_checkpoint_needs_files(tmp_path):
