@@ -24,8 +24,8 @@ _STEEPEST_APART = 1e-8
 _LARGEST_MEAN = {"half": 0.5, "float32": 1e4}
 # Ways to add rows up, from cheap to exact; see decompose.py. "apart" is a float32 product without its leading directions.
 RUNGS = ("half", "float32", "apart", "float64", "qr")
-# Directions taken out of a steep spectrum: 16 leave too many spectra steep, 64 cost a third more at 768 features.
-_APART = 32
+# Directions taken out of a steep spectrum, a share of all and at least so many: fewer leave too many spectra steep.
+_APART = (1 / 64, 16)
 
 
 class SpectrumAccumulator:
@@ -221,13 +221,20 @@ class SpectrumAccumulator:
         margin below 1 allows for eigenvalues of few rows, which spread wider than those of all rows will.
         """
         scatter = self.scatter(center=center)
-        if scatter.ndim > 2 or self.n_samples < 2 * scatter.shape[-1] or not torch.isfinite(scatter).all():
+        if scatter.ndim > 2 or self.n_samples < 2 * scatter.shape[-1] or not self._is_finite():
             return False
         least = margin * self._limits(scatter, _largest_eigenvalue(scatter), center)[1]
         moving = scatter.diagonal() > 0
         shifted = scatter if bool(moving.all()) else scatter[moving][:, moving]
-        shifted.diagonal().sub_(least)
+        shifted.diagonal().sub_(least)  # of a copy: `scatter` makes one
         return int(torch.linalg.cholesky_ex(shifted).info) != 0
+
+    def _is_finite(self) -> bool:
+        """Whether no sum overflowed; of products, none does before those on the diagonal."""
+        if self._factor is None:
+            return False
+        found = self._factor if self.method == "qr" else self._factor.diagonal(dim1=-2, dim2=-1)
+        return bool(torch.isfinite(found).all())
 
     def _limits(self, scatter: Tensor, largest: Tensor, center: bool) -> tuple[Tensor, Tensor]:
         """The smallest variances, in units of the scatter, that measures of variances, and of all values, stand on."""
@@ -248,7 +255,8 @@ class SpectrumAccumulator:
 
     def _set_apart(self) -> None:
         """From now on, for the same rows again, holds the leading directions that the rows so far show apart."""
-        self._apart = Apart(_leading(self.scatter(), _APART))
+        scatter = self.scatter()
+        self._apart = Apart(_leading(scatter, max(_APART[1], round(_APART[0] * len(scatter)))))
         self.n_samples, self.mean, self._factor = 0, None, None
 
     def _put_together(self) -> None:
@@ -267,8 +275,9 @@ class SpectrumAccumulator:
         else:
             found = _mirrored(self._factor)
             if self._apart is not None:
-                found += self._apart.scatter()
-            found = found / unit / unit
+                self._apart.put_back(found)
+            if not isinstance(unit, float) or unit != 1.0:
+                found = found / unit / unit
         if center:
             return found
         mean = self.mean[..., None, :] / unit * self.n_samples**0.5
@@ -331,8 +340,14 @@ def _leading(matrix: Tensor, count: int) -> Tensor:
 
 
 def _mirrored(upper: Tensor) -> Tensor:
-    """The symmetric matrix with this upper half."""
-    return upper.triu() + upper.triu(1).mT
+    """The symmetric matrix with this upper half, as a copy."""
+    full = upper.clone()
+    for start in range(0, upper.shape[-1], 128):
+        block, right = slice(start, start + 128), slice(start + 128, None)
+        full[..., right, block] = upper[..., block, right].mT
+        corner = upper[..., block, block].triu()
+        full[..., block, block] = corner + corner.triu(1).mT
+    return full
 
 
 class Apart:
@@ -357,11 +372,12 @@ class Apart:
             wide = along.double()
             self.core += wide.mT @ wide
 
-    def scatter(self) -> Tensor:
-        """XᵀX − YᵀY."""
+    def put_back(self, scatter: Tensor) -> None:
+        """Makes XᵀX of YᵀY, in place."""
         directions = self.directions.double()
-        mixed = directions @ self.cross
-        return mixed + mixed.mT + directions @ self.core @ directions.mT
+        half = directions @ (self.cross + self.core @ directions.mT / 2)
+        scatter += half
+        scatter += half.mT
 
 
 def _half_product(rows: Tensor) -> Tensor:

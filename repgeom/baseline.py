@@ -49,11 +49,12 @@ def isotropic_spectrum(n: int, d: int, centered: bool) -> Spectrum:
     freedom = max(1, n - centered)
     small, large = min(freedom, d), max(freedom, d)
     if small <= 64:
-        draws = np.random.default_rng(0).standard_normal((64, small, min(large, 4096)))
-        squares = np.linalg.eigvalsh(draws @ draws.swapaxes(-1, -2) / draws.shape[-1]).mean(0)[::-1] * large
-        if large > 4096:  # so many rows that the spread is that of the limit, scaled down
-            flat = np.full(small, float(large))
-            squares = flat + (squares - flat) * (4096 / large) ** 0.5
+        # The triangular root of a Gaussian matrix times itself can be drawn without the matrix (Bartlett 1933).
+        rng = np.random.default_rng(0)
+        roots = np.tril(rng.standard_normal((64, small, small)), -1)
+        i = np.arange(small)
+        roots[:, i, i] = np.sqrt(rng.chisquare(large - i, (64, small)))
+        squares = np.linalg.eigvalsh(roots @ roots.swapaxes(-1, -2)).mean(0)[::-1]
     else:
         squares = _marchenko_pastur(small, small / large) * large
     values = np.zeros(min(n, d))

@@ -333,7 +333,8 @@ class CloudAccumulator:
         spread = max(1.4826 * float(_median(away)) if len(lengths) else 0.0, 1e-3 * float(middle))
         constant = 0 if self._low is None or self._high is None else int((self._low == self._high).sum())
         hashes = self._hashes.settled()[0]
-        repeats = len(hashes) - len(np.unique(hashes)) << self._hashes.halvings
+        ordered = np.sort(hashes)
+        repeats = int((ordered[1:] == ordered[:-1]).sum()) << self._hashes.halvings
         return Health(
             n_samples=self.n_samples,
             n_features=self.n_features,

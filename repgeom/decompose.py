@@ -238,7 +238,7 @@ def climb_all(
 
 def exact_spectra(acc: SpectrumAccumulator, centers: tuple[bool, ...], tail: bool) -> list[Spectrum]:
     """The spectra, if all are exact; else none."""
-    if acc._factor is None or not torch.isfinite(acc._factor).all():
+    if not acc._is_finite():
         return []  # squares overflowed; the next method has more room
     found = [acc._spectrum(center) for center in centers]
     return [s for s, _ in found] if all(s.exact_tail if tail else exact for s, exact in found) else []
@@ -263,17 +263,20 @@ def begun(
 
 
 def _begun(rows: Tensor, rung: str, wanted: Wanted, tail: bool, margin: float) -> SpectrumAccumulator:
+    acc = None
     for method in RUNGS[RUNGS.index(rung) :]:
         # Rows of unit length are not of half precision any more; of few features the leading ones would be most.
         if (method == "half" and wanted.normalize) or (method == "apart" and rows.shape[-1] < WIDE):
             continue
-        acc = empty_sums(wanted.normalize, method)
-        acc._absorb(rows)
+        if method != "apart" or acc is None:
+            acc = empty_sums(wanted.normalize, method)
+            acc._absorb(rows)
         if method == "apart":
             acc._set_apart()
             acc._absorb(rows)
         if method == "qr" or not tail or not any(acc._is_steep(margin, center) for center in wanted.centers):
             break
+    assert acc is not None
     return acc
 
 

@@ -16,8 +16,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-# 2,097,152 values a chunk: 8 MB of float32, large enough for the matrix product to run at full speed; and 2,048 rows at
-# least, so that adding a wide product up costs little beside the product. A GPU needs larger pieces to be busy.
+# 2,097,152 values a chunk: 8 MB of float32, large enough for the matrix product to run at full speed. Where that would be
+# fewer than two rows for each feature it is so many, so that adding a wide product up costs little beside the product, and
+# that the first rows show whether a spectrum is steep. A GPU needs larger pieces to be busy.
 CHUNK_VALUES = 1 << 21
 _GPU_TIMES = 32
 GAP_VALUES = 1 << 14
@@ -247,8 +248,8 @@ def centred(x: Tensor) -> Tensor:
 
 
 def chunk_rows(values_per_row: int, device: str = "cpu") -> int:
-    """Rows of a piece: at most 16,384, for the sake of what is added up in float32."""
-    rows = min(CHUNK_VALUES // min(values_per_row, 1024), 1 << 14)
+    """Rows of a piece: two for each feature or more, at most 16,384 for the sake of what is added up in float32."""
+    rows = min(max(CHUNK_VALUES // values_per_row, CHUNK_VALUES * values_per_row >> 20), 1 << 14)
     return max(1, rows * (_GPU_TIMES if device == "cuda" else 1))
 
 
