@@ -125,7 +125,11 @@ def _nearest(left: Array, wanted: Array, used: NDArray[np.bool_]) -> Array:
     """Least squares from these columns alone, zero for the others."""
     found = np.zeros(len(used))
     q, r = np.linalg.qr(left[:, used])
-    found[used] = np.linalg.solve(r, q.T @ wanted)
+    pivots = np.abs(np.diagonal(r))
+    if len(r) == used.sum() and pivots.min() > 1e-15 * pivots.max():
+        found[used] = np.linalg.solve(r, q.T @ wanted)
+    else:  # columns that are alike
+        found[used] = np.linalg.lstsq(left[:, used], wanted, rcond=None)[0]
     return found
 
 
