@@ -116,7 +116,17 @@ def audit(
     kept = None if checkpoint is None else team.agreed(lambda: Checkpoint(checkpoint, team))
 
     def read(source: Source, what: str) -> Decomposition:
-        return decomposed(source, normalize, what, team=team, most=most, seed=seed, progress=progress, checkpoint=kept)
+        return decomposed(
+            source,
+            normalize,
+            what,
+            whole=what == "features",
+            team=team,
+            most=most,
+            seed=seed,
+            progress=progress,
+            checkpoint=kept,
+        )
 
     mine = read(given.source, "features")
     theirs = None if given.reference is None else read(given.reference, "reference")

@@ -97,8 +97,9 @@ class Collected:
 
     def note(self, rows: Tensor, start: int, *, checked: bool = False) -> None:
         """The same of rows that the sums hold already."""
-        if self.cloud is not None and self.sample is not None:
+        if self.cloud is not None:
             self.cloud.update(rows, start)
+        if self.sample is not None:
             self.sample.update(start, rows)
         if checked:
             self.checksum = (self.checksum + checksum(rows, start)) % (1 << 64)
@@ -192,7 +193,7 @@ _STORED: list[Any] = [
 
 
 class Passes:
-    """Passes over the rows of one source; the first one collects the cloud and the sample too.
+    """Passes over the rows of one source; the first one collects the sample too, and the cloud if asked for.
 
     `wanted`: spectra, by name. `most`: rows of the sample.
     """
@@ -203,6 +204,7 @@ class Passes:
         wanted: Mapping[str, Wanted],
         name: str,
         *,
+        cloud: bool,
         team: Team,
         most: int,
         seed: int,
@@ -210,7 +212,7 @@ class Passes:
         checkpoint: Checkpoint | None = None,
     ) -> None:
         self.source, self.wanted, self.name, self.team, self.progress = source, wanted, name, team, progress
-        self._most, self._seed = most, seed
+        self._cloud, self._most, self._seed = cloud, most, seed
         self.checkpoint = checkpoint
         self.first: Collected | None = None
 
@@ -231,7 +233,14 @@ class Passes:
     def _path(self, rungs: Mapping[str, str]) -> Path:
         if self.checkpoint is None:
             return Path()
-        asked = sorted(rungs.items()), sorted(self.wanted.items()), self.first is None, self._most, self._seed
+        asked = (
+            sorted(rungs.items()),
+            sorted(self.wanted.items()),
+            self.first is None,
+            self._cloud,
+            self._most,
+            self._seed,
+        )
         return self.team.agreed(functools.partial(self.checkpoint.path, self.source, self.name, *asked))
 
     def _begun(self, rungs: Mapping[str, str], mine: Collected | None, path: Path) -> Collected:
@@ -244,7 +253,8 @@ class Passes:
             return kept
         found = Collected(None, None)
         if self.first is None:
-            found = Collected(CloudAccumulator(), RowSample(self._most, self._seed, self.source.n_samples))
+            sample = RowSample(self._most, self._seed, self.source.n_samples)
+            found = Collected(CloudAccumulator() if self._cloud else None, sample)
         if start < stop:
             rows = self.source.read(start, min(start + self.source.chunk_rows, stop))
             found.sums = begun(rungs, self.wanted, True)(rows)
@@ -287,9 +297,10 @@ class Passes:
                 if name not in mine.sums:  # this process had no rows
                     mine.sums[name] = empty_sums(self.wanted[name].normalize, rung)
                 mine.sums[name].all_reduce()
-        if self.first is None and mine.cloud is not None and mine.sample is not None:
+        if self.first is None:
             self.first = mine
-            for cloud, sample in self.team.to_first((mine.cloud, mine.sample))[1:]:
-                mine.cloud.merge(cloud)
-                mine.sample.merge(sample)
+            for other in self.team.to_first((mine.cloud, mine.sample))[1:]:
+                for own, more in zip((mine.cloud, mine.sample), other, strict=True):
+                    if own is not None:
+                        own.merge(more)
         return mine.sums

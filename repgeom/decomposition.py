@@ -80,18 +80,22 @@ def decomposed(
     normalize: str | None,
     name: str,
     *,
+    whole: bool = True,
     team: Team,
     most: int,
     seed: int,
     progress: bool = False,
     checkpoint: Checkpoint | None = None,
 ) -> Decomposition:
-    """Of rows that can be read again: passes by ever more exact methods. `most`: rows of the sample."""
+    """Of rows that can be read again: passes by ever more exact methods. `most`: rows of the sample.
+
+    `whole` adds what is asked of the features but not of a reference: the cloud and the raw spectrum.
+    """
     if source.n_samples <= source.n_features:
         return team.agreed(lambda: _of_few(torch.cat(list(source.chunks())), normalize, name, most, seed))
-    wanted = _wanted(normalize)
+    wanted = _wanted(normalize) if whole else {"spectrum": Wanted(normalize)}
     passes = Passes(
-        source, wanted, name,
+        source, wanted, name, cloud=whole,
         team=team, most=most, seed=seed, progress=progress, checkpoint=checkpoint,
     )  # fmt: skip
     found = climb_all(passes, wanted, cheapest(source), True, source, name)
@@ -145,7 +149,7 @@ def _of_sums(
     sums: Mapping[str, SpectrumAccumulator], spectra: Mapping[str, list[Spectrum]], collected: Collected
 ) -> Decomposition:
     centred = spectra["spectrum"]
-    raw = spectra["raw"][0] if "raw" in spectra else centred[1]
+    raw = spectra["raw"][0] if "raw" in spectra else centred[-1]
     return Decomposition(centred[0], raw, collected, sums=sums["spectrum"])
 
 
