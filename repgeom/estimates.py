@@ -10,7 +10,6 @@ import dataclasses
 import functools
 import math
 import os
-import statistics
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -406,19 +405,10 @@ def shown(c: Corrected, sample: Sample, measure: str, confidence: float) -> Esti
 
 
 def quantile(confidence: float, degrees: int) -> float:
-    """Student's t, two-sided, of 50 degrees of freedom and more to 1e-7 (Abramowitz & Stegun 1964, 26.7.5).
+    """Student's t, two-sided."""
+    from scipy.special import stdtrit  # a third of a second sooner there than scipy.stats
 
-    scipy.special has it too, but takes a tenth of the time of an audit of a small file to import.
-    """
-    z, n = statistics.NormalDist().inv_cdf((1 + confidence) / 2), degrees
-    terms = (
-        z,
-        (z**3 + z) / 4,
-        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
-        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
-        (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92160,
-    )
-    return sum(term / n**power for power, term in enumerate(terms))
+    return float(stdtrit(degrees, (1 + confidence) / 2))
 
 
 def _inverted(f: Functional, sample: Sample) -> float:

@@ -67,6 +67,8 @@ def population(
 
     `alone`: leading variances of the population that are known already, descending, one direction each.
     """
+    from scipy.optimize import nnls
+
     positive = variances[variances > 0]
     mean, ratio = float(positive.sum()) / n_features, n_features / freedom
     alone = np.empty(0) if alone is None else alone
@@ -86,51 +88,10 @@ def population(
     for k, cut in _gaps(positive, len(alone), freedom):
         counted = _FIRM**2 * n_features / (k - len(alone)) * np.append((grid > cut) * mean / grid, 0)
         left, wanted = np.vstack([left, counted]), np.append(wanted, _FIRM**2)
-    share = nonnegative(left, wanted)
+    share, _ = nnls(left, wanted, maxiter=100 * len(grid))
     counts = n_features * share[:-1] * mean / grid
     kept = counts > 0
     return Population(np.append(grid[kept], alone), np.append(counts[kept], np.ones(len(alone))), len(alone))
-
-
-def nonnegative(left: Array, wanted: Array) -> Array:
-    """The x ≥ 0 for which left @ x is nearest to wanted, by active sets (Lawson & Hanson 1974, ch. 23).
-
-    SciPy has it too, but importing scipy.optimize takes a sixth of the time of an audit of a small file.
-    """
-    x, used = np.zeros(left.shape[1]), np.zeros(left.shape[1], bool)
-    for _ in range(3 * len(x)):
-        gain = np.where(used, 0.0, left.T @ (wanted - left @ x))
-        step = x
-        while gain.max() > 0:
-            j = int(gain.argmax())
-            used[j] = True
-            step = _nearest(left, wanted, used)
-            if step[j] > 0:
-                break
-            used[j], gain[j], step = False, 0.0, x  # its gain was rounding
-        if step is x:
-            return x
-        while (below := used & (step <= 0)).any():
-            # As far towards it as all stay above zero; what arrives there leaves.
-            share = x[below] / (x[below] - step[below])
-            x = x + share.min() * (step - x)
-            x[np.flatnonzero(below)[share == share.min()]] = 0
-            used &= x > 0
-            step = _nearest(left, wanted, used)
-        x = step
-    return x
-
-
-def _nearest(left: Array, wanted: Array, used: NDArray[np.bool_]) -> Array:
-    """Least squares from these columns alone, zero for the others."""
-    found = np.zeros(len(used))
-    q, r = np.linalg.qr(left[:, used])
-    pivots = np.abs(np.diagonal(r))
-    if len(r) == used.sum() and pivots.min() > 1e-15 * pivots.max():
-        found[used] = np.linalg.solve(r, q.T @ wanted)
-    else:  # columns that are alike
-        found[used] = np.linalg.lstsq(left[:, used], wanted, rcond=None)[0]
-    return found
 
 
 def standing_alone(positive: Array, freedom: int, weights: RowWeights, one_row: Array) -> Array:

@@ -8,14 +8,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
-from scipy.optimize import nnls
-from scipy.special import stdtrit
 
 import repgeom as rg
 from repgeom.cli import main
-from repgeom.estimates import quantile
 from repgeom.features import CHUNK_VALUES
-from repgeom.population import nonnegative
 from repgeom.report import html
 from repgeom.text import estimated, table
 
@@ -844,25 +840,3 @@ def test_no_difference_is_rarely_found_where_there_is_none(paired):
         y = 0.6 * x + 0.8 * normal(200, 10, 1000 + seed) if paired else normal(200, 10, 1000 + seed)
         found += rg.compare(x * deviations, y * deviations, paired=paired).p_value < 0.05
     assert found <= 0.12 * draws
-
-
-# --- the pieces that SciPy would take long to import for ----------------------------------------------------------
-
-
-@pytest.mark.parametrize("shape", [(30, 5), (30, 20), (10, 40)], ids=str)
-@pytest.mark.parametrize("alike", [0.0, 0.999])
-def test_nonnegative_least_squares_is_as_near_as_scipys(shape, alike, rng):
-    columns = rng.standard_normal(shape)
-    columns = (1 - alike) * columns + alike * columns[:, :1]
-    for _ in range(20):
-        wanted = rng.standard_normal(shape[0])
-        found, expected = nonnegative(columns, wanted), nnls(columns, wanted)[0]
-        assert (found >= 0).all()
-        distance = [np.linalg.norm(columns @ x - wanted) for x in (found, expected)]
-        assert distance[0] == pytest.approx(distance[1], rel=1e-8, abs=1e-10)
-
-
-@pytest.mark.parametrize("confidence", [0.5, 0.9, 0.95, 0.99, 0.999])
-@pytest.mark.parametrize("degrees", [50, 99, 1000, 10**6])
-def test_quantiles_are_students(confidence, degrees):
-    assert quantile(confidence, degrees) == pytest.approx(stdtrit(degrees, (1 + confidence) / 2), rel=2e-7)
