@@ -60,9 +60,11 @@ class SpectrumAccumulator:
         self._apart: Apart | None = None
         self._rounded: Tensor | None = None  # the largest variance of what was left, once both are put together
         self._tensors = False  # whether rows came as tensors, and results go back as such
+        self._of_all = False  # whether these are the rows of all processes
 
     def update(self, batch: Any) -> SpectrumAccumulator:
         """Adds rows (..., n, n_features), n ≥ 1. Returns itself. Raises as `spectrum`, and for another width."""
+        self._refuse_twice()
         x = as_features(batch, "batch", min_rows=1).detach()
         if self.mean is not None and (x.shape[:-2] + x.shape[-1:]) != self.mean.shape:
             raise ValueError(
@@ -102,17 +104,23 @@ class SpectrumAccumulator:
         """Adds what every process of a `torch.distributed` group has seen, so that all hold the whole. Returns itself.
 
         Exact to rounding, whatever the split; a process may have seen no rows. Call it once, on every process, after the last
-        `update`: a second call would count all rows again for each process. Gloo and NCCL.
+        `update`. Gloo and NCCL.
 
         Args:
             group: a process group; the default one if None.
 
         Raises:
-            RuntimeError: no process group has been set up (`torchrun` and `torch.distributed.init_process_group` do).
+            RuntimeError: no process group has been set up (`torchrun` and `torch.distributed.init_process_group` do); or all
+                rows are here already.
             ValueError: processes with other widths, or none with any rows.
         """
         import torch.distributed as dist
 
+        self._refuse_twice()
+        if not dist.is_initialized():
+            raise RuntimeError(
+                "there is no process group: start with `torchrun` and call `torch.distributed.init_process_group()` first."
+            )
         self._put_together()
         rounded = None if self._rounded is None else self._rounded.cpu()
         mine = None if self.mean is None else (self.n_samples, self.mean.cpu(), self.dtype, rounded)
@@ -130,7 +138,19 @@ class SpectrumAccumulator:
         self.n_samples, self.dtype = total, functools.reduce(torch.promote_types, (part[2] for part in known))
         apart = [part[3] for part in known if part[3] is not None]
         self._rounded = torch.stack(apart).sum().to(mean.device) if apart else None
+        self._of_all = True
         return self
+
+    def _refuse_twice(self) -> None:
+        if self._of_all:
+            raise RuntimeError(
+                "`all_reduce` has made this the sum of all processes; added to or reduced again, rows would count twice. Use a "
+                "new accumulator, or `copy.deepcopy` before reducing."
+            )
+
+    def __repr__(self) -> str:
+        width = "no" if self.mean is None else f"{self.mean.shape[-1]:,}"
+        return f"<SpectrumAccumulator: {self.n_samples:,} rows, {width} features, {self.method}>"
 
     def _share(self, total: int, mean: Tensor, group: Any) -> None:
         """Sums the factors of all processes, each moved to the common mean."""
@@ -388,7 +408,7 @@ def _half_product(rows: Tensor) -> Tensor:
     total = torch.zeros(rows.shape[1], rows.shape[1], dtype=torch.float64, device=rows.device)
     with torch.autocast(rows.device.type, enabled=False):
         for block in rows.split(128):
-            if rows.is_cuda:
+            if rows.is_cuda and "dtype" in torch.ops.aten.mm.overloads():  # torch 2.8 and newer
                 total += torch.mm(block.mT, block, out_dtype=torch.float32)
             else:
                 total += block.float().mT @ block.float()

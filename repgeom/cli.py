@@ -28,7 +28,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(f"repgeom: error: {text}", file=sys.stderr)
         return USAGE_ERROR
     except KeyboardInterrupt:
-        print("repgeom: interrupted", file=sys.stderr)
+        kept = getattr(args, "checkpoint", None)
+        way_on = f"; what was read is kept in {kept}: give the same command again" if kept else ""
+        print(f"repgeom: interrupted{way_on}", file=sys.stderr)
         return 130
 
 
@@ -46,8 +48,8 @@ def _add_audit(commands: Any) -> None:
         "audit",
         help="measure features from a file and say what is wrong with them",
         description="Measures features from a file (.npy .npz .pt .pth .safetensors .parquet .csv .tsv .h5) and says what "
-        "is wrong with them. Exit status: 0; 1 if --fail-on was reached; 2 for an error. Started by torchrun, the processes "
-        "share the rows and print one report.",
+        "is wrong with them. Exit status: 0 if audited; 1 if --fail-on was reached; 2 for an error. Started by torchrun, the "
+        "processes share the rows and print one report; torchrun's own status is then 1 for either.",
     )
     audit.set_defaults(run=_audit)
     add = audit.add_argument
@@ -158,17 +160,23 @@ def _audit(args: argparse.Namespace) -> int:
     status = FAILED_GATE if any(r.level in bad for r in reports) else 0
     if not _is_first():
         return status
-    if args.json == "-":
-        print(_json(reports))
-    else:
-        print(table(reports))
-        if len(reports) > 3:
-            print(f"These are {len(reports)} audits. For one audit of many shards, put the pattern in quotes.")
+    text = _json(reports) if args.json == "-" else table(reports)
+    if args.json != "-" and len(reports) > 3:
+        text += f"\nThese are {len(reports)} audits. For one audit of many shards, put the pattern in quotes."
+    _show(text)
     if args.json not in (None, "-"):
         write_whole(args.json, _json(reports) + "\n")
     if args.html is not None:
         html(reports, args.html)
     return status
+
+
+def _show(text: str) -> None:
+    """Prints; a reader that has gone away (`| head`) is no error of the audit."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains once more at its exit
 
 
 def _json(reports: Sequence[Report]) -> str:

@@ -10,6 +10,9 @@ import functools
 import hashlib
 import io
 import os
+import signal
+import sys
+import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -186,6 +189,23 @@ def _read_again(source: Source, start: int, rows: int) -> int:
     return total % (1 << 64)
 
 
+@contextlib.contextmanager
+def _stopping_between_pieces() -> Iterator[list[int]]:
+    """The signals to stop that came, held back: within a piece, sums hold rows that are not yet counted."""
+    told: list[int] = []
+    if threading.current_thread() is not threading.main_thread():  # where Python allows no handlers
+        yield told
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in before:
+        signal.signal(number, lambda came, _: told.append(came))
+    try:
+        yield told
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 _STORED: list[Any] = [
     Collected, SpectrumAccumulator, Apart, CloudAccumulator, Thinned, Moments, RowSample,
     bytes, np.empty(0).__reduce__()[0], np.ndarray, np.dtype, *(type(np.dtype(t)) for t in (np.uint64, np.int64, np.float64)),
@@ -250,7 +270,13 @@ class Passes:
         start, stop = self.team.part(self.source.n_samples)
         kept = None if mine is not None or self.checkpoint is None else self.checkpoint.load(self.source, path, start)
         if kept is not None:
+            self._say(f"going on after {kept.rows:,} of {stop - start:,} rows, kept in {path.parent}")
             return kept
+        if mine is None and self.checkpoint is not None and any(path.parent.glob(f"{self.name}-*.checkpoint")):
+            self._say(
+                f"{path.parent} holds what another command kept (other files, options or number of processes); reading from "
+                "the start"
+            )
         found = Collected(None, None)
         if self.first is None:
             sample = RowSample(self._most, self._seed, self.source.n_samples)
@@ -263,13 +289,25 @@ class Passes:
 
     def _rest(self, collected: Collected, path: Path) -> None:
         start, stop = self.team.part(self.source.n_samples)
-        for rows in self._shown(self.source.part(start + collected.rows, stop), collected.rows, stop - start):
-            collected.update(rows, start + collected.rows, checked=self.checkpoint is not None)
-            # Only between two pieces: an interruption inside one leaves sums that hold rows not yet counted.
-            if self.checkpoint is not None:
-                self.checkpoint.save(collected, self.source, path)
-        if self.checkpoint is not None:
-            self.checkpoint.save(collected, self.source, path, now=True)
+        pieces = self._shown(self.source.part(start + collected.rows, stop), collected.rows, stop - start)
+        if self.checkpoint is None:
+            for rows in pieces:
+                collected.update(rows, start + collected.rows)
+            return
+        with _stopping_between_pieces() as told:
+            for rows in pieces:
+                collected.update(rows, start + collected.rows, checked=True)
+                self.checkpoint.save(collected, self.source, path, now=bool(told))
+                if told:
+                    break
+            else:
+                self.checkpoint.save(collected, self.source, path, now=True)
+        if told:
+            signal.raise_signal(told[0])
+
+    def _say(self, text: str) -> None:
+        if self.progress and self.team.rank == 0:
+            print(f"repgeom: {text}.", file=sys.stderr)
 
     def _shown(self, pieces: Iterable[Tensor], done: int, total: int) -> Iterator[Tensor]:
         """The pieces, with a bar of rows and the time left."""

@@ -16,9 +16,7 @@ and what all rows show is checked at the end:
 from __future__ import annotations
 
 import dataclasses
-import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import torch
@@ -109,17 +107,12 @@ def _spectrum_of(x: Tensor, center: bool, normalize: str | None, tail: bool, nam
 
 
 def _of_small(x: Tensor, center: bool, normalize: str | None, tail: bool, name: str) -> Spectrum:
-    """A stack of small matrices (..., n_samples, n_features): some at a time, which stay in the cache, on all cores.
-
-    LAPACK decomposes small matrices one after the other on one core; threads of our own keep the others busy.
-    """
+    """A stack of small matrices (..., n_samples, n_features): some at a time, which stay in the cache."""
     error = None if bool(torch.isfinite(x).all()) else nonfinite_error(x, name)
     if error:
         raise error
     pieces = x.flatten(0, -3).split(max(1, (1 << 20) // (x.shape[-2] * x.shape[-1])))
-    work = functools.partial(dense_spectrum, center=center, normalize=normalize, tail=tail, name=name)
-    with ThreadPoolExecutor(max(1, min(len(pieces), torch.get_num_threads()))) as pool:
-        found = _joined(list(pool.map(work, pieces)), torch.cat)
+    found = _joined([dense_spectrum(piece, center, normalize, tail, name) for piece in pieces], torch.cat)
     lead = x.shape[:-2]
     return dataclasses.replace(
         found,
@@ -309,9 +302,13 @@ def dense_spectrum(x: Tensor, center: bool, normalize: str | None, tail: bool, n
     """All rows at once: for gradients, and for fewer samples than features."""
     rows, mean = _centred(x, center, normalize, name)
     n, d = rows.shape[-2:]
-    largest = rows.detach().abs().amax((-2, -1), keepdim=True)
+    low, high = rows.detach().flatten(-2).aminmax(dim=-1)
+    largest = torch.maximum(-low, high)[..., None, None]
     scale = torch.where(largest > 0, largest, 1)  # so that squares stay in range
-    rows = rows / scale
+    if bool(((scale > 1e-100) & (scale < 1e100)).all()):  # as they do almost always
+        scale = torch.ones_like(scale)
+    else:
+        rows = rows / scale
     moving = (rows != 0).any(-2).sum(-1).clamp(max=min(n - center, d))
     squares = eigenvalues(rows @ rows.mT if n < d else rows.mT @ rows)
     squares, steepness = known_zeros(squares, moving)

@@ -14,7 +14,7 @@ from repgeom.accumulate import SpectrumAccumulator
 from repgeom.cloud import CloudAccumulator
 from repgeom.collecting import Checkpoint, Collected, Passes, RowSample
 from repgeom.decompose import Wanted, begun, cheapest, climb_all, dense_spectrum, exact_spectra
-from repgeom.features import Source, as_features, chunk_rows, shape_of, unit_rows
+from repgeom.features import Source, as_features, chunk_rows, unit_rows
 from repgeom.scores import Directions, few_directions
 from repgeom.spectra import Spectrum
 from repgeom.team import Team
@@ -183,17 +183,24 @@ def _pieces(batches: Iterable[Any], name: str, progress: bool) -> Iterator[Tenso
     if held and count:
         yield torch.cat(held)
     elif not seen:
-        raise ValueError(f"`{name}` gave no rows.")
+        raise ValueError(f"`{name}` gave no rows. A generator can be read once: make it anew.")
 
 
 def _rows_of(batch: Any, name: str) -> Tensor:
     """A copy of the rows of one batch, whose memory may be used for the next; of features with labels, the features."""
-    if isinstance(batch, (tuple, list)) and len(batch) and getattr(batch[0], "ndim", 0) == 2:
+    if isinstance(batch, Mapping):
+        raise TypeError(
+            f"`{name}` is a dict with {', '.join(map(repr, batch))}; give the features alone: `(batch[key] for batch in loader)`."
+        )
+    if isinstance(batch, (tuple, list)) and len(batch) and getattr(batch[0], "ndim", 0) >= 2:
         batch = batch[0]
-    x = as_features(batch, name, min_rows=0).detach()
-    if x.ndim != 2:
-        raise ValueError(f"`{name}` must be n_samples x n_features, got shape {shape_of(x)}.")
-    return x.to("cpu", copy=True)
+    shape = getattr(batch, "shape", None)
+    if shape is not None and len(shape) != 2:
+        raise ValueError(
+            f"`{name}` must be features, n_samples x n_features, and has shape {tuple(shape)}. If these are inputs of a model, "
+            "encode them first: `(model(x) for x, _ in loader)`; if one row, `row[None]`."
+        )
+    return as_features(batch, name, min_rows=0).detach().to("cpu", copy=True)
 
 
 def _check_alike(rows: Tensor, first: Tensor, name: str, seen: int) -> None:

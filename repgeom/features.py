@@ -90,10 +90,17 @@ def as_source(features: Any, name: str = "features") -> Source:
 
 
 def is_stream(features: Any) -> bool:
-    """Whether this is an iterable of batches (a generator, a DataLoader), not an array or a list of rows."""
+    """Whether this is an iterable of batches (a generator, a DataLoader, a list of matrices), not an array or a list of rows."""
     arrays = ("__array__", "__dlpack__", "shape", "toarray", "dtypes", "dask")
-    if isinstance(features, (str, bytes, list, tuple, dict, set, Source)) or any(hasattr(features, a) for a in arrays):
+    if isinstance(features, (list, tuple)):
+        return bool(features) and getattr(features[0], "ndim", 0) == 2
+    if isinstance(features, (str, bytes, dict, set, Source)) or any(hasattr(features, a) for a in arrays):
         return False
+    if isinstance(features, torch.utils.data.Dataset) and not hasattr(features, "__iter__"):
+        raise TypeError(
+            f"`features` is a {type(features).__name__}, which gives one sample at a time; wrap it: "
+            "`torch.utils.data.DataLoader(dataset, batch_size=1024)`."
+        )
     return hasattr(features, "__iter__")
 
 
@@ -165,6 +172,10 @@ def _as_numpy(values: Any, name: str) -> np.ndarray:
         array = np.asarray(values)
     except ValueError as error:
         raise ValueError(f"`{name}` cannot be made into one array; its rows may differ in length ({error}).") from None
+    if array.ndim == 0 and hasattr(values, "spectrum"):
+        raise TypeError(f"`{name}` is a {type(values).__name__}; read what it holds: `accumulator.spectrum()`.")
+    if array.ndim == 0 and hasattr(values, "__code__"):
+        raise TypeError(f"`{name}` is a function; call it, and pass what it gives.")
     if array.ndim == 0 and array.dtype == object:
         raise TypeError(f"`{name}` is a {type(values).__name__}; this needs an array of n_samples x n_features.")
     return array

@@ -33,6 +33,9 @@ def accumulate(rank, folder, split, method):
     acc.all_reduce()
     s = acc.spectrum()
     torch.save((acc.n_samples, s.singular_values, s.mean), folder / f"{rank}.pt")
+    for again in (acc.all_reduce, lambda: acc.update(part)):
+        with pytest.raises(RuntimeError, match="rows would count twice"):
+            again()
     dist.destroy_process_group()
 
 
@@ -56,6 +59,11 @@ def nothing(rank, folder):
     with pytest.raises(ValueError, match=r"other widths: \(2,\), \(3,\)"):
         acc.all_reduce()
     dist.destroy_process_group()
+
+
+def test_without_a_process_group_it_says_how_to_make_one():
+    with pytest.raises(RuntimeError, match="start with `torchrun`"):
+        rg.SpectrumAccumulator().update(np.eye(3)).all_reduce()
 
 
 def test_what_cannot_be_added_is_refused_on_every_process(tmp_path):

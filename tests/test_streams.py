@@ -1,6 +1,7 @@
 """Rows that come in pieces: streams, interruptions, samples and counts that add up whatever the split."""
 
 import os
+import signal
 
 import numpy as np
 import pytest
@@ -176,6 +177,32 @@ def test_a_stream_far_from_zero_is_read_by_a_method_that_holds_for_rankme_too(me
     assert_same(report, rg.audit(x))
 
 
+def test_a_list_of_matrices_is_a_stream_and_a_list_of_rows_is_not(small_chunks):
+    x = features()
+    assert_same(rg.audit(np.array_split(x, 7)), rg.audit(x))
+    assert rg.audit(x[:200].tolist()).n_samples == 200
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "message"),
+    [
+        (
+            iter([(np.zeros((4, 3, 8, 8)), np.zeros(4))]),
+            ValueError,
+            r"batch 0. must be features.*\(4, 3, 8, 8\).*encode them",
+        ),
+        (iter([{"x": np.zeros((4, 3)), "y": 1}]), TypeError, r"is a dict with 'x', 'y'; give the features alone"),
+        (iter(np.zeros((4, 3))), ValueError, r"has shape \(3,\).*if one row, `row\[None\]`"),
+        (torch.utils.data.TensorDataset(torch.zeros(9, 3)), TypeError, "gives one sample at a time; wrap it"),
+        (lambda: iter([]), TypeError, "is a function; call it"),
+        (rg.SpectrumAccumulator(), TypeError, r"read what it holds: `accumulator\.spectrum\(\)`"),
+    ],
+)
+def test_what_is_not_a_stream_of_features_says_what_to_do(given, error, message):
+    with pytest.raises(error, match=message):
+        rg.audit(given)
+
+
 def test_a_short_stream_is_held_and_read_by_every_method():
     x = features(40) @ np.diag(np.arange(WIDTH) < 3).astype(np.float32)
     report = rg.audit(iter(np.split(x, 8)))
@@ -211,7 +238,6 @@ def test_a_stream_that_turns_steep_says_so(small_chunks):
             [np.ones((3, 2)), [[1.0, 2.0], [1.0, np.nan]]],
             r"batch 1 .* nan at row 1, column 1 .*\(row 4 of the stream\)",
         ),
-        ([np.ones((2, 3, 4))], r"must be n_samples x n_features, got shape \(2, 3, 4\)"),
         ([np.ones((1, 4))], "has 1 row"),
         (np.split(np.ones((900, 4)), 30), "zero variance: all 900 rows are equal"),
     ],
@@ -275,6 +301,31 @@ def test_an_interrupted_audit_goes_on_and_ends_with_the_same_report(normalize, s
     assert sum(first) + sum(second) == 5000  # no row was read twice
     assert_same(report, expected, 1e-12)
     assert not kept.exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_waits_for_the_piece_and_keeps_what_was_read(
+    number, shards, small_chunks, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr("repgeom.collecting.SAVE_SECONDS", 1e9)
+    monkeypatch.setattr(signal, "raise_signal", lambda came: (_ for _ in ()).throw(KeyboardInterrupt(came)))
+    kept, taken, whole = tmp_path / "kept", [], collecting.Collected.note
+
+    def note(self, piece, start, **how):
+        whole(self, piece, start, **how)
+        taken.append(len(piece))
+        if sum(taken) == 2400:
+            os.kill(os.getpid(), number)
+
+    monkeypatch.setattr(collecting.Collected, "note", note)
+    before = signal.getsignal(number)
+    with pytest.raises(KeyboardInterrupt, match=str(int(number))):
+        rg.audit(shards / "*.npy", checkpoint=kept)
+    assert signal.getsignal(number) is before
+    report = rg.audit(shards / "*.npy", checkpoint=kept, progress=True)
+    assert sum(taken) == 5000
+    assert "repgeom: going on after 2,400 of 5,000 rows, kept in" in capsys.readouterr().err
+    assert_same(report, rg.audit(shards / "*.npy"), 1e-12)
 
 
 def test_the_same_holds_where_a_second_pass_was_cut_short(shards, small_chunks, tmp_path, monkeypatch):
