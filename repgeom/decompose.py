@@ -191,14 +191,11 @@ def climb(
     name: str,
 ) -> tuple[SpectrumAccumulator, list[Spectrum]]:
     """All rows by ever more exact methods, until every spectrum asked for is exact; the sums, and the spectra."""
-    # Where the first rows are all rows, what they show needs no guess: it is checked at the end.
-    guess = tail and (x.n_samples if isinstance(x, Source) else x.shape[-2]) > chunk_rows(
-        x.n_features if isinstance(x, Source) else x.shape[-1]
-    )
+    n, d = (x.n_samples, x.n_features) if isinstance(x, Source) else x.shape
+    guess = tail and n > chunk_rows(d)  # where the first rows are all rows, the end shows as much and as soon
     wanted = {name: Wanted(normalize, centers)}
-    return climb_all(lambda rungs: added_up(chunks(), begun(rungs, wanted, guess)), wanted, cheapest(x), tail, x, name)[
-        name
-    ]
+    found = climb_all(lambda rungs: added_up(chunks(), begun(rungs, wanted, guess)), wanted, cheapest(x), tail, x, name)
+    return found[name]
 
 
 def climb_all(
