@@ -36,10 +36,12 @@ def main() -> int:
         "--rivals", metavar="PYTHON", help="interpreter with spectralyte, vecscope, effdim, scikit-dimension"
     )
     parser.add_argument("--scratch", metavar="FOLDER", help="where to put 8 GB of data for the while")
-    parser.add_argument("--runs", type=int, help="timed runs of each (default 5; 2 with --quick)")
+    parser.add_argument(
+        "--runs", type=int, help="timed runs of each (default 5; with --quick 1, and 4 of what takes milliseconds)"
+    )
     parser.set_defaults(failed=False)
     args = parser.parse_args()
-    args.runs = args.runs or (2 if args.quick else 5)
+    args.runs = args.runs or (1 if args.quick else 5)
     names = args.pages or ["speed"]
     if args.check and names != ["speed"]:
         parser.error("--check goes with the speed page alone: the others have no stored ratios.")
