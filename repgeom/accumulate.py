@@ -9,8 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from repgeom.features import as_features, check_normalize, nonfinite_error, row_chunks, unit_rows
+from repgeom.features import as_features, check_normalize, refuse_nonfinite, row_chunks, unit_rows
 from repgeom.spectra import Spectrum
+from repgeom.team import require_group
 
 # Smallest over largest variance down to which a method is exact to 1e-6, with a margin of ten: first for measures of
 # the variances, then for those that rest on the smallest singular values. Seen over flat, power-law, geometric and
@@ -72,9 +73,7 @@ class SpectrumAccumulator:
                 f"{self.mean.shape[-1]} features{' and other leading dimensions' * (x.ndim > 2)}: all must come from one "
                 "layer of one model."
             )
-        error = None if bool(torch.isfinite(x).all()) else nonfinite_error(x, "batch")
-        if error:
-            raise error
+        refuse_nonfinite(x, "batch")
         self._tensors = self._tensors or isinstance(batch, Tensor)
         for rows in row_chunks(x):
             self._absorb(rows)
@@ -117,10 +116,7 @@ class SpectrumAccumulator:
         import torch.distributed as dist
 
         self._refuse_twice()
-        if not dist.is_initialized():
-            raise RuntimeError(
-                "there is no process group: start with `torchrun` and call `torch.distributed.init_process_group()` first."
-            )
+        require_group()
         self._put_together()
         rounded = None if self._rounded is None else self._rounded.cpu()
         mine = None if self.mean is None else (self.n_samples, self.mean.cpu(), self.dtype, rounded)

@@ -407,6 +407,7 @@ class Thinned:
         self._pieces = [(numbers[small], values[small] if len(values) else values)]
 
     def merge(self, other: Thinned) -> None:
+        """Adds all that `other` keeps, with their values."""
         self.thin(other.halvings)
         self.add(*other.all())
 
@@ -425,10 +426,12 @@ class Moments:
 
     @classmethod
     def of(cls, rows: Tensor) -> Moments:
+        """Of rows (n, ...)."""
         mean = rows.mean(0)
         return cls(len(rows), mean.double(), (rows - mean).square_().sum(0).double())
 
     def merge(self, other: Moments) -> None:
+        """Adds all rows of `other`."""
         total = self.n + other.n
         if not other.n:
             return
@@ -438,6 +441,7 @@ class Moments:
         self.n = total
 
     def scaled(self, factor: float) -> Moments:
+        """Of the same rows times a factor."""
         return Moments(self.n, self.mean * factor, self.squares * factor**2)
 
 

@@ -70,6 +70,8 @@ class RowSample:
 
     def _cut(self) -> None:
         """Leaves the rows drawn, in their order."""
+        if len(self._rows) == 1 and len(self._numbers) <= self.most:
+            return
         drawn = np.argsort(self._numbers, kind="stable")[: self.most]
         drawn = drawn[np.argsort(self._places[drawn])]
         self._numbers, self._places = self._numbers[drawn], self._places[drawn]
@@ -79,6 +81,8 @@ class RowSample:
     def drawn(self, most: int | None = None) -> tuple[np.ndarray, Tensor]:
         """Places (k,), ascending, and rows (k, n_features) of all drawn, or of the `most` first drawn of them."""
         self._cut()
+        if most is None or most >= len(self._numbers):
+            return self._places, self._rows[0]
         first = np.sort(np.argsort(self._numbers, kind="stable")[:most])
         return self._places[first], self._rows[0][torch.from_numpy(first)]
 

@@ -33,6 +33,7 @@ from repgeom.features import (
     finite_rows,
     give_back,
     nonfinite_error,
+    refuse_nonfinite,
     row_chunks,
     unit_rows,
 )
@@ -98,9 +99,7 @@ def _spectrum_of(x: Tensor, center: bool, normalize: str | None, tail: bool, nam
     if x.requires_grad or n <= d or (x.ndim > 2 and n * d < SMALL_VALUES):
         return dense_spectrum(x, center, normalize, tail, name)
     if x.ndim > 2:  # one by one: each is large enough to keep all cores busy
-        error = None if bool(torch.isfinite(x).all()) else nonfinite_error(x, name)
-        if error:
-            raise error
+        refuse_nonfinite(x, name)
         return _joined([_spectrum_of(item, center, normalize, tail, name) for item in x.unbind(0)], torch.stack)
     _, (found,) = climb(x, lambda: row_chunks(x), normalize, (center,), tail, name)
     return found
@@ -108,9 +107,7 @@ def _spectrum_of(x: Tensor, center: bool, normalize: str | None, tail: bool, nam
 
 def _of_small(x: Tensor, center: bool, normalize: str | None, tail: bool, name: str) -> Spectrum:
     """A stack of small matrices (..., n_samples, n_features): some at a time, which stay in the cache."""
-    error = None if bool(torch.isfinite(x).all()) else nonfinite_error(x, name)
-    if error:
-        raise error
+    refuse_nonfinite(x, name)  # here, where the error can say which matrix
     pieces = x.flatten(0, -3).split(max(1, (1 << 20) // (x.shape[-2] * x.shape[-1])))
     found = _joined([dense_spectrum(piece, center, normalize, tail, name) for piece in pieces], torch.cat)
     lead = x.shape[:-2]

@@ -299,6 +299,12 @@ def pair_blocks(x: Tensor) -> Iterator[tuple[int, Tensor]]:
     return ((start, x[..., start : start + step, :]) for start in range(0, x.shape[-2], step))
 
 
+def refuse_nonfinite(x: Tensor, name: str) -> None:
+    """Raises `nonfinite_error`, which is slow to count, where there is something to count."""
+    if not bool(torch.isfinite(x).all()):
+        raise nonfinite_error(x, name) or AssertionError("unreachable: a value is not finite")
+
+
 def nonfinite_error(x: Tensor | Source, name: str) -> ValueError | None:
     """The error for NaN or infinity in `x`: how many, and where the first one is. None if there are none."""
     chunks = x.chunks() if isinstance(x, Source) else row_chunks(x)

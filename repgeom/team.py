@@ -8,6 +8,16 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
+def require_group() -> None:
+    """Raises RuntimeError where no process group has been set up."""
+    import torch.distributed as dist
+
+    if not dist.is_initialized():
+        raise RuntimeError(
+            "there is no process group: start with `torchrun` and call `torch.distributed.init_process_group()` first."
+        )
+
+
 class Team:
     """Who reads which rows, and what all must agree on. An error in one process is raised in all, so that none waits for it.
 
@@ -22,11 +32,7 @@ class Team:
         if shared:
             import torch.distributed as dist
 
-            if not dist.is_initialized():
-                raise RuntimeError(
-                    "`distributed` needs a process group: start with `torchrun` and call "
-                    "`torch.distributed.init_process_group()` first."
-                )
+            require_group()
             self.rank, self.size = dist.get_rank(), dist.get_world_size()
 
     def part(self, n: int) -> tuple[int, int]:

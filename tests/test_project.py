@@ -18,13 +18,13 @@ TESTS = "\n".join(path.read_text() for path in (ROOT / "tests").glob("test_*.py"
 
 # A module may import those before it.
 ORDER = [
-    "features", "labels", "spectra", "accumulate", "dask_arrays", "decompose", "lanczos", "rank", "synthetic", "baseline", "cloud", "pairs", "classes",
+    "features", "labels", "spectra", "team", "accumulate", "dask_arrays", "decompose", "lanczos", "rank", "synthetic", "baseline", "cloud", "pairs", "classes",
     "formats", "files", "probes", "probes.logistic", "probes.linear", "probes.neighbours",
     "corruptions.seeds", "corruptions.strengths", "corruptions.images", "corruptions.filters", "corruptions.noise",
     "corruptions.blur", "corruptions.weather", "corruptions.spatter", "corruptions.digital", "corruptions.family",
     "corruptions.levels", "corruptions", "robustness", "robustness.readings", "robustness.neighbourhoods", "robustness.spread", "robustness.drift",
     "robustness.encoding", "robustness.cells", "robustness.resume", "robustness.tables", "robustness.compare", "robustness.scores", "robustness.fourier",
-    "measures", "population", "scores", "estimates", "comparison", "sample_sizes", "team", "collecting", "decomposition", "catalogue", "verdict", "text", "plots", "report", "auditing", "demo", "cli",
+    "measures", "population", "scores", "estimates", "comparison", "sample_sizes", "collecting", "decomposition", "catalogue", "verdict", "text", "plots", "report", "auditing", "demo", "cli",
 ]  # fmt: skip
 
 
