@@ -27,8 +27,8 @@ import torch
 from numpy.typing import NDArray
 
 import repgeom as rg
-from repgeom.estimates import estimate_of, sample_of
-from repgeom.measures import functional
+from repgeom.inference.estimate import estimate_of, sample_of
+from repgeom.measures.functionals import functional
 
 Array = NDArray[np.float64]
 MEASURES = ("effective_rank", "effective_rank_sigma", "participation_ratio", "stable_rank", "n_components_90")
@@ -161,7 +161,7 @@ def power(n: int, d: int, spectrum: str, paired: bool, repetitions: int, shared:
     random, within = np.random.default_rng([n, d, paired]), variances(spectrum, d)
     true = true_value("effective_rank", within)
 
-    def drawn(change: Array) -> rg.Comparison:
+    def drawn(change: Array) -> rg.types.Comparison:
         common, *own = (random.standard_normal((n, d)) for _ in range(3))
         a, b = (shared**0.5 * common + (1 - shared) ** 0.5 * part for part in own)
         return rg.compare(torch.tensor(a * np.sqrt(within)), torch.tensor(b * np.sqrt(change)), paired=paired)

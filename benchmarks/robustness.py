@@ -33,12 +33,12 @@ from torch import Tensor
 import repgeom as rg
 from repgeom import corruptions
 from repgeom.corruptions import strengths
+from repgeom.inference.intervals import Reading, interval
 from repgeom.probes.linear import DEFAULT_C
 from repgeom.probes.logistic import LogisticPath
 from repgeom.robustness.drift import Clean
-from repgeom.robustness.readings import Reading, interval
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "corruptions"))
 import corruption_reference
 import incumbent
 from conftest import photographs
@@ -196,7 +196,7 @@ def suite(n_images: int) -> Values:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         start = time.perf_counter()
-        table = rg.corruption_robustness(encoder, x, labels)
+        table = rg.robustness.corruption_robustness(encoder, x, labels)
     taken = time.perf_counter() - start
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     return {"seconds": taken, "memory": memory, "cells": len(table.groupby(["corruption", "severity"])) - 1}
@@ -228,7 +228,7 @@ def coverage(replicates: int) -> list[Values]:
     for d, (spectrum, law), times in itertools.product((16, 32), SPECTRA.items(), (16, 32)):
         rng, variances = np.random.default_rng(0), law(np.arange(1, d + 1.0))
         x, y, labels = drawn(rng, variances, 50_000)
-        fitted = rg.fit_linear_probe(x[:2000], labels[:2000], C=1.0)
+        fitted = rg.probes.fit_linear_probe(x[:2000], labels[:2000], C=1.0)
         truth = {r.measure: r.value for r in Clean(x, labels, fitted, k=5, max_pair_rows=50).compared(y)}
         samples = [drawn(rng, variances, times * d) for _ in range(replicates)]
         read = [{r.measure: r for r in Clean(a, c, fitted).compared(b)} for a, b, c in samples]

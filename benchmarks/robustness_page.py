@@ -19,14 +19,14 @@ INTRODUCTION = """\
 
 Needs `pip install imagecorruptions` beside repgeom for the comparison with it. Both run on the same cores, in turns in one
 process; times are medians of {runs} runs after a warm-up (the probe: one run). imagecorruptions is as shipped, with three of its calls replaced
-so that it runs with current libraries (tests/incumbent.py). It works image by image and knows ImageNet strengths only, so
+so that it runs with current libraries (tests/corruptions/incumbent.py). It works image by image and knows ImageNet strengths only, so
 both use those, at severity 3. Where its ratio is below 1, it is the faster one.
 
 """
 FIDELITY = """
 ## Fidelity
 
-Against a slow NumPy and SciPy reference written from the published tables (tests/corruption_reference.py), with its draws
+Against a slow NumPy and SciPy reference written from the published tables (tests/corruptions/corruption_reference.py), with its draws
 replayed, over scikit-learn's two photographs and severities 1 to 5: largest difference in grey levels of 255, smallest
 share of equal values, smallest PSNR. Differences of 1 are ties at whole grey levels, which the published cut to 8 bits
 sends either way. Frost here takes stand-in photographs. Look at both side by side:

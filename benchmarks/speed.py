@@ -84,13 +84,6 @@ def from_incremental_pca(data: Data) -> Any:
     return measures(IncrementalPCA().fit(data.x.numpy()).explained_variance_.astype(np.float64))["effective_rank"]
 
 
-def from_lanczos(data: Data) -> Any:
-    from repgeom.lanczos import lanczos_effective_rank
-
-    found = lanczos_effective_rank(data.x)
-    return {"value": found.value, "low": found.low, "high": found.high}
-
-
 def product(x: Tensor) -> Tensor:
     return x @ x.mT if x.shape[-2] < x.shape[-1] else x.mT @ x
 
@@ -119,7 +112,6 @@ CANDIDATES: dict[str, Callable[[Data], Any]] = {
     "repgeom.spectrum": lambda data: rank_of(rg.spectrum(data.x).singular_values),
     "repgeom.effective_rank": lambda data: rg.effective_rank(data.x).tolist(),
     "repgeom.audit, in this process": lambda data: rg.audit(data.path)["effective_rank"].value,
-    "repgeom.lanczos_effective_rank": from_lanczos,
     "torch.linalg.svd, centred": from_svd,
     "torch.linalg.svdvals, centred": from_svdvals,
     "loop over torch.linalg.svdvals, centred": loop_of_svdvals,

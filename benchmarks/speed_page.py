@@ -75,8 +75,6 @@ def problems(sizes: dict[str, Any]) -> dict[str, Arrays]:
         f"stack of {stack}": Arrays("stack", ("repgeom.effective_rank", f"loop over {SVDVALS}")),
         f"audit of a file, {of('gentle', False)}": Arrays("gentle", AUDIT, "floor: reading"),
         f"audit of a file, {of('wide', False)}": Arrays("wide", AUDIT, "floor: reading"),
-        f"without a decomposition: {of('many', False)}": Arrays("many", (OURS[1], "repgeom.lanczos_effective_rank")),
-        f"a training batch: {of('batch', False)}": Arrays("batch", (OURS[1], "repgeom.lanczos_effective_rank")),
     }
 
 

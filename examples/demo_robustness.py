@@ -40,8 +40,8 @@ def summary(table: pd.DataFrame) -> dict[str, float]:
     return {
         "clean effective rank": clean["effective_rank"],
         "clean accuracy": clean["accuracy"],
-        "mean corruption accuracy, 15": rg.mean_corruption_accuracy(table),
-        "mean corruption accuracy, 15, kNN": rg.mean_corruption_accuracy(table, measure="knn_accuracy"),
+        "mean corruption accuracy, 15": rg.robustness.mean_corruption_accuracy(table),
+        "mean corruption accuracy, 15, kNN": rg.robustness.mean_corruption_accuracy(table, measure="knn_accuracy"),
         "centred relative L2 drift": hard["centred_relative_l2_drift"],
         "effective-rank ratio": hard["effective_rank_ratio"],
         "debiased linear CKA": hard["linear_cka"],
@@ -59,7 +59,7 @@ def tables_drawn(tables: dict[str, pd.DataFrame]) -> Figure:
     return figure
 
 
-def maps_drawn(maps: dict[str, rg.FourierHeatmap]) -> Figure:
+def maps_drawn(maps: dict[str, rg.types.FourierHeatmap]) -> Figure:
     figure = Figure(figsize=(11, 4.2), layout="constrained")
     worst = max(float(np.max(heat.drift if heat.error is None else heat.error)) for heat in maps.values())
     for ax, (name, heat) in zip(figure.subplots(1, len(maps)), maps.items(), strict=True):
@@ -78,9 +78,9 @@ def main(
     for name, loss in LOSSES.items():
         encoder = seen_through(train_encoder(train, loss))
         with torch.no_grad():
-            probe = rg.fit_linear_probe(encoder(as_photographs(train)), train_digits)
-        tables[name] = rg.corruption_robustness(encoder, images, digits, probe=probe, severities=severities)
-        maps[name] = rg.fourier_heatmap(encoder, images[:n_maps], labels=digits[:n_maps], probe=probe)
+            probe = rg.probes.fit_linear_probe(encoder(as_photographs(train)), train_digits)
+        tables[name] = rg.robustness.corruption_robustness(encoder, images, digits, probe=probe, severities=severities)
+        maps[name] = rg.robustness.fourier_heatmap(encoder, images[:n_maps], labels=digits[:n_maps], probe=probe)
     print(pd.DataFrame({name: summary(table) for name, table in tables.items()}).round(3).to_string())
     if folder is not None:
         tables_drawn(tables).savefig(folder / "robustness.png", dpi=110)

@@ -1,5 +1,5 @@
 import sys
 
-from repgeom.cli import main
+from repgeom.cli.main import main
 
 sys.exit(main())

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from repgeom.cli import main
+from repgeom.cli.main import main
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, re.DOTALL)

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 import repgeom as rg
 from repgeom.corruptions import add_noise
-from repgeom.features import unit_rows
+from repgeom.data.arrays import unit_rows
 from repgeom.robustness.spread import Spread
 
 from .configs import Evaluation
@@ -76,7 +76,7 @@ def measurements(
     if not all(bool(torch.isfinite(x).all()) for x in known):
         raise Diverged("its embeddings are not finite")
     record, arrays = geometry(features, teacher_test, evaluation)
-    probe = rg.fit_linear_probe(seen_in_training, train.labels, C=evaluation.probe_C, normalize="l2", tol=1e-6)
+    probe = rg.probes.fit_linear_probe(seen_in_training, train.labels, C=evaluation.probe_C, normalize="l2", tol=1e-6)
     levels: list[tuple[float, str] | None] = [None]
     levels += [(sigma, space) for space in evaluation.spaces for sigma in evaluation.sigmas]
     for level in levels:

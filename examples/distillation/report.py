@@ -8,8 +8,8 @@ import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from repgeom.files import write_whole
-from repgeom.text import number
+from repgeom.data.files import write_whole
+from repgeom.presenting.text import number
 
 from . import stored
 from .claims import SUPPORTED, Entry, Row, ledger

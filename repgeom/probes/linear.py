@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from repgeom.features import check_normalize, finite_matrix, unit_rows
-from repgeom.labels import as_labels, codes_among
+from repgeom.data.arrays import check_normalize, finite_matrix, unit_rows
+from repgeom.data.labels import as_labels, codes_among
 from repgeom.probes.logistic import LogisticPath
 
 DEFAULT_C = tuple(10.0**power for power in np.linspace(-5, 4, 20).round(6).tolist())

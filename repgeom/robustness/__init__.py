@@ -1,1 +1,27 @@
-"""What does corruption do to a representation? Drift tables of clean and corrupted pairs, scores, and Fourier maps."""
+"""What does corruption do to a representation? Tables of drift, their summaries, and sensitivity by frequency."""
+
+from repgeom.robustness.compare import compare_robustness
+from repgeom.robustness.fourier import FourierHeatmap, band_noise, fourier_heatmap
+from repgeom.robustness.summary import (
+    ALEXNET_IMAGENET_C,
+    CorruptionError,
+    mean_corruption_accuracy,
+    mean_corruption_error,
+    severity_auc,
+)
+from repgeom.robustness.tables import corruption_robustness, feature_robustness, noise_robustness
+
+__all__ = [
+    "ALEXNET_IMAGENET_C",
+    "CorruptionError",
+    "FourierHeatmap",
+    "band_noise",
+    "compare_robustness",
+    "corruption_robustness",
+    "feature_robustness",
+    "fourier_heatmap",
+    "mean_corruption_accuracy",
+    "mean_corruption_error",
+    "noise_robustness",
+    "severity_auc",
+]

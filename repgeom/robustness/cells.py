@@ -11,11 +11,11 @@ import numpy as np
 from torch import Tensor
 
 from repgeom.corruptions.family import FAMILY, bind, check_name, check_severity, corrupt, label
+from repgeom.inference.intervals import Reading
 from repgeom.probes.linear import LinearProbe
-from repgeom.probes.neighbours import KNNProbe
+from repgeom.probes.nearest import KNNProbe
 from repgeom.robustness.drift import Clean
 from repgeom.robustness.encoding import Change, Encoder, EncoderError, encoded
-from repgeom.robustness.readings import Reading
 
 CLEAN = "clean"
 Key = tuple[str, float]  # corruption and severity

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from repgeom.corruptions.images import as_images
+from repgeom.inference.intervals import check_confidence, difference, holm
 from repgeom.probes.linear import LinearProbe
-from repgeom.probes.neighbours import KNNProbe
+from repgeom.probes.nearest import KNNProbe
 from repgeom.robustness.cells import CLEAN, Settings, corruption_cells, readings_of
 from repgeom.robustness.encoding import Encoder
-from repgeom.robustness.readings import check_confidence, difference, holm
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -14,13 +14,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from repgeom.features import row_norms, unit_rows
-from repgeom.labels import as_labels
-from repgeom.pairs import PairSums, check_k, check_pair
+from repgeom.data.arrays import row_norms, unit_rows
+from repgeom.data.labels import as_labels
+from repgeom.inference.intervals import Reading
+from repgeom.measures.pairs import PairSums, check_k, check_pair
 from repgeom.probes.linear import LinearProbe
-from repgeom.probes.neighbours import KNNProbe, fit_knn_probe
+from repgeom.probes.nearest import KNNProbe, fit_knn_probe
 from repgeom.robustness.neighbourhoods import Neighbourhoods
-from repgeom.robustness.readings import Reading
 from repgeom.robustness.spread import RANKS, Spread
 
 LEADING = 0.9  # share of the clean variance that the "leading directions" hold

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from repgeom.corruptions.images import unit
-from repgeom.features import as_tensor
+from repgeom.data.arrays import as_tensor
 
 Encoder = Callable[[Tensor], Any]
 Change = Callable[[Tensor, Tensor], Tensor]  # (images, their numbers) -> corrupted images

@@ -14,8 +14,8 @@ from torch import Tensor
 from repgeom.corruptions.family import as_indices
 from repgeom.corruptions.images import as_images, batches, give_back, unit
 from repgeom.corruptions.seeds import Draws
-from repgeom.features import row_norms
-from repgeom.labels import codes_among
+from repgeom.data.arrays import row_norms
+from repgeom.data.labels import codes_among
 from repgeom.probes.linear import LinearProbe
 from repgeom.robustness.encoding import EncoderError, encoded, images_per_batch
 

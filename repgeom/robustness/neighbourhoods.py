@@ -10,9 +10,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from repgeom.features import pair_blocks
-from repgeom.pairs import nearest
-from repgeom.robustness.readings import Reading
+from repgeom.data.arrays import pair_blocks
+from repgeom.inference.intervals import Reading
+from repgeom.measures.pairs import nearest
 
 GROUPS = 20
 

@@ -8,10 +8,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from repgeom.features import centred
-from repgeom.rank import effective_rank, participation_ratio
-from repgeom.robustness.readings import Reading
-from repgeom.spectra import Spectrum
+from repgeom.data.arrays import centred
+from repgeom.inference.intervals import Reading
+from repgeom.measures.rank import effective_rank, participation_ratio
+from repgeom.spectral.spectrum import Spectrum
 
 
 class Spread:

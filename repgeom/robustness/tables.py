@@ -17,13 +17,13 @@ from torch import Tensor
 
 from repgeom.corruptions.images import as_images
 from repgeom.corruptions.levels import add_noise, noise_rms
-from repgeom.features import finite_matrix
-from repgeom.labels import as_labels
+from repgeom.data.arrays import finite_matrix
+from repgeom.data.labels import as_labels
+from repgeom.inference.intervals import check_confidence
 from repgeom.probes.linear import LinearProbe
-from repgeom.probes.neighbours import KNNProbe
+from repgeom.probes.nearest import KNNProbe
 from repgeom.robustness.cells import CLEAN_KEY, Cell, Key, Settings, corruption_cells, readings_of
 from repgeom.robustness.encoding import Change, Encoder
-from repgeom.robustness.readings import check_confidence
 from repgeom.robustness.resume import COLUMNS, Kept, Row, digest, fingerprint
 
 if TYPE_CHECKING:

@@ -36,7 +36,7 @@ def quality(teacher: Teacher, setting: Setting, device: torch.device) -> dict[st
     features = [_features(teacher, images.pixels) for images in (train, test)]
     pixels = [images.pixels.flatten(1).float() / 255 for images in (train, test)]
     found = {
-        name: rg.fit_linear_probe(x, train.labels, C=PROBE_C, normalize="l2").accuracy(y, test.labels)
+        name: rg.probes.fit_linear_probe(x, train.labels, C=PROBE_C, normalize="l2").accuracy(y, test.labels)
         for name, (x, y) in {"probe": features, "pixels": pixels}.items()
     }
     return {"effective_rank": float(rg.effective_rank(features[1], normalize="l2")), **found}

@@ -1,0 +1,1 @@
+"""How sure is a number? Values of the population, intervals and tests."""

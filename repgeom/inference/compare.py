@@ -1,0 +1,161 @@
+"""Do two representations differ in a measure, and by how much? The same samples through both say most."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+from repgeom.data.arrays import Source, check_normalize
+from repgeom.inference.estimate import (
+    FINENESS,
+    Corrected,
+    Estimate,
+    Sample,
+    corrected,
+    counted_once,
+    mean_variance,
+    opened,
+    quantile,
+    sample_of,
+    shown,
+)
+from repgeom.inference.intervals import check_confidence
+from repgeom.measures.functionals import Array, functional
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """What `compare` returns.
+
+    Attributes:
+        measure: its name.
+        first, second: the estimates of both, as `estimate` returns them.
+        difference: second minus first, both corrected, in the measure's unit.
+        low, high: two-sided interval for the difference; None where none is known to hold.
+        p_value: of no difference, two-sided; None with the interval.
+        ratio, ratio_low, ratio_high: second over first, with an interval on the scale of the logarithm.
+        paired: whether rows were taken as the same samples.
+        warnings: of either estimate.
+    """
+
+    measure: str
+    first: Estimate
+    second: Estimate
+    difference: float
+    low: float | None
+    high: float | None
+    p_value: float | None
+    ratio: float
+    ratio_low: float | None
+    ratio_high: float | None
+    paired: bool
+    warnings: tuple[str, ...] = ()
+
+
+def compare(
+    a: Any,
+    b: Any,
+    measure: str = "effective_rank",
+    *,
+    paired: bool = False,
+    center: bool = True,
+    normalize: str | None = None,
+    groups: Any = None,
+    confidence: float = 0.95,
+) -> Comparison:
+    """The difference of a measure between two representations, with an interval and a test.
+
+    Both are corrected for their number of samples (see `estimate`), so they may have different n and widths. Where row i
+    of both is the same sample (two models, or one model clean and corrupted), `paired=True` subtracts the rows' influences
+    one by one, and most of what the draw of samples adds cancels. Rows in another order lose only that gain. Test: Student's
+    t on the difference.
+
+    Args:
+        a, b: features, as `estimate` takes them.
+        measure, center, normalize, confidence: as `estimate`.
+        paired: row i of `a` and row i of `b` are one sample.
+        groups: as `estimate`; of both where paired, else a pair (groups of a, groups of b).
+
+    Returns:
+        A `Comparison`; differences are of `b` minus `a`.
+
+    Raises:
+        ValueError: as `estimate`; other numbers of rows where paired.
+
+    >>> import numpy as np
+    >>> x = np.random.default_rng(0).standard_normal((2000, 20))
+    >>> c = compare(x, x[:, :10], "effective_rank", paired=True)
+    >>> round(c.difference), round(c.ratio, 2), c.p_value < 0.001
+    (-10, 0.5, True)
+    """
+    check_confidence(confidence)
+    check_normalize(normalize)
+    functional(measure)
+    x, y = (opened(features, name)[0] for features, name in ((a, "a"), (b, "b")))
+    sizes = [z.n_samples if isinstance(z, Source) else z.shape[0] for z in (x, y)]
+    if paired and sizes[0] != sizes[1]:
+        raise ValueError(
+            f"`a` has {sizes[0]:,} rows and `b` {sizes[1]:,}: row i of both must be one sample where `paired=True`."
+        )
+    if groups is None or paired:
+        groups = (groups, groups)
+    elif not isinstance(groups, (tuple, list)) or len(groups) != 2:
+        raise ValueError("`groups` must be a pair (groups of a, groups of b) where `paired` is not set.")
+    first, second = (
+        sample_of(z, [measure], center=center, normalize=normalize, groups=g, name=name)
+        for z, g, name in zip((x, y), groups, ("a", "b"), strict=True)
+    )
+    return comparison_of(first, second, measure, paired, confidence)
+
+
+def comparison_of(
+    first: Sample, second: Sample, measure: str, paired: bool, confidence: float, names: tuple[str, str] = ("a", "b")
+) -> Comparison:
+    """From samples that were scored for `measure`, with the same rows where paired."""
+    a, b = corrected(first, measure), corrected(second, measure)
+    estimates = shown(a, first, measure, confidence), shown(b, second, measure, confidence)
+    values = estimates[0].value, estimates[1].value
+    warnings = tuple(f"{name}: {w}" for name, e in zip(names, estimates, strict=True) for w in e.warnings)
+    low = high = p_value = ratio_low = ratio_high = None
+    difference = values[1] - values[0]
+    if a.error is not None and b.error is not None:
+        error, degrees = _error(first, second, a, b, values, paired)
+        error = math.hypot(error, FINENESS * max(values))
+        half = quantile(confidence, degrees) * error
+        low, high, p_value = difference - half, difference + half, _p_value(difference, error, degrees)
+        error, degrees = _error(first, second, a, b, (1.0, 1.0), paired)
+        factor = math.exp(quantile(confidence, degrees) * error)
+        ratio_low, ratio_high = values[1] / values[0] / factor, values[1] / values[0] * factor
+    return Comparison(
+        measure, estimates[0], estimates[1], difference, low, high, p_value, values[1] / values[0], ratio_low, ratio_high,
+        paired, warnings,
+    )  # fmt: skip
+
+
+def _error(
+    first: Sample, second: Sample, a: Corrected, b: Corrected, scale: tuple[float, float], paired: bool
+) -> tuple[float, int]:
+    """Standard error of the difference of both, each times its scale, and degrees of freedom."""
+    if paired:
+        clustered = first if second.groups is None else second
+        variance, degrees = mean_variance(scale[1] * b.influence - scale[0] * a.influence, clustered)
+        parts = scale[0] * a.beyond**0.5, scale[1] * b.beyond**0.5
+        # What is of second order is alike as the square of what is of first order.
+        alike = min(1.0, _correlation(a.influence, b.influence) ** 2)
+        beyond = parts[0] ** 2 + parts[1] ** 2 - 2 * alike * parts[0] * parts[1]
+        return min(variance, counted_once(variance, beyond)) ** 0.5, degrees
+    assert a.error is not None
+    assert b.error is not None
+    return math.hypot(scale[0] * a.error, scale[1] * b.error), min(a.degrees, b.degrees)
+
+
+def _correlation(a: Array, b: Array) -> float:
+    scale = math.sqrt(float(a @ a) * float(b @ b))
+    return float(a @ b) / scale if scale > 0 else 0.0
+
+
+def _p_value(difference: float, error: float, degrees: int) -> float:
+    from scipy.special import stdtr
+
+    return float(2 * stdtr(degrees, -abs(difference) / error))

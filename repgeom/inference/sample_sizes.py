@@ -1,0 +1,91 @@
+"""Are there enough samples? A measure read from ever more of them, as it is and corrected."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from repgeom.data.arrays import Source
+from repgeom.inference.estimate import FEWEST_ROWS, estimate, opened
+from repgeom.measures.functionals import functional
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def sample_size_curve(
+    features: Any,
+    measure: str = "effective_rank",
+    *,
+    sizes: Sequence[int] | None = None,
+    draws: int = 10,
+    center: bool = True,
+    normalize: str | None = None,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """A measure of random subsets of the rows against their number: naive, corrected, and the corrected one's interval.
+
+    Takes rows for independent. Where the naive value still climbs at all rows, it says as much about n as about the representation; where the corrected
+    one is level, it can be believed. `plot_sample_size_curve` draws it.
+
+    Args:
+        features: (n_samples, n_features) of any array kind, or the path of a file.
+        measure: as `estimate`.
+        sizes: numbers of rows, each from 4 to n_samples; by default ten from n_samples / 64 (at least 16) up to all, evenly
+            on a log scale.
+        draws: subsets of each size, without replacement; of all rows there is one.
+        center, normalize, confidence: as `estimate`.
+        seed: of the subsets.
+
+    Returns:
+        A data frame with one row per subset: n_samples, draw, naive, corrected, low, high (NaN where none is known).
+
+    Raises:
+        ValueError: as `estimate`; sizes beyond the number of rows.
+
+    >>> import numpy as np
+    >>> x = np.random.default_rng(0).standard_normal((400, 100))
+    >>> curve = sample_size_curve(x, sizes=[100, 400], draws=4).groupby("n_samples").mean().round()
+    >>> curve[["naive", "corrected"]].astype(int).values.tolist()
+    [[60, 98], [88, 100]]
+    """
+    import pandas as pd
+
+    functional(measure)
+    x, name = opened(features)
+    n = x.n_samples if isinstance(x, Source) else x.shape[0]
+    wanted = _sizes(n, name) if sizes is None else _checked(sizes, n, name)
+    if not (isinstance(draws, (int, np.integer)) and draws >= 1):
+        raise ValueError(f"`draws` must be a whole number of at least 1, got {draws!r}.")
+    random, found = np.random.default_rng(seed), []
+    for size in wanted:
+        for draw in range(draws if size < n else 1):
+            rows = np.sort(random.choice(n, size, replace=False))
+            subset = x.rows(rows) if isinstance(x, Source) else x[torch.as_tensor(rows, device=x.device)]
+            try:
+                e = estimate(subset, measure, center=center, normalize=normalize, confidence=confidence)
+            except ValueError as error:
+                raise ValueError(f"of {size:,} rows drawn from `{name}`: {error} Try larger `sizes`.") from None
+            ends = [np.nan if end is None else end for end in (e.low, e.high)]
+            found.append((size, draw, e.naive, e.value, *ends))
+    return pd.DataFrame(found, columns=["n_samples", "draw", "naive", "corrected", "low", "high"])
+
+
+def _checked(sizes: Sequence[int], n: int, name: str) -> list[int]:
+    found = np.atleast_1d(np.asarray(sizes))
+    whole = found.ndim == 1 and found.dtype.kind in "iu" and len(found) > 0
+    if not whole or found.min() < FEWEST_ROWS or found.max() > n:
+        raise ValueError(
+            f"`sizes` must be whole numbers between {FEWEST_ROWS} and the {n:,} rows of `{name}`, got {sizes!r:.100}."
+        )
+    return sorted({int(size) for size in found})
+
+
+def _sizes(n: int, name: str) -> list[int]:
+    if n < 16:
+        raise ValueError(f"`{name}` has {n} rows; a curve needs at least 16, or `sizes`.")
+    return sorted({round(size) for size in np.geomspace(max(16, n / 64), n, 10)})

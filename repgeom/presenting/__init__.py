@@ -1,0 +1,1 @@
+"""Reports as text, as a page and as plots."""

@@ -1,0 +1,42 @@
+"""Reports as one HTML page that loads nothing."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from repgeom.data.files import write_whole
+from repgeom.presenting.plots import as_svg, plot_reports
+from repgeom.presenting.text import THESE_ROWS, compared, drift_rows, estimated, interval, number, rows_of, threshold
+
+if TYPE_CHECKING:
+    from repgeom.auditing.report import Report
+
+
+def html(reports: Sequence[Report], path: str | os.PathLike[str] | None = None) -> str:
+    """Reports side by side as one HTML page."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    from repgeom import __version__
+
+    template = Environment(
+        loader=PackageLoader("repgeom", "presenting"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    ).get_template("report.html.j2")
+    groups = list(dict.fromkeys(v.group for r in reports for v in r.values))
+    text = template.render(
+        reports=reports,
+        groups=[(g, [row for row in rows_of(reports) if row[0].group == g]) for g in groups],
+        drifts=[(r, drift_rows(r)) for r in reports if r.drift is not None],
+        number=number,
+        interval=interval,
+        estimated=estimated,
+        compared=compared(reports),
+        these_rows=THESE_ROWS,
+        threshold=threshold,
+        figure=as_svg(plot_reports(reports)),
+        version=__version__,
+    )
+    if path is not None:
+        write_whole(path, text)
+    return text

@@ -1,0 +1,300 @@
+"""Drawings of results. Each takes a result and an optional `ax`, returns the Axes, and never shows or saves."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from repgeom.measures.classes import ClassRanks
+from repgeom.robustness.cells import CLEAN
+from repgeom.robustness.fourier import FourierHeatmap
+from repgeom.spectral.decompose import spectrum
+from repgeom.spectral.isotropic import isotropic_baseline
+from repgeom.spectral.spectrum import Spectrum
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from repgeom.auditing.report import Report
+
+_GREY = "0.55"
+_SHOWN = ("accuracy", "knn_accuracy", "centred_relative_l2_drift")
+
+
+def plot_spectrum(spectra: Any, *, ax: Axes | None = None, baseline: bool = True) -> Axes:
+    """Share of variance along each direction on a log scale; several spectra overlaid, n in the legend.
+
+    Args:
+        spectra: a `Spectrum`, features, or {name: either} (teacher against students).
+        ax: drawn into; a new figure's by default.
+        baseline: add what isotropic features of the first one's size would show, dashed.
+
+    Directions without any variance are not drawn: a log scale has no zero.
+
+    >>> ax = plot_spectrum({"student": Spectrum.from_variances([4.0, 2.0, 1.0], n_samples=50)})
+    >>> ax.get_legend().get_texts()[0].get_text()
+    'student (n = 50)'
+    """
+    ax = _axes(ax)
+    named = _named(spectra)
+    for (label, s), color in zip(named.items(), _colors(len(named)), strict=True):
+        share = np.asarray(s.variance_ratio)
+        shown = share > 1e-16
+        ax.plot(np.arange(1, len(share) + 1)[shown], share[shown], color=color, label=_with_n(label, s))
+    first = next(iter(named.values()))
+    if baseline and first.n_samples is not None:
+        share = np.asarray(isotropic_baseline(first).variance_ratio)
+        shown = share > 0
+        ax.plot(np.arange(1, len(share) + 1)[shown], share[shown], "--", color=_GREY, label="isotropic, same size")
+    _whole_ticks(ax)
+    ax.set(yscale="log", xlabel="direction", ylabel="share of variance", title="Spectrum")
+    return _finish(ax)
+
+
+def plot_cumulative_variance(spectra: Any, *, ax: Axes | None = None) -> Axes:
+    """Share of variance in the leading k directions, with the k that holds 90 %. Arguments as `plot_spectrum`."""
+    ax = _axes(ax)
+    named = _named(spectra)
+    for (label, s), color in zip(named.items(), _colors(len(named)), strict=True):
+        total = np.cumsum(np.asarray(s.variance_ratio))
+        ax.plot(np.arange(1, len(total) + 1), total, color=color, label=_with_n(label, s))
+    ax.axhline(0.9, color=_GREY, linestyle=":", linewidth=1)
+    ax.annotate("90 %", (1, 0.9), xycoords=("axes fraction", "data"), ha="right", va="bottom", color="0.35", fontsize=8)
+    _whole_ticks(ax)
+    ax.set(ylim=(0, 1.02), xlabel="leading directions k", ylabel="share of variance", title="Cumulative variance")
+    return _finish(ax)
+
+
+def plot_captured_variance(curves: Any, *, ax: Axes | None = None, own: Any = None) -> Axes:
+    """Share of variance inside the reference's leading k directions, as `captured_variance` returns it.
+
+    Args:
+        curves: one curve (r,), or {name: curve}.
+        ax: drawn into; a new figure's by default.
+        own: the reference's own curve, dashed.
+    """
+    ax = _axes(ax)
+    named = dict(curves) if isinstance(curves, Mapping) else {"features": curves}
+    for (label, curve), color in zip(named.items(), _colors(len(named)), strict=True):
+        values = np.asarray(curve)
+        ax.plot(np.arange(1, len(values) + 1), values, color=color, label=str(label))
+    if own is not None:
+        ax.plot(np.arange(1, len(own) + 1), np.asarray(own), "--", color=_GREY, label="reference itself")
+    _whole_ticks(ax)
+    ax.set(ylim=(0, 1.02), xlabel="reference's leading directions k", ylabel="share of variance")
+    ax.set_title("Captured variance")
+    return _finish(ax)
+
+
+def plot_class_ranks(ranks: ClassRanks | Mapping[str, ClassRanks], *, ax: Axes | None = None, most: int = 30) -> Axes:
+    """Effective rank within each class, with what isotropic features of the class's size would read.
+
+    Args:
+        ranks: as `class_effective_rank` returns it, or {name: such}, with the same classes.
+        ax: drawn into; a new figure's by default.
+        most: so many classes are shown, those in which the first one's rank is lowest, in the order of their labels.
+    """
+    ax = _axes(ax)
+    named = dict(ranks) if isinstance(ranks, Mapping) else {"features": ranks}
+    first = next(iter(named.values()))
+    lowest = np.sort(np.argsort(first.effective_rank, kind="stable")[:most])
+    place = np.arange(len(lowest))
+    width = 0.8 / len(named)
+    for i, ((label, r), color) in enumerate(zip(named.items(), _colors(len(named)), strict=True)):
+        left = place + (i - (len(named) - 1) / 2) * width
+        ax.bar(left, r.effective_rank[lowest], width, color=color, label=str(label))
+    ax.plot(place, first.baseline[lowest], "_", color=_GREY, markersize=12, label="isotropic, same size")
+    ax.set_xticks(place, [str(name) for name in first.labels[lowest]], rotation=0 if len(place) <= 12 else 90)
+    hidden = len(first.labels) - len(lowest)
+    title = (
+        f"Rank within each class ({len(lowest)} lowest of {len(first.labels)})" if hidden else "Rank within each class"
+    )
+    ax.set(yscale="log", xlabel="class", ylabel="effective rank", title=title)
+    ax.set_ylim(0.8, 4 * np.nanmax([2.0, *first.baseline]))  # room for the legend above the marks
+    return _finish(ax, loc="upper center", ncols=2)
+
+
+def plot_robustness(table: pd.DataFrame, *, measure: str | None = None, ax: Axes | None = None) -> Axes:
+    """One measure of a robustness table with its intervals: corruptions from top to bottom, severities by colour.
+
+    Args:
+        table: as `corruption_robustness` or another of its kind returns it.
+        measure: any that the table has; by default the first it has of "accuracy", "knn_accuracy" and
+            "centred_relative_l2_drift".
+        ax: drawn into; a new figure's by default.
+
+    The clean images' value is a dashed line, where there is one. Raises ValueError for a measure that is not there.
+    """
+    import seaborn
+
+    if "value" not in table.columns:
+        raise ValueError(
+            "the table has no column `value`: a comparison of two encoders is not drawn; draw each one's table."
+        )
+    ax = _axes(ax)
+    measure = measure or next((m for m in _SHOWN if m in set(table.measure)), _SHOWN[-1])
+    rows = table[table.measure == measure]
+    if not len(rows):
+        raise ValueError(f"the table has no measure {measure!r}; it has {', '.join(sorted(set(table.measure)))}.")
+    corrupted, clean = rows[rows.corruption != CLEAN], rows[rows.corruption == CLEAN]
+    if not len(corrupted):
+        raise ValueError(f"the table has {measure} of clean images only.")
+    names, severities = list(dict.fromkeys(corrupted.corruption)), sorted(set(corrupted.severity))
+    colors = seaborn.color_palette("flare", len(severities))
+    for i, (severity, color) in enumerate(zip(severities, colors, strict=True)):
+        here = corrupted[corrupted.severity == severity]
+        place = here.corruption.map(names.index) + 0.6 * ((i + 0.5) / len(severities) - 0.5)
+        ends = abs(here[["low", "high"]].sub(here["value"], axis=0)).fillna(0).to_numpy().T
+        ax.errorbar(
+            here["value"], place, xerr=ends, fmt="o", markersize=3, linewidth=1, color=color, label=f"{severity:g}"
+        )
+    for value in clean["value"]:
+        ax.axvline(value, color=_GREY, linestyle="--", linewidth=1, label="clean")
+    ax.set_yticks(range(len(names)), [name.replace("_", " ") for name in names])
+    ax.set(ylim=(len(names) - 0.5, -0.5), xlabel=measure.replace("_", " "), title="Robustness")
+    return _finish(ax, title="severity", loc="center left", bbox_to_anchor=(1, 0.5))
+
+
+def plot_sample_size_curve(curve: Any, *, ax: Axes | None = None) -> Axes:
+    """A measure against the number of samples: naive dashed, corrected solid with its interval.
+
+    Args:
+        curve: as `sample_size_curve` returns it, or {name: such}.
+        ax: drawn into; a new figure's by default.
+
+    Lines are means over the subsets of a size; the band spans the mean ends of their intervals, where they have one.
+    """
+    ax = _axes(ax)
+    named = dict(curve) if isinstance(curve, Mapping) else {"": curve}
+    if not named or not all(hasattr(found, "groupby") for found in named.values()):
+        raise ValueError("`curve` must be a table of `sample_size_curve`, or {name: such}.")
+    for (label, found), color in zip(named.items(), _colors(len(named)), strict=True):
+        mean = found.groupby("n_samples").mean()
+        prefix = f"{label}: " if label else ""
+        ax.plot(mean.index, mean.corrected, "o-", color=color, markersize=3, label=f"{prefix}corrected")
+        ax.plot(mean.index, mean.naive, "o--", color=color, markersize=3, alpha=0.6, label=f"{prefix}naive")
+        known = mean.dropna()
+        ax.fill_between(known.index, known.low, known.high, color=color, alpha=0.2, linewidth=0)
+    from matplotlib.ticker import ScalarFormatter
+
+    ax.set(xscale="log", ylim=(0, None), xlabel="samples", ylabel="dimensions", title="Enough samples?")
+    ax.xaxis.set_major_formatter(ScalarFormatter())
+    return _finish(ax)
+
+
+def plot_fourier_heatmap(heatmap: FourierHeatmap, *, what: str | None = None, ax: Axes | None = None) -> Axes:
+    """Error or feature drift by spatial frequency, frequency 0 in the middle.
+
+    Args:
+        heatmap: as `fourier_heatmap` returns it.
+        what: "error" or "drift"; by default the error where there is one.
+        ax: drawn into; a new figure's by default.
+
+    Raises ValueError for an error that was not measured.
+    """
+    ax = _axes(ax)
+    what = what or ("drift" if heatmap.error is None else "error")
+    values = {"error": heatmap.error, "drift": heatmap.drift}.get(what)
+    if values is None:
+        raise ValueError(f'`what` must be "drift", or "error" of a heat map made with a probe; got {what!r}.')
+    low, high = float(heatmap.frequencies[0]) - 0.5, float(heatmap.frequencies[-1]) + 0.5
+    drawn = ax.imshow(
+        values, cmap="magma", vmin=0, vmax=values.max() or 1, extent=(low, high, high, low), interpolation="nearest"
+    )
+    words = {"error": "share of images that the probe gets wrong", "drift": "distance moved / distance from the mean"}
+    assert ax.figure is not None
+    ax.figure.colorbar(drawn, ax=ax, label=words[what])
+    ax.set(xlabel="cycles per image, across", ylabel="cycles per image, down")
+    ax.set_title(f"Fourier heat map, noise of {heatmap.rms:.3g} per pixel")
+    return ax
+
+
+def plot_reports(reports: Sequence[Report]) -> Figure:
+    """All plots that these audits have something to show in, in one figure."""
+    from matplotlib.figure import Figure
+
+    named = {_unique(r.name, i, reports): r for i, r in enumerate(reports)}
+    spectra = {name: r.spectrum for name, r in named.items()}
+    classes = {name: r.labels.ranks for name, r in named.items() if r.labels is not None}
+    references = {name: r.reference for name, r in named.items() if r.reference is not None}
+    captured = {name: r.captured for name, r in references.items() if r.captured is not None}
+    for r in list(references.values())[:1]:
+        spectra["reference" if r.name == "reference" else f"{r.name} (reference)"] = r.spectrum
+    n_plots = 2 + bool(classes) + bool(captured)
+    n_columns = 3 if n_plots == 3 else 2
+    n_rows = n_plots // n_columns
+    figure = Figure(figsize=(11, (3.6 if n_columns == 3 else 4) * n_rows), layout="constrained")
+    axes = iter(figure.subplots(n_rows, n_columns, squeeze=False).flat)
+    plot_spectrum(spectra, ax=next(axes))
+    plot_cumulative_variance(spectra, ax=next(axes))
+    if classes:
+        plot_class_ranks(classes, ax=next(axes))
+    if captured:
+        own = next(r.own_curve for r in references.values() if r.captured is not None)
+        plot_captured_variance(captured, ax=next(axes), own=own)
+    return figure
+
+
+def as_svg(figure: Figure) -> str:
+    """The figure as an <svg> element, its text as text."""
+    from matplotlib import rc_context
+
+    out = io.StringIO()
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "repgeom"}):
+        figure.savefig(out, format="svg", metadata={"Date": None})
+    text = out.getvalue()
+    return text[text.index("<svg") :]
+
+
+def _axes(ax: Axes | None) -> Axes:
+    if ax is not None:
+        return ax
+    from matplotlib import pyplot
+
+    return pyplot.subplots(layout="constrained")[1]
+
+
+def _whole_ticks(ax: Axes) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+
+
+def _colors(n: int) -> list[Any]:
+    import seaborn
+
+    return list(seaborn.color_palette("colorblind", n))
+
+
+def _named(spectra: Any) -> dict[str, Spectrum]:
+    items = spectra.items() if isinstance(spectra, Mapping) else [("features", spectra)]
+    named = {str(name): s if isinstance(s, Spectrum) else spectrum(s) for name, s in items}
+    if not named:
+        raise ValueError("there is no spectrum to draw: `spectra` is empty.")
+    for name, s in named.items():
+        if np.ndim(s.singular_values) != 1:
+            shape = tuple(np.shape(s.singular_values))
+            raise ValueError(f"{name!r} is a stack of shape {shape}; give each spectrum a name: {{name: spectrum}}.")
+    return named
+
+
+def _with_n(label: str, s: Spectrum) -> str:
+    return label if s.n_samples is None else f"{label} (n = {s.n_samples:,})"
+
+
+def _unique(name: str, index: int, reports: Sequence[Report]) -> str:
+    short = name if len(name) <= 40 else "…" + name[-39:]
+    return short if [r.name for r in reports].count(name) == 1 else f"{short} [{index + 1}]"
+
+
+def _finish(ax: Axes, **legend: Any) -> Axes:
+    ax.grid(True, color="0.92", linewidth=0.8)
+    ax.set_axisbelow(True)
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.legend(frameon=False, fontsize=8, **legend)
+    return ax

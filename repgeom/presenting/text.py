@@ -1,0 +1,187 @@
+"""How a report reads as text, and how a person reads a number."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from repgeom.auditing.rules import Finding
+from repgeom.robustness.drift import MEASURES as DRIFT_MEASURES
+
+THESE_ROWS = "in these rows"
+
+if TYPE_CHECKING:
+    from repgeom.auditing.report import Report, Value
+    from repgeom.inference.compare import Comparison
+    from repgeom.inference.estimate import Estimate
+
+
+def table(reports: Sequence[Report]) -> str:
+    """Reports side by side as text: verdicts first, then one row per measure."""
+    lines: list[str] = []
+    for r in reports:
+        lines += [*_verdict_lines(r), ""]
+    heads = [r.name for r in reports] if len(reports) > 1 else ["value"]
+    lines += _measure_lines(reports, [_short(head, 22) for head in heads])
+    lines += _comparison_lines(reports)
+    for r in reports:
+        lines += _drift_lines(r)
+    return "\n".join(lines).rstrip()
+
+
+def number(value: float | None) -> str:
+    """A number as a person reads it: four figures, no exponent where it can be helped."""
+    if value is None:
+        return "–"
+    if math.isinf(value) or math.isnan(value):
+        return {"inf": "∞", "-inf": "−∞"}.get(str(value), "–")
+    if value == int(value) and abs(value) < 1e6:
+        return f"{int(value):,}".replace("-", "−")
+    if abs(value) >= 1e6 or abs(value) < 1e-4:
+        return f"{value:.2e}".replace("-", "−")
+    digits = max(0, 3 - math.floor(math.log10(abs(value)))) if abs(value) < 1000 else 0
+    return f"{value:,.{min(digits, 5)}f}".replace("-", "−")
+
+
+def estimated(x: Estimate | None) -> str:
+    """The population's value with its interval, or "≈" where none is known."""
+    if x is None:
+        return ""
+    if x.low is None or x.high is None:
+        return f"≈ {number(x.value)}"
+    return f"{number(x.value)} [{number(x.low)}, {number(x.high)}]"
+
+
+def compared(reports: Sequence[Report]) -> list[tuple[str, str]]:
+    """Every report against the first in effective rank: its name, and the difference in words."""
+    found = []
+    for r in reports[1:]:
+        c = r.compare(reports[0])
+        if c is not None:
+            found.append((r.name, _difference(c)))
+    return found
+
+
+def _difference(c: Comparison) -> str:
+    values = f"{number(c.second.value)} against {number(c.first.value)}"
+    if c.low is None or c.high is None or c.p_value is None:
+        why = next((w for w in c.warnings if "no interval: " in w), "no interval")
+        return f"{values}; {why}"
+    how = "row i of both taken for one sample" if c.paired else "not paired"
+    p = f"p = {c.p_value:.2g}" if c.p_value >= 1e-4 else "p < 0.0001"
+    difference = f"{number(c.difference)} [{number(c.low)}, {number(c.high)}]"
+    return f"{values}, difference {difference}, {p} ({how})"
+
+
+def interval(limits: tuple[float, float]) -> str:
+    return f"{number(limits[0])} to {number(limits[1])}"
+
+
+def rows_of(reports: Sequence[Report]) -> list[tuple[Value, list[Value | None]]]:
+    """The measures that any report has, each with its value in every report."""
+    first: dict[str, Value] = {}
+    for r in reports:
+        for v in r.values:
+            first.setdefault(v.name, v)
+    return [(v, [next((w for w in r.values if w.name == name), None) for r in reports]) for name, v in first.items()]
+
+
+def _verdict_lines(r: Report) -> list[str]:
+    size = f"{r.n_samples:,} samples × {r.n_features:,} features, {r.dtype}"
+    how = "rows scaled to unit length, then centred" if r.convention["normalize"] else "centred"
+    against = f", against {r.reference.name}" if r.reference is not None and r.reference.name != "reference" else ""
+    lines = [f"{r.name}: {size} ({how}){against}", f"  {r.level.upper():<5}{r.headline}"]
+    for f in r.findings:
+        if f.level == "ok":
+            continue
+        if f.reason != r.headline:
+            lines.append(f"  {f.level.upper():<5}{f.reason}")
+        lines += [
+            f"       likely: {f.causes}",
+            f"       try: {f.advice}",
+            f"       threshold: {threshold(f)}",
+        ]
+    passed = sum(f.level == "ok" for f in r.findings)
+    h = r.health
+    lines.append(
+        f"  {passed} of {len(r.findings)} checks ok. {h.zero_rows:,} zero rows, {h.duplicate_rows:,} duplicates, "
+        f"{h.constant_features:,} constant features, {h.extreme_norms:,} extreme norms."
+    )
+    return lines + [f"  Note: {note}" for note in r.notes]
+
+
+def threshold(f: Finding) -> str:
+    limit = f.fail if f.level == "fail" else f.warn
+    return f"{f.name} {f.worse} {limit:g} ({f.source})"
+
+
+def _measure_lines(reports: Sequence[Report], heads: list[str]) -> list[str]:
+    rows = rows_of(reports)
+    same_size = len({(r.n_samples, r.n_features) for r in reports}) == 1
+    cells = []
+    for v, found in rows:
+        base = number(v.baseline) if same_size else "varies"
+        values = ["" if w is None else number(w.value) for w in found]
+        limits = interval(v.range) if same_size else "varies"
+        remark = v.convention + (f"; {v.note}" if v.note else "")
+        if any(w is not None and w.estimate is not None for w in found):
+            cells.append(
+                (v.group, [v.label, *(estimated(None if w is None else w.estimate) for w in found), "", "", remark])
+            )
+            cells.append((v.group, [f"  {THESE_ROWS}", *values, base, limits, ""]))
+        else:
+            cells.append((v.group, [v.label, *values, base, limits, remark]))
+    head = ["", *heads, "isotropic", "range", "convention"]
+    widths = [max(len(row[i]) for row in [head, *(c for _, c in cells)]) for i in range(len(head))]
+    lines, group = [_line(head, widths)], ""
+    for g, row in cells:
+        if g != group:
+            lines.append(g)
+            group = g
+        lines.append(_line(["  " + row[0], *row[1:]], [widths[0] + 2, *widths[1:]]))
+    lines[0] = "  " + lines[0]
+    return [*lines, ""]
+
+
+def _comparison_lines(reports: Sequence[Report]) -> list[str]:
+    found = compared(reports)
+    if not found:
+        return []
+    return [f"Effective rank against {reports[0].name}", *(f"  {name}: {words}" for name, words in found), ""]
+
+
+def _line(row: list[str], widths: list[int]) -> str:
+    middle = [cell.rjust(width) for cell, width in zip(row[1:-2], widths[1:-2], strict=True)]
+    return "  ".join([row[0].ljust(widths[0]), *middle, row[-2].rjust(widths[-2]), row[-1]]).rstrip()
+
+
+def _short(text: str, most: int) -> str:
+    return text if len(text) <= most else "…" + text[1 - most :]
+
+
+def drift_rows(r: Report) -> list[tuple[str, str, str, str]]:
+    """Name, value, interval and meaning of each measure of what corruption did; empty where nothing was compared."""
+    if r.drift is None:
+        return []
+    columns = (r.drift[c] for c in ("measure", "value", "low", "high", "note"))
+    return [
+        (name, number(value), "–" if math.isnan(low) else interval((low, high)), note or DRIFT_MEASURES[name])
+        for name, value, low, high, note in zip(*columns, strict=True)
+    ]
+
+
+def _drift_lines(r: Report) -> list[str]:
+    rows = [(name.replace("_", " "), *row) for name, *row in drift_rows(r)]
+    if not rows:
+        return []
+    head = (f"{r.name} against {r.corrupted}", "value", "95 % interval", "what it is")
+    widths = [max(len(row[i]) for row in (head, *rows)) for i in range(4)]
+    widths[0] = max(len(row[0]) for row in rows) + 2
+    lines = [_line(["  " + row[0], *row[1:]], widths) for row in rows]
+    return [
+        f"Corrupted, row by row: {head[0]} (unmoved rows have drift 0, ratios and overlaps 1)",
+        _line(["", *head[1:]], widths),
+        *lines,
+        "",
+    ]

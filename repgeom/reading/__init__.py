@@ -1,0 +1,1 @@
+"""The one loop over rows, and what adds up in it."""

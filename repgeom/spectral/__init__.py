@@ -1,0 +1,1 @@
+"""The one expensive state: a `Spectrum`, and every way to work it out."""

@@ -1,0 +1,71 @@
+"""What would features without any structure read at this size?"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+
+from repgeom.data.arrays import as_features
+from repgeom.spectral.spectrum import Spectrum
+
+
+def isotropic_baseline(features: Any) -> Spectrum:
+    """The spectrum that isotropic features of the same n_samples × n_features would show.
+
+    Read any measure from it to know what "as spread out as can be" reads at this size: with few samples that is far
+    below n_features. The variances are those of unit-variance Gaussian features: the quantiles of the
+    Marchenko–Pastur law (1967), or, where the smaller side is 64 or less, the mean of 64 draws with a fixed seed.
+
+    Args:
+        features: (n_samples, n_features), or a `Spectrum` that knows its n_samples. Only the size and `centered`
+            are read.
+
+    Returns:
+        A `Spectrum` (NumPy). effective_rank of it is within 1 % of the mean over isotropic draws.
+
+    Raises:
+        ValueError: a `Spectrum` without n_samples.
+
+    >>> import numpy as np
+    >>> from repgeom import effective_rank
+    >>> round(effective_rank(isotropic_baseline(np.zeros((1024, 768)))), -1)
+    530.0
+    """
+    if isinstance(features, Spectrum):
+        n, d, centered = features.n_samples, features.n_features, features.centered
+        if n is None:
+            raise ValueError("this Spectrum does not know its n_samples; pass `n_samples=` when making it.")
+    else:
+        x = as_features(features)
+        n, d, centered = x.shape[-2], x.shape[-1], True
+    return isotropic_spectrum(n, d, centered)
+
+
+@functools.lru_cache(maxsize=256)
+def isotropic_spectrum(n: int, d: int, centered: bool) -> Spectrum:
+    """`isotropic_baseline` by size alone."""
+    freedom = max(1, n - centered)
+    small, large = min(freedom, d), max(freedom, d)
+    if small <= 64:
+        # The triangular root of a Gaussian matrix times itself can be drawn without the matrix (Bartlett 1933).
+        rng = np.random.default_rng(0)
+        roots = np.tril(rng.standard_normal((64, small, small)), -1)
+        i = np.arange(small)
+        roots[:, i, i] = np.sqrt(rng.chisquare(large - i, (64, small)))
+        squares = np.linalg.eigvalsh(roots @ roots.swapaxes(-1, -2)).mean(0)[::-1]
+    else:
+        squares = _marchenko_pastur(small, small / large) * large
+    values = np.zeros(min(n, d))
+    values[:small] = np.sqrt(squares)
+    return Spectrum(values, n, d, None, centered, method="marchenko-pastur")
+
+
+def _marchenko_pastur(count: int, ratio: float) -> np.ndarray:
+    """`count` quantiles, descending, of the law with aspect ratio ≤ 1 and unit variance."""
+    # λ = 1 + q − 2√q cos θ turns the density's two square-root edges into a smooth function of θ.
+    theta = np.linspace(0, np.pi, 20_001)[1:-1]
+    values = 1 + ratio - 2 * np.sqrt(ratio) * np.cos(theta)
+    mass = np.cumsum(np.sin(theta) ** 2 / values)
+    return np.interp((np.arange(count, 0, -1) - 0.5) / count, mass / mass[-1], values)

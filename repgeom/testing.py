@@ -1,0 +1,61 @@
+"""Features with a planted answer, for tests: the library's own and its users'."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from repgeom.data.arrays import as_tensor
+
+__all__ = ["features_with_spectrum"]
+
+
+def features_with_spectrum(
+    singular_values: Any,
+    n_samples: int,
+    *,
+    n_features: int | None = None,
+    mean: Any = 0.0,
+    seed: int = 0,
+    dtype: Any = np.float64,
+) -> np.ndarray:
+    """Random features whose centred singular values are exactly those asked for.
+
+    X = U diag(σ) Vᵀ + mean with random orthonormal U (n × r) orthogonal to the constant vector, and V (d × r).
+
+    Args:
+        singular_values: (r,), not negative, r ≤ min(n_samples − 1, n_features).
+        n_samples: rows.
+        n_features: columns; r by default.
+        mean: number or (n_features,), added to every row.
+        seed: of the random directions.
+        dtype: of the result; rounding to a narrower type moves the singular values by its ε.
+
+    Returns:
+        (n_samples, n_features). Exact to about 1e-14 of the largest singular value in float64.
+
+    Raises:
+        ValueError: more singular values than n_samples − 1 or n_features, or a negative one.
+
+    >>> from repgeom import spectrum
+    >>> x = features_with_spectrum([3.0, 2.0, 1.0], n_samples=10, n_features=5, mean=100.0)
+    >>> spectrum(x).singular_values.round(9)
+    array([3., 2., 1., 0., 0.])
+    """
+    sigma = as_tensor(singular_values, "singular_values").double().numpy()
+    width = n_features or sigma.size
+    if sigma.ndim != 1 or not (sigma >= 0).all():
+        raise ValueError(
+            f"`singular_values` must be one list of numbers ≥ 0, got shape {sigma.shape}, min {sigma.min()}."
+        )
+    if sigma.size > min(n_samples - 1, width):
+        raise ValueError(
+            f"{sigma.size} singular values do not fit {n_samples} x {width} centred features, which have at most "
+            f"{min(n_samples - 1, width)}."
+        )
+    rng = np.random.default_rng(seed)
+    left = rng.standard_normal((n_samples, sigma.size))
+    left = np.linalg.qr(left - left.mean(0))[0]
+    right = np.linalg.qr(rng.standard_normal((width, sigma.size)))[0]
+    return np.asarray((left * sigma) @ right.T + mean, dtype=dtype)

@@ -1,0 +1,34 @@
+"""The record classes that functions return, for annotations and `isinstance`."""
+
+from repgeom.auditing.report import Report, Value
+from repgeom.auditing.rules import Finding
+from repgeom.inference.compare import Comparison
+from repgeom.inference.estimate import Estimate
+from repgeom.measures.classes import ClassRanks
+from repgeom.measures.cloud import Health, Norms
+from repgeom.measures.rank import PowerLaw
+from repgeom.probes.linear import LinearProbe, PathPoint
+from repgeom.probes.nearest import KNNProbe
+from repgeom.robustness.fourier import FourierHeatmap
+from repgeom.robustness.summary import CorruptionError
+from repgeom.spectral.decompose import CenteredSVD
+from repgeom.spectral.spectrum import Spectrum
+
+__all__ = [
+    "CenteredSVD",
+    "ClassRanks",
+    "Comparison",
+    "CorruptionError",
+    "Estimate",
+    "Finding",
+    "FourierHeatmap",
+    "Health",
+    "KNNProbe",
+    "LinearProbe",
+    "Norms",
+    "PathPoint",
+    "PowerLaw",
+    "Report",
+    "Spectrum",
+    "Value",
+]
