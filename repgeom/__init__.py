@@ -47,7 +47,6 @@ from repgeom.presenting.plots import (
 )
 from repgeom.probes.nearest import knn_accuracy
 from repgeom.spectral.accumulator import SpectrumAccumulator
-from repgeom.spectral.dask_arrays import accumulate_dask
 from repgeom.spectral.decompose import centered_svd, spectrum
 from repgeom.spectral.isotropic import isotropic_baseline
 from repgeom.spectral.spectrum import Spectrum
@@ -58,7 +57,6 @@ __all__ = [
     "Report",
     "Spectrum",
     "SpectrumAccumulator",
-    "accumulate_dask",
     "alignment",
     "audit",
     "between_class_variance",

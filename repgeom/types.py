@@ -5,7 +5,7 @@ from repgeom.auditing.rules import Finding
 from repgeom.inference.compare import Comparison
 from repgeom.inference.estimate import Estimate
 from repgeom.measures.classes import ClassRanks
-from repgeom.measures.cloud import Health, Norms
+from repgeom.measures.cloud_tally import Health, Norms
 from repgeom.measures.rank import PowerLaw
 from repgeom.probes.linear import LinearProbe, PathPoint
 from repgeom.probes.nearest import KNNProbe

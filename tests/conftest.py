@@ -8,6 +8,8 @@ import pytest
 import torch
 from sklearn.datasets import load_sample_images
 
+from repgeom.reading.tally import Piece
+
 mpl.use("Agg")
 
 
@@ -40,6 +42,21 @@ def oracle(x, center=True):
         "participation_ratio": float(total**2 / (squares**2).sum()),
         "stable_rank": float(total / squares[0]),
     }
+
+
+def pieces(rows, step, start=0, **beside):
+    """Rows (tensor) as pieces of `step` rows, of which the first is row `start` of all."""
+    for first in range(0, len(rows), step):
+        part = slice(first, first + step)
+        named = {name: values[part] for name, values in beside.items()}
+        yield Piece(rows[part], start + np.arange(first, min(first + step, len(rows))), **named)
+
+
+def added_up(tally, rows, step, start=0, **beside):
+    """The tally with these rows added in pieces."""
+    for piece in pieces(rows, step, start, **beside):
+        tally.update(piece)
+    return tally
 
 
 @pytest.fixture

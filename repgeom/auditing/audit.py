@@ -1,38 +1,36 @@
-"""One call from features to a report: collects the evidence in at most two passes over the rows, and a sample of them."""
+"""One call from features to a report: reads the rows once, and a second time where the first was not exact enough."""
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from repgeom.auditing.catalogue import DriftEvidence, Evidence, LabelEvidence, ReferenceEvidence
-from repgeom.auditing.collecting import Checkpoint
-from repgeom.auditing.decomposition import Decomposition, decomposed, streamed
+from repgeom.auditing.audit_tally import Asked, AuditTally
+from repgeom.auditing.evidence_of import SCORED_ROWS, evidence_of
 from repgeom.auditing.report import Report
 from repgeom.auditing.rules import judge
 from repgeom.data import files
-from repgeom.data.arrays import Source, as_source, check_normalize, is_stream, nonfinite_error, unit_rows
-from repgeom.data.processes import Team
-from repgeom.inference.compare import comparison_of
-from repgeom.inference.estimate import FEWEST_ROWS, Sample, estimate_of, scored
-from repgeom.measures import rank
-from repgeom.measures.classes import ClassSums, class_effective_rank
-from repgeom.measures.cloud import Health, health
-from repgeom.measures.pairs import PairSums, captured_curve, check_pair, pair_sums, subspace_angles
-from repgeom.probes.nearest import knn_accuracy
-from repgeom.robustness.drift import Clean
+from repgeom.data.arrays import check_normalize
+from repgeom.data.labels import as_labels
+from repgeom.data.processes import ALONE, Processes
+from repgeom.data.sources import Source, as_source, is_stream
+from repgeom.measures.class_tally import refuse_sample_ids
+from repgeom.measures.pair_sums import check_pair
+from repgeom.reading.batches import pieces_of
+from repgeom.reading.checkpoint import Checkpoint
+from repgeom.reading.dask_arrays import DaskRows, dask_rows, is_dask
+from repgeom.reading.pieces import PairedRows, StreamedRows
+from repgeom.reading.reader import read
+from repgeom.reading.tally import Piece
+from repgeom.spectral.decompose import overflow_error
+from repgeom.spectral.tally import STREAM_MARGIN
 
-DRIFT_ROWS = 16_384  # rows that are compared with their corrupted ones, in memory
-SCORED_ROWS = 16_384  # rows whose influence is worked out for intervals: they know a standard error to 1 %
-ESTIMATED = (
-    "effective_rank", "effective_rank_sigma", "participation_ratio", "stable_rank", "n_components_90", "n_components_99"
-)  # fmt: skip
+IN_STREAM = "in_stream"
 
 
 def audit(
@@ -97,310 +95,238 @@ def audit(
     ('ok', 16.0)
     """
     check_normalize(normalize)
-    most = max(SCORED_ROWS, max_pair_rows)
+    options = Options(normalize, k, max_pair_rows, seed, drop_nonfinite, thresholds)
+    if is_dask(features):
+        _refuse_of("a Dask array, which its own workers read", checkpoint=checkpoint, distributed=distributed or None)
+        rows = dask_rows(features, labels=labels, groups=groups, reference=reference, corrupted=corrupted)
+        return _audited(rows, options, name=name)
     if is_stream(features):
-        asked = {
-            "reference": reference, "corrupted": corrupted, "labels": labels, "groups": groups, "checkpoint": checkpoint,
-            "drop_nonfinite": drop_nonfinite or None, "distributed": distributed or None,
-        }  # fmt: skip
-        if refused := [key for key, value in asked.items() if value is not None]:
-            raise ValueError(
-                f"`features` is a stream of batches, which can be read once; {', '.join(f'`{key}`' for key in refused)} "
-                f"need{'s' * (len(refused) == 1)} rows that can be read again. Save them and pass the path."
-            )
-        source, mine = streamed(features, normalize, "features", most, seed, progress)
-        given = _Given(source, None, None, None, None, None)
-        _check_size(given)
-        return _report(given, mine, None, normalize, name, thresholds, k, max_pair_rows, seed)
-    team = Team(distributed)
-    given = team.agreed(lambda: _given(features, reference, corrupted, labels, groups, drop_nonfinite))
-    kept = None if checkpoint is None else team.agreed(lambda: Checkpoint(checkpoint, team))
-
-    def read(source: Source, what: str) -> Decomposition:
-        return decomposed(
-            source,
-            normalize,
-            what,
-            whole=what == "features",
-            team=team,
-            most=most,
-            seed=seed,
-            progress=progress,
-            checkpoint=kept,
+        _refuse_of(
+            "a stream of batches, which can be read once", checkpoint=checkpoint, distributed=distributed or None
         )
-
-    mine = read(given.source, "features")
-    theirs = None if given.reference is None else read(given.reference, "reference")
-    report = team.by_first(lambda: _report(given, mine, theirs, normalize, name, thresholds, k, max_pair_rows, seed))
+        streamed = _streamed(features, reference, corrupted, labels, groups, drop_nonfinite, progress)
+        return _audited(streamed, options, name=name)
+    processes = Processes(distributed)
+    paired = processes.agreed(functools.partial(_paired, features, reference, corrupted, labels, groups))
+    kept = None
+    if checkpoint is not None:
+        asked = (normalize, seed, max_pair_rows, drop_nonfinite)
+        kept = processes.agreed(functools.partial(Checkpoint, checkpoint, processes, *asked))
+    report = _audited(paired, options, name=name, processes=processes, checkpoint=kept, progress=progress)
     if kept is not None:
         kept.remove()
     return report
 
 
-def _report(
-    given: _Given,
-    mine: Decomposition,
-    theirs: Decomposition | None,
-    normalize: str | None,
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """How rows are audited; see `audit`."""
+
+    normalize: str | None = None
+    k: int = 10
+    max_pair_rows: int = 4096
+    seed: int = 0
+    drop_nonfinite: bool = False
+    thresholds: Mapping[str, Any] | None = None
+
+
+def _audited(
+    rows: PairedRows | StreamedRows | DaskRows,
+    options: Options,
+    *,
     name: str | None,
-    thresholds: Mapping[str, Any] | None,
-    k: int,
-    max_pair_rows: int,
-    seed: int,
+    processes: Processes = ALONE,
+    checkpoint: Checkpoint | None = None,
+    progress: bool = False,
 ) -> Report:
-    """What is left to do once the rows were added up: at most one more pass, for labels or a reference."""
-    source, other, found = given.source, given.reference, mine.collected
-    assert found.cloud is not None
-    assert found.sample is not None
-    sums, cosine, between = _second_pass(given, mine, theirs, normalize)
-    population = _population(given, source, mine)
-    rows, sample = found.sample.drawn(max_pair_rows)
-    sample, k = sample.double(), min(k, len(rows) - 1)
-    against = None
-    if other is not None and theirs is not None and sums is not None:
-        assert theirs.collected.sample is not None
-        against = _reference_evidence(
-            mine, theirs, sums, cosine, other.name, theirs.collected.sample.drawn(max_pair_rows)[1].double()
-        )
-        against = _retained(against, population, _population(given, other, theirs))
-    evidence = Evidence(
-        n_samples=source.n_samples,
-        n_features=source.n_features,
-        spectrum=mine.spectrum,
-        raw=mine.raw,
-        health=_whole_health(found.cloud.health(), given),
-        norms=found.cloud.norms(),
-        mean_cosine=found.cloud.mean_cosine(),
-        feature_std=found.cloud.feature_std(),
-        sample=sample,
-        k=k,
-        independent=None if given.groups is None or population is None else population.independent,
-        estimates={} if population is None else {m: estimate_of(population, m, 0.95) for m in ESTIMATED},
-        labels=_label_evidence(given, sample, rows, between, normalize, k, seed),
-        reference=against,
-        drift=_drift_evidence(given, normalize, k, max_pair_rows, seed),
+    """Read the rows, and judge what they add up to."""
+    again = not isinstance(rows, StreamedRows)
+    asked = Asked(
+        normalize=options.normalize,
+        seed=options.seed,
+        scored_rows=SCORED_ROWS,
+        pair_rows=options.max_pair_rows,
+        drop_nonfinite=options.drop_nonfinite,
+        beside=_beside(rows),
+        n=None if isinstance(rows, StreamedRows) else rows.n_samples,
+        # A stream is added up in float64 at least: it cannot be read again where float32 turns out not to do.
+        method=None if again else "float64",
+        margin=Asked.margin if again else STREAM_MARGIN,
     )
+    titles = _titles(rows)
+    given = functools.partial(read, rows, processes=processes, checkpoint=checkpoint, progress=progress)
+    tally = given(AuditTally(asked))
+    second = processes.by_first(functools.partial(_second_pass, tally, options, titles, again))
+    if second:
+        # Other processes ask the first what is to be read again; they know only their own part of the rows.
+        more_exact = processes.by_first(tally.more_exact)
+        assert more_exact is not None
+        tally.adopt(given(more_exact, name="features-again"))
+    return processes.by_first(functools.partial(report_of, tally, options, name=name or titles.name, titles=titles))
+
+
+def _second_pass(tally: AuditTally, options: Options, titles: Titles, again: bool) -> bool:
+    """Whether rows must be read again by a more exact method. Raises ValueError where nothing can be read from them."""
+    if not options.drop_nonfinite:
+        tally.refuse_nonfinite(titles.of_rows)
+    if tally.n_samples < 2:
+        raise _too_few(tally)
+    return again and tally.more_exact() is not None
+
+
+def report_of(tally: AuditTally, options: Options, *, name: str, titles: Titles) -> Report:
+    """The report on rows that have been added up."""
+    if not options.drop_nonfinite:
+        tally.refuse_nonfinite(titles.of_rows)
+    if tally.n_samples < 2:
+        raise _too_few(tally)
+    overflow = tally.overflowed()
+    if overflow is not None:
+        raise overflow_error(overflow)
+    evidence = evidence_of(tally, titles.reference, titles.corrupted, k=options.k)
     return Report.of(
         evidence,
-        judge(evidence, thresholds),
-        name=name or source.name,
-        dtype=str(source.dtype).removeprefix("torch."),
-        notes=_notes(given, rows, evidence, population, found.cloud.kept),
-        seed=seed,
-        population=population,
+        judge(evidence, options.thresholds),
+        name=name,
+        dtype=str(tally.dtypes["rows"]).removeprefix("torch."),
+        notes=(*titles.notes, *evidence.notes),
+        seed=options.seed,
     )
+
+
+def _too_few(tally: AuditTally) -> ValueError:
+    n, d = tally.n_samples, tally.n_features.get("rows", 0)
+    after = ""
+    if tally.n_dropped:
+        after = f" after {tally.n_dropped:,} rows with NaN or infinity were dropped"
+    return ValueError(
+        f"`features` has {n} row{'s' * (n != 1)}{after} (shape {(n, d)}) and needs at least 2: rows are samples, "
+        "columns are features."
+    )
+
+
+# What is audited ------------------------------------------------------------------------------------------------------
 
 
 @dataclasses.dataclass(frozen=True)
-class _Given:
-    """What is audited: sources and labels whose rows belong together, after rows were dropped."""
+class Titles:
+    """What a report calls the features and what stands beside them, and what readers should know of how they came."""
 
-    source: Source
-    reference: Source | None
-    corrupted: Source | None
-    codes: np.ndarray | None  # of the labels: whole numbers from 0
-    names: np.ndarray | None  # the label of each code
-    groups: np.ndarray | None  # whole numbers from 0
-    dropped: int = 0
-    before: Health | None = None  # of the features with the rows that were dropped
-    kept: np.ndarray | None = None  # which rows remain; None for all
+    name: str = "features"
+    reference: str = "reference"
+    corrupted: str = "corrupted"
+    notes: tuple[str, ...] = ()
+
+    @property
+    def of_rows(self) -> dict[str, str]:
+        """What errors call each kind of rows."""
+        kinds = {
+            "rows": ("features", self.name),
+            "reference": ("reference", self.reference),
+            "corrupted": ("corrupted", self.corrupted),
+        }
+        return {kind: f"`{what}`" + (f" ({title})" if title != what else "") for kind, (what, title) in kinds.items()}
 
 
-def _given(features: Any, reference: Any, corrupted: Any, labels: Any, groups: Any, drop_nonfinite: bool) -> _Given:
+def _titles(rows: PairedRows | StreamedRows | DaskRows) -> Titles:
+    if isinstance(rows, DaskRows):
+        return Titles()
+    name = rows.source.name if isinstance(rows, PairedRows) else rows.name
+    names = {"reference": "reference", "corrupted": "corrupted"}
+    for kind in names:
+        source = getattr(rows, kind)
+        if source is not None:
+            names[kind] = source.name
+    notes: tuple[str, ...] = ("The rows came as a stream and were read once.",)
+    if isinstance(rows, PairedRows):
+        notes = rows.source.notes
+    return Titles(name, names["reference"], names["corrupted"], notes)
+
+
+def _beside(rows: PairedRows | StreamedRows | DaskRows) -> tuple[str, ...]:
+    names = ("labels", "groups", "reference", "corrupted")
+    if isinstance(rows, DaskRows):
+        return tuple(name for name in names if name in rows.beside)
+    if isinstance(rows, StreamedRows):
+        return tuple(name for name in names if name in rows.columns)
+    return tuple(name for name in names if getattr(rows, name) is not None)
+
+
+def _paired(features: Any, reference: Any, corrupted: Any, labels: Any, groups: Any) -> PairedRows:
+    """Everything that belongs to the rows, checked, where the rows can be read again."""
     source = _open(features, "features")
-    other = None if reference is None else _open(reference, "reference")
-    moved = None if corrupted is None else _open(corrupted, "corrupted")
-    for second, name in ((other, "reference"), (moved, "corrupted")):
-        if second is not None:
-            mine, theirs = ((s.n_samples, s.n_features) for s in (source, second))
-            check_pair(mine, theirs, True, name == "corrupted", ("features", name))
-    codes, names = (None, None) if labels is None else files.labels_of(labels, source.n_samples)
-    clusters = None if groups is None else files.labels_of(groups, source.n_samples, "groups")[0]
-    given = _Given(source, other, moved, codes, names, clusters)
-    if drop_nonfinite:
-        keep = np.logical_and.reduce([_finite_rows(s) for s in (source, other, moved) if s is not None])
-        if not keep.all():
-            given = _Given(
-                source.select(keep),
-                None if other is None else other.select(keep),
-                None if moved is None else moved.select(keep),
-                None if codes is None else codes[keep],
-                names,
-                None if clusters is None else np.unique(clusters[keep], return_inverse=True)[1],
-                int((~keep).sum()),
-                health(source),
-                np.flatnonzero(keep),
-            )
-    _check_size(given)
-    return given
-
-
-def _population(given: _Given, source: Source, found: Decomposition) -> Sample | None:
-    """What the population's values and their intervals are read from."""
-    n, codes = source.n_samples, given.groups
-    if n < FEWEST_ROWS:
-        return None
-    rank.effective_rank(found.spectrum)  # refuses rows that are all equal
-    assert found.collected.sample is not None
-    if codes is None:
-        chosen, rows = found.collected.sample.drawn(SCORED_ROWS)
-        chunks: Iterable[Tensor] = torch.split(rows, source.chunk_rows)
-    else:  # of groups, a sample would hold parts
-        chosen, chunks = np.arange(n), source.chunks()
-    sample = scored(found.as_directions(), source, chunks, ESTIMATED, codes)
-    known = chosen if given.kept is None else given.kept[chosen]
-    return dataclasses.replace(sample, rows=None if len(chosen) == n and given.kept is None else known)
-
-
-def _retained(found: ReferenceEvidence, mine: Sample | None, theirs: Sample | None) -> ReferenceEvidence:
-    if mine is None or theirs is None:
-        return found
-    retained = comparison_of(theirs, mine, "effective_rank", True, 0.95, ("reference", "features"))
-    return dataclasses.replace(found, retained=retained)
-
-
-def _drift_evidence(
-    given: _Given, normalize: str | None, k: int, max_pair_rows: int, seed: int
-) -> DriftEvidence | None:
-    if given.corrupted is None:
-        return None
-    rows = _sample_rows(given.source.n_samples, DRIFT_ROWS, seed)
-    labels = None if given.codes is None or given.names is None else given.names[given.codes[rows]]
-    clean, moved = (_shaped(s.rows(rows), normalize) for s in (given.source, given.corrupted))
-    error = nonfinite_error(moved, "corrupted")
-    if error is not None:
-        raise error
-    readings = Clean(clean, labels, k=max(1, min(k, len(rows) - 2)), max_pair_rows=max_pair_rows, seed=seed).compared(
-        moved
+    beside = _open_beside(reference, corrupted)
+    for name, second in beside.items():
+        mine, theirs = ((s.n_samples, s.n_features) for s in (source, second))
+        check_pair(mine, theirs, True, name == "corrupted", ("features", name))
+    values = _values_beside(labels, groups, source.n_samples)
+    return PairedRows(
+        source, values.get("labels"), values.get("groups"), beside.get("reference"), beside.get("corrupted")
     )
-    return DriftEvidence(given.corrupted.name, {r.measure: r for r in readings})
 
 
-def _label_evidence(
-    given: _Given, sample: Tensor, rows: np.ndarray, between: float, normalize: str | None, k: int, seed: int
-) -> LabelEvidence | None:
-    if given.codes is None or given.names is None:
-        return None
-    ranks = class_effective_rank(given.source, given.names[given.codes], normalize=normalize, seed=seed)
-    majority = float(np.bincount(given.codes).max() / len(given.codes))
-    return LabelEvidence(ranks, between, knn_accuracy(sample, given.codes[rows], k=k), majority)
+def _open_beside(reference: Any, corrupted: Any) -> dict[str, Source]:
+    given = {"reference": reference, "corrupted": corrupted}
+    return {name: _open(values, name) for name, values in given.items() if values is not None}
 
 
-def _second_pass(
-    given: _Given, mine: Decomposition, theirs: Decomposition | None, normalize: str | None
-) -> tuple[PairSums | None, float | None, float]:
-    """What needs the means: sums over pairs of rows, their mean cosine, and the share of variance between classes."""
-    source, other, codes, names = given.source, given.reference, given.codes, given.names
-    classes = None if names is None else ClassSums(len(names), mine.mean)
-    sums, cosine, step = None, 0.0, source.chunk_rows
-    if other is not None and theirs is not None:
-        step = min(step, other.chunk_rows)
-        few = source.n_samples <= max(source.n_features, other.n_features)
-        if few:  # columns can be reduced to as many as rows, which the one-array form does
-            x, y = (_shaped(s.read(0, s.n_samples), normalize) for s in (source, other))
-            sums = pair_sums(x, y)
-        else:
-            zero = torch.zeros((), dtype=torch.float64)
-            square_x, square_y = mine.scatter(), theirs.scatter()
-            sums = PairSums(zero, zero if square_x is None else square_x, zero if square_y is None else square_y)
-    if classes is None and sums is None:
-        return None, None, 0.0
-    same_width = other is not None and other.n_features == source.n_features
-    pairs = other.chunks(step) if other is not None else None
-    for start, x in zip(range(0, source.n_samples, step), source.chunks(step), strict=True):
-        x = _shaped(x, normalize)
-        if classes is not None and codes is not None:
-            classes.update(x, codes[start : start + len(x)])
-        if pairs is not None and sums is not None and theirs is not None:
-            y = _shaped(next(pairs), normalize)
-            if same_width:
-                cosine += float((unit_rows(x) * unit_rows(y)).sum())
-            if not few:
-                sums.update(x - mine.mean, y - theirs.mean, own=False)
-    return sums, cosine / source.n_samples if same_width else None, classes.between_share() if classes else 0.0
+def _values_beside(labels: Any, groups: Any, n_samples: int | None) -> dict[str, np.ndarray]:
+    found = {}
+    for name, values in (("labels", labels), ("groups", groups)):
+        if values is None:
+            continue
+        if isinstance(values, (str, os.PathLike)):
+            values = files.read_labels(values)
+        codes, different = as_labels(values, len(values) if n_samples is None else n_samples, name)
+        if name == "labels":
+            refuse_sample_ids(len(different), len(codes))
+        found[name] = different[codes]
+    return found
 
 
-def _shaped(rows: Tensor, normalize: str | None) -> Tensor:
-    return unit_rows(rows.double()) if normalize else rows.double()
+def _streamed(
+    batches: Iterable[Any],
+    reference: Any,
+    corrupted: Any,
+    labels: Any,
+    groups: Any,
+    drop_nonfinite: bool,
+    progress: bool,
+) -> StreamedRows:
+    """The same where the rows come as batches that can be read once."""
+    labelled = isinstance(labels, str) and labels == IN_STREAM
+    pieces = pieces_of(batches, "features", labelled=labelled, keep_nonfinite=drop_nonfinite, progress=progress)
+    first = next(pieces)
+    values = _values_beside(None if labelled else labels, groups, None)
+    beside: dict[str, Any] = {**values, **_open_beside(reference, corrupted)}
+    for name in beside:
+        if getattr(first, name) is not None:
+            raise ValueError(f"`{name}` is given twice: in the batches of the stream, and as an argument.")
+
+    def once() -> Iterator[Piece]:
+        yield first
+        yield from pieces
+
+    return StreamedRows("features", once, frozenset({*first.columns(), *beside}), **beside)
 
 
-def _reference_evidence(
-    mine: Decomposition, theirs: Decomposition, sums: PairSums, cosine: float | None, name: str, sample: Tensor
-) -> ReferenceEvidence:
-    captured = own = angles = None
-    if len(mine.mean) == len(theirs.mean):
-        directions = theirs.directions
-        captured = captured_curve(mine.energy(directions), mine.total).numpy()
-        own = captured_curve(theirs.energy(directions), theirs.total).numpy()
-        if directions.shape[1] > 10:
-            angles = subspace_angles(mine.directions[:, :10], directions[:, :10]).numpy()
-    return ReferenceEvidence(
-        name=name,
-        spectrum=theirs.spectrum,
-        sample=sample,
-        captured=captured,
-        own_curve=own,
-        angles=angles,
-        cosine=cosine,
-        cka=float(sums.linear_cka()) if sums.n >= 4 else None,
-        procrustes=float(sums.procrustes_distance()),
-    )
+def _refuse_of(kind: str, **asked: Any) -> None:
+    """Raises ValueError for what cannot be asked of features of this kind."""
+    refused = [name for name, value in asked.items() if value is not None]
+    if refused:
+        names = ", ".join(f"`{name}`" for name in refused)
+        raise ValueError(
+            f"`features` is {kind}; {names} need{'s' * (len(refused) == 1)} rows that can be read again by their number. Save "
+            "them and pass the path."
+        )
 
 
 def _open(features: Any, name: str) -> Source:
     if isinstance(features, (str, os.PathLike)):
         return files.open_source(features)
-    return as_source(features, name)
-
-
-def _finite_rows(source: Source) -> np.ndarray:
-    return torch.cat([torch.isfinite(rows).all(-1) for rows in source.chunks()]).numpy()
-
-
-def _whole_health(rest: Health, given: _Given) -> Health:
-    """Counts of the rows that were audited, with what was non-finite before rows were dropped."""
-    if given.before is None:
-        return rest
-    return dataclasses.replace(rest, nan=given.before.nan, inf=given.before.inf, nonfinite_rows=given.dropped)
-
-
-def _check_size(given: _Given) -> None:
-    n, d = given.source.n_samples, given.source.n_features
-    if n < 2:
-        after = f" after {given.dropped:,} rows with NaN or infinity were dropped" if given.dropped else ""
+    if name != "features" and is_stream(features):
         raise ValueError(
-            f"`features` has {n} row{'s' * (n != 1)}{after} (shape {(n, d)}) and needs at least 2: rows are samples, "
-            "columns are features."
+            f"`{name}` is a stream of batches and `features` is read beside it; give both in one stream of dicts with "
+            f"'features' and '{name}', or `{name}` as an array or a path."
         )
-
-
-def _sample_rows(n: int, most: int, seed: int) -> np.ndarray:
-    if n <= most:
-        return np.arange(n)
-    return np.sort(np.random.default_rng(seed).choice(n, max(2, most), replace=False))
-
-
-def _notes(given: _Given, rows: np.ndarray, e: Evidence, population: Sample | None, kept: int) -> tuple[str, ...]:
-    source, notes = given.source, list(given.source.notes)
-    if kept < source.n_samples:
-        notes.append(
-            f"Repeated rows, extreme norms and the median norm are read from {kept:,} of {source.n_samples:,} rows."
-        )
-    if given.dropped:
-        notes.append(f"{given.dropped:,} rows with NaN or infinity were left out; {source.n_samples:,} remain.")
-    if len(rows) < source.n_samples:
-        notes.append(
-            f"Uniformity and kNN are read from {len(rows):,} of {source.n_samples:,} rows, drawn with a fixed seed."
-        )
-    if given.corrupted is not None and source.n_samples > DRIFT_ROWS:
-        notes.append(f"Drift is read from {DRIFT_ROWS:,} of {source.n_samples:,} rows, drawn with a fixed seed.")
-    if e.labels is not None and (e.labels.ranks.n_samples.sum() < source.n_samples):
-        notes.append("Ranks of large classes are read from 16 rows per feature, drawn with a fixed seed.")
-    if population is not None and len(population.scores.squares) < source.n_samples:
-        used = len(population.scores.squares)
-        notes.append(f"Intervals are worked out from {used:,} of {source.n_samples:,} rows, drawn with a fixed seed.")
-    if population is None:
-        notes.append(f"Nothing is said of the population: that needs {FEWEST_ROWS} rows.")
-    else:
-        notes += [f"Population: {warning}." for warning in e.estimates["effective_rank"].warnings]
-    return tuple(notes)
+    return as_source(features, name)

@@ -11,11 +11,12 @@ import numpy as np
 from torch import Tensor
 
 from repgeom.inference.compare import Comparison
-from repgeom.inference.estimate import Estimate
+from repgeom.inference.estimate import Estimate, Sample
 from repgeom.inference.intervals import Reading
 from repgeom.measures import rank
 from repgeom.measures.classes import ClassRanks
-from repgeom.measures.cloud import Health, Norms, uniformity
+from repgeom.measures.cloud import uniformity
+from repgeom.measures.cloud_tally import Health, Norms
 from repgeom.measures.pairs import mutual_knn
 from repgeom.spectral.isotropic import isotropic_baseline
 from repgeom.spectral.spectrum import Spectrum
@@ -68,6 +69,8 @@ class Evidence:
     labels: LabelEvidence | None = None
     reference: ReferenceEvidence | None = None
     drift: DriftEvidence | None = None
+    population: Sample | None = None  # what estimates are read from
+    notes: tuple[str, ...] = ()  # what a reader must know of how the numbers were read
 
     @property
     def most(self) -> int:

@@ -15,7 +15,8 @@ from repgeom.auditing.rules import Finding, worst
 from repgeom.data.files import write_whole
 from repgeom.inference.compare import Comparison, comparison_of
 from repgeom.inference.estimate import Estimate, Sample
-from repgeom.measures.cloud import Health
+from repgeom.measures import rank
+from repgeom.measures.cloud_tally import Health
 from repgeom.spectral.spectrum import Spectrum
 
 if TYPE_CHECKING:
@@ -81,7 +82,6 @@ class Report:
         dtype: str,
         notes: tuple[str, ...],
         seed: int,
-        population: Sample | None,
     ) -> Report:
         convention = {
             "effective_rank": "exp of the Shannon entropy, in nats, of σ²/Σσ²",
@@ -96,7 +96,7 @@ class Report:
         values = tuple(_value(m, e) for m in MEASURES if _applies(m, e))
         return cls(
             name, e.n_samples, e.n_features, dtype, convention, worst(findings), findings, values, e.health, e.spectrum,
-            notes, e.labels, e.reference, "" if e.drift is None else e.drift.name, _drift_frame(e), population,
+            notes, e.labels, e.reference, "" if e.drift is None else e.drift.name, _drift_frame(e), e.population,
         )  # fmt: skip
 
     def __getitem__(self, name: str) -> Value:
@@ -228,10 +228,14 @@ def _applies(m: Measure, e: Evidence) -> bool:
 
 
 def _value(m: Measure, e: Evidence) -> Value:
-    value, baseline, estimate = m.read(e), m.baseline(e), m.estimate(e)
+    baseline, estimate, missing = m.baseline(e), m.estimate(e), m.missing
+    try:
+        value = m.read(e)
+    except rank.InexactTailError:
+        value, missing = None, "rests on the smallest singular values, which are rounding here"
     value = None if value is None or math.isnan(value) else float(value)
     low, high = m.limits(e)
-    note = m.missing if value is None else _why_no_interval(estimate, e)
+    note = missing if value is None else _why_no_interval(estimate, e)
     if m.sampled and len(e.sample) < e.n_samples:
         note = f"from {len(e.sample):,} rows"
     limits = (float(low), float(high))

@@ -390,7 +390,10 @@ def _overridden(rule: Rule, thresholds: Mapping[str, Any]) -> Rule:
 
 
 def _find(rule: Rule, e: Evidence) -> Finding | None:
-    value = rule.read(e)
+    try:
+        value = rule.read(e)
+    except rank.InexactTailError:
+        return None
     if value is None:
         return None
 

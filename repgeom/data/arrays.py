@@ -5,11 +5,8 @@ Nothing behind this module checks its input again.
 
 from __future__ import annotations
 
-import dataclasses
-import hashlib
 import warnings
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -21,87 +18,6 @@ from torch import Tensor
 # that the first rows show whether a spectrum is steep. A GPU needs larger pieces to be busy.
 CHUNK_VALUES = 1 << 21
 _GPU_TIMES = 32
-GAP_VALUES = 1 << 14
-
-
-@dataclasses.dataclass(frozen=True)
-class Source:
-    """Rows that can be read piece by piece: a tensor in memory, a file, or many shards."""
-
-    name: str
-    n_samples: int
-    n_features: int
-    dtype: torch.dtype
-    read: Callable[[int, int], Tensor]  # (start, stop) -> rows start..stop-1, float, on the CPU
-    notes: tuple[str, ...] = ()  # what a reader of the report should know about how the rows were read
-    paths: tuple[str, ...] = ()  # files that the rows lie in
-    reads: str = ""  # which array and rows of them, where that is not all
-
-    def chunks(self, step: int | None = None) -> Iterator[Tensor]:
-        """All rows in order, `step` at a time."""
-        return self.part(0, self.n_samples, step)
-
-    def part(self, start: int, stop: int, step: int | None = None) -> Iterator[Tensor]:
-        """Rows start..stop-1 in order. From files, the next piece is read while one is worked on."""
-        step = step or self.chunk_rows
-        spans = [(at, min(at + step, stop)) for at in range(start, stop, step)]
-        if not self.paths or len(spans) < 2:
-            yield from (self.read(*span) for span in spans)
-            return
-        with ThreadPoolExecutor(1) as reader:
-            ahead = reader.submit(self.read, *spans[0])
-            for span in spans[1:]:
-                rows = ahead.result()
-                ahead = reader.submit(self.read, *span)
-                yield rows
-            yield ahead.result()
-
-    @property
-    def chunk_rows(self) -> int:
-        return chunk_rows(self.n_features)
-
-    def rows(self, indices: np.ndarray) -> Tensor:
-        """The rows at `indices` (ascending), read run by run so that a file is never read whole."""
-        near = max(1, GAP_VALUES // self.n_features)  # reading over a short gap is cheaper than beginning again
-        breaks = (np.diff(indices) > near) | (np.diff(indices // self.chunk_rows) > 0)
-        runs = np.split(indices, np.flatnonzero(breaks) + 1)
-        return torch.cat([self.read(int(run[0]), int(run[-1]) + 1)[run - run[0]] for run in runs])
-
-    def select(self, keep: np.ndarray) -> Source:
-        """The same source without the rows where `keep` is False."""
-        kept = np.flatnonzero(keep)
-        reads = f"{self.reads} rows {hashlib.sha256(np.packbits(keep).tobytes()).hexdigest()}"
-        return dataclasses.replace(
-            self, n_samples=len(kept), read=lambda start, stop: self.rows(kept[start:stop]), reads=reads
-        )
-
-
-def as_source(features: Any, name: str = "features") -> Source:
-    """A single (n_samples, n_features) array as a `Source`; NaN and infinity are let through to be counted."""
-    if isinstance(features, Source):
-        return features
-    x = as_features(features, name).detach()
-    if x.ndim != 2:
-        raise ValueError(
-            f"`{name}` must be one array of n_samples x n_features, got shape {shape_of(x)}. "
-            "Flatten leading dimensions with `reshape(-1, n_features)`, or call once per layer."
-        )
-    return Source(name, x.shape[0], x.shape[1], x.dtype, lambda start, stop: x[start:stop].cpu())
-
-
-def is_stream(features: Any) -> bool:
-    """Whether this is an iterable of batches (a generator, a DataLoader, a list of matrices), not an array or a list of rows."""
-    arrays = ("__array__", "__dlpack__", "shape", "toarray", "dtypes", "dask")
-    if isinstance(features, (list, tuple)):
-        return bool(features) and getattr(features[0], "ndim", 0) == 2
-    if isinstance(features, (str, bytes, dict, set, Source)) or any(hasattr(features, a) for a in arrays):
-        return False
-    if isinstance(features, torch.utils.data.Dataset) and not hasattr(features, "__iter__"):
-        raise TypeError(
-            f"`features` is a {type(features).__name__}, which gives one sample at a time; wrap it: "
-            "`torch.utils.data.DataLoader(dataset, batch_size=1024)`."
-        )
-    return hasattr(features, "__iter__")
 
 
 def as_features(features: Any, name: str = "features", *, min_rows: int = 2) -> Tensor:
@@ -157,8 +73,9 @@ def _as_numpy(values: Any, name: str) -> np.ndarray:
         raise TypeError(f"`{name}` is a sparse matrix ({type(values).__name__}); call `.toarray()` first.")
     if hasattr(values, "dask"):
         raise TypeError(
-            f"`{name}` is a Dask collection, which this would compute whole in one process. `repgeom.accumulate_dask(array)` adds "
-            "it up where it lies; or pass rows that fit, `array[:100_000].compute()`, or the paths of files."
+            f"`{name}` is a Dask collection, which this would compute whole in one process. `repgeom.audit(array)` adds it up "
+            "where it lies, and its report has the `spectrum`; or pass rows that fit, `array[:100_000].compute()`, or the paths "
+            "of files."
         )
     if hasattr(values, "dtypes") and hasattr(values, "columns"):  # a data frame: name the column, not just the kind
         bad = [str(c) for c, t in zip(values.columns, values.dtypes, strict=True) if not _is_number(t)]
@@ -305,33 +222,42 @@ def refuse_nonfinite(x: Tensor, name: str) -> None:
         raise nonfinite_error(x, name) or AssertionError("unreachable: a value is not finite")
 
 
-def nonfinite_error(x: Tensor | Source, name: str) -> ValueError | None:
+def nonfinite_error(x: Tensor, name: str) -> ValueError | None:
     """The error for NaN or infinity in `x`: how many, and where the first one is. None if there are none."""
-    chunks = x.chunks() if isinstance(x, Source) else row_chunks(x)
+    return nonfinite_error_in(row_chunks(x), shape_of(x), x.dtype, f"`{name}`")
+
+
+def nonfinite_error_in(
+    chunks: Iterable[Tensor], shape: tuple[int, ...], dtype: torch.dtype, what: str
+) -> ValueError | None:
+    """The same of rows that come in pieces; `what` names them."""
     count, start, first = 0, 0, ""
     for chunk in chunks:
         bad = ~torch.isfinite(chunk)
         if bad.any():
-            if not first:
-                at = [int(i) for i in bad.nonzero()[0]]
-                value = chunk[tuple(at)].item()
-                at[-2] += start
-                place = f"row {at[-2]}, column {at[-1]}"
-                first = f"{value} at {place}" if len(at) == 2 else f"{value} at {place} of batch {tuple(at[:-2])}"
+            first = first or first_nonfinite(chunk, bad, start)
             count += int(bad.sum())
         start += chunk.shape[-2]
-    if not count:
-        return None
-    shape = (x.n_samples, x.n_features) if isinstance(x, Source) else shape_of(x)
-    where = f" ({x.name})" if isinstance(x, Source) and x.name != name else ""
-    wide = x.dtype == torch.float64
-    cause = (
-        "An empty cell of a table reads as NaN." if wide else "Half-precision activations often overflow: use float32."
-    )
-    dtype = str(x.dtype).removeprefix("torch.")
+    return nonfinite_message(count, first, shape, dtype, what) if count else None
+
+
+def first_nonfinite(chunk: Tensor, bad: Tensor, start: int) -> str:
+    """The first value of a piece that is not finite, with its place; the piece's first row is row `start`."""
+    at = [int(i) for i in bad.nonzero()[0]]
+    value = chunk[tuple(at)].item()
+    place = f"{value} at row {at[-2] + start}, column {at[-1]}"
+    return place if len(at) == 2 else f"{place} of batch {tuple(at[:-2])}"
+
+
+def nonfinite_message(count: int, first: str, shape: tuple[int, ...], dtype: torch.dtype, what: str) -> ValueError:
+    """The error that counts values which are not finite and names the first."""
+    cause = "Half-precision activations often overflow: use float32."
+    if dtype == torch.float64:
+        cause = "An empty cell of a table reads as NaN."
     return ValueError(
-        f"`{name}`{where} has {count:,} non-finite value{'s' * (count != 1)}; the first is {first} (shape {shape}, {dtype}). "
-        f"{cause} `audit` can go on without those rows: `drop_nonfinite=True`, or `--drop-nonfinite` on the command line."
+        f"{what} has {count:,} non-finite value{'s' * (count != 1)}; the first is {first} (shape {shape}, "
+        f"{str(dtype).removeprefix('torch.')}). {cause} `audit` can go on without those rows: `drop_nonfinite=True`, or "
+        "`--drop-nonfinite` on the command line."
     )
 
 

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from repgeom.data.arrays import Source, as_tensor
+from repgeom.data.arrays import as_tensor
 from repgeom.data.formats import (
     FORMATS,
     LABEL_FORMATS,
@@ -31,6 +31,7 @@ from repgeom.data.formats import (
     listing,
 )
 from repgeom.data.labels import as_labels
+from repgeom.data.sources import Source
 
 
 def open_source(path: str | os.PathLike[str], *, key: str | None = None) -> Source:

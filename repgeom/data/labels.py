@@ -11,6 +11,18 @@ from torch import Tensor
 
 def as_labels(labels: Any, n_samples: int, name: str = "labels") -> tuple[np.ndarray, np.ndarray]:
     """Class codes 0..C−1 (n_samples,) and the classes' names (C,)."""
+    values = as_values(labels, n_samples, name)
+    names, codes = np.unique(values, return_inverse=True)
+    if len(names) == n_samples > 1 and values.dtype.kind == "f" and (values != np.round(values)).any():
+        raise ValueError(f"`{name}` holds {len(names):,} different fractions: it looks like features, not classes.")
+    return codes, names
+
+
+def as_values(labels: Any, n_samples: int, name: str = "labels") -> np.ndarray:
+    """Labels as whole numbers, floats or text, (n_samples,).
+
+    Raises ValueError for another shape or length and for missing values, TypeError for another kind.
+    """
     if isinstance(labels, Tensor):
         labels = labels.detach().cpu()
         labels = labels.float() if labels.dtype == torch.bfloat16 else labels
@@ -20,16 +32,14 @@ def as_labels(labels: Any, n_samples: int, name: str = "labels") -> tuple[np.nda
     if values.ndim != 1:
         raise ValueError(f"`{name}` must be one label per row, shape (n_samples,), got shape {values.shape}.")
     if len(values) != n_samples:
+        header = ", or was a first line without a header read as one" * (n_samples - len(values) == 1)
         raise ValueError(
             f"`{name}` has {len(values):,} entries and `features` {n_samples:,} rows: there must be one for each "
-            "row. Was one of them extracted with a last batch dropped, or from another split"
-            f"{', or was a first line without a header read as one' * (n_samples - len(values) == 1)}?"
+            f"row. Was one of them extracted with a last batch dropped, or from another split{header}?"
         )
     if values.dtype.kind == "f" and not np.isfinite(values).all():
-        at = int(np.flatnonzero(~np.isfinite(values))[0])
-        raise ValueError(
-            f"`{name}` has {(~np.isfinite(values)).sum()} values that are not finite; the first is at {at}."
-        )
+        bad = np.flatnonzero(~np.isfinite(values))
+        raise ValueError(f"`{name}` has {len(bad)} values that are not finite; the first is at {int(bad[0])}.")
     if values.dtype.kind == "O":
         missing = np.array([v is None or v != v for v in values])
         if missing.any():
@@ -37,10 +47,7 @@ def as_labels(labels: Any, n_samples: int, name: str = "labels") -> tuple[np.nda
         values = values.astype(str)
     if values.dtype.kind not in "iufbUS":
         raise TypeError(f"`{name}` must be whole numbers or text, got {values.dtype}.")
-    names, codes = np.unique(values, return_inverse=True)
-    if len(names) == n_samples > 1 and values.dtype.kind == "f" and (values != np.round(values)).any():
-        raise ValueError(f"`{name}` holds {len(names):,} different fractions: it looks like features, not classes.")
-    return codes, names
+    return values
 
 
 def codes_among(labels: Any, n_samples: int, classes: np.ndarray) -> Tensor:

@@ -18,7 +18,7 @@ def require_group() -> None:
         )
 
 
-class Team:
+class Processes:
     """Who reads which rows, and what all must agree on. An error in one process is raised in all, so that none waits for it.
 
     Args:
@@ -35,9 +35,15 @@ class Team:
             require_group()
             self.rank, self.size = dist.get_rank(), dist.get_world_size()
 
-    def part(self, n: int) -> tuple[int, int]:
-        """The rows start..stop-1 of n that are this process's own."""
-        return n * self.rank // self.size, n * (self.rank + 1) // self.size
+    def part(self, n: int, step: int = 1) -> tuple[int, int]:
+        """The rows start..stop-1 of n that are this process's own, in whole pieces of `step` rows.
+
+        Whole pieces, so that several processes multiply the same blocks as one would, with the same rounding.
+        """
+        pieces = -(-n // step)
+        # Rounded up, so that the first process, which chooses how all add up, has rows where there are any.
+        start, stop = (-(-pieces * rank // self.size) * step for rank in (self.rank, self.rank + 1))
+        return min(start, n), min(stop, n)
 
     def everyone(self, value: Any) -> list[Any]:
         """What each process gave, in order."""
@@ -49,18 +55,8 @@ class Team:
         dist.all_gather_object(found, value)
         return found
 
-    def to_first(self, value: Any) -> list[Any]:
-        """What each process gave, for the first; nothing for the others."""
-        if self.size == 1:
-            return [value]
-        import torch.distributed as dist
-
-        found: list[Any] | None = [None] * self.size if self.rank == 0 else None
-        dist.gather_object(value, found)
-        return found or []
-
     def agreed(self, work: Callable[[], T]) -> T:
-        """What `work`, which may not talk to other processes, gives in this one, once it succeeded in all."""
+        """What `work` gives in this process, once it succeeded in all."""
         result, error = None, None
         try:
             result = work()
@@ -71,20 +67,43 @@ class Team:
                 raise error or failure
         return result  # type: ignore[return-value]
 
+    def from_first(self, value: Any) -> Any:
+        """The first process's value, for all."""
+        import torch.distributed as dist
+
+        told = [value]
+        dist.broadcast_object_list(told)
+        return told[0]
+
     def by_first(self, work: Callable[[], T]) -> T:
         """What `work` gives in the first process, for all."""
         if self.size == 1:
             return work()
-        import torch.distributed as dist
-
-        told: list[Any] = [None]
+        outcome: tuple[Any, Exception | None] = (None, None)
         if self.rank == 0:
             try:
-                told = [(work(), None)]
+                outcome = work(), None
             except Exception as raised:
-                told = [(None, raised)]
-        dist.broadcast_object_list(told)
-        result, error = told[0]
+                outcome = None, raised
+        result, error = self.from_first(outcome)
         if error is not None:
             raise error
         return result
+
+    def send(self, content: bytes, to: int) -> None:
+        """Send bytes to another process, which must `receive` them."""
+        import torch.distributed as dist
+
+        dist.send_object_list([content], dst=to)
+
+    def receive(self, source: int) -> bytes:
+        """The bytes that another process sends to this one."""
+        import torch.distributed as dist
+
+        told: list[Any] = [None]
+        dist.recv_object_list(told, src=source)
+        content: bytes = told[0]
+        return content
+
+
+ALONE = Processes()

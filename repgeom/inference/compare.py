@@ -6,7 +6,7 @@ import dataclasses
 import math
 from typing import Any
 
-from repgeom.data.arrays import Source, check_normalize
+from repgeom.data.arrays import check_normalize
 from repgeom.inference.estimate import (
     FINENESS,
     Corrected,
@@ -92,20 +92,17 @@ def compare(
     check_confidence(confidence)
     check_normalize(normalize)
     functional(measure)
-    x, y = (opened(features, name)[0] for features, name in ((a, "a"), (b, "b")))
-    sizes = [z.n_samples if isinstance(z, Source) else z.shape[0] for z in (x, y)]
-    if paired and sizes[0] != sizes[1]:
+    x, y = opened(a, "a"), opened(b, "b")
+    if paired and x.n_samples != y.n_samples:
         raise ValueError(
-            f"`a` has {sizes[0]:,} rows and `b` {sizes[1]:,}: row i of both must be one sample where `paired=True`."
+            f"`a` has {x.n_samples:,} rows and `b` {y.n_samples:,}: row i of both must be one sample where `paired=True`."
         )
     if groups is None or paired:
         groups = (groups, groups)
     elif not isinstance(groups, (tuple, list)) or len(groups) != 2:
         raise ValueError("`groups` must be a pair (groups of a, groups of b) where `paired` is not set.")
-    first, second = (
-        sample_of(z, [measure], center=center, normalize=normalize, groups=g, name=name)
-        for z, g, name in zip((x, y), groups, ("a", "b"), strict=True)
-    )
+    first = sample_of(x, [measure], center=center, normalize=normalize, groups=groups[0])
+    second = sample_of(y, [measure], center=center, normalize=normalize, groups=groups[1])
     return comparison_of(first, second, measure, paired, confidence)
 
 

@@ -10,21 +10,28 @@ import dataclasses
 import functools
 import math
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from repgeom.data import files
-from repgeom.data.arrays import Source, as_features, check_normalize, give_back, shape_of
-from repgeom.inference.influence import Directions, Rows, Scores, chunks_of, directions_of, in_sample, score
+from repgeom.data.arrays import as_features, check_normalize, give_back, shape_of
+from repgeom.data.sources import Source, source_of
+from repgeom.inference.influence import Scores, in_sample, score
 from repgeom.inference.intervals import check_confidence
 from repgeom.inference.population import EVEN, Population, RowWeights, binned, drawn_in, population, standing_alone
 from repgeom.measures import rank
 from repgeom.measures.functionals import Array, Functional, functional
+from repgeom.reading.pieces import PairedRows
+from repgeom.reading.reader import read
+from repgeom.reading.sample import Drawn, RowSample
+from repgeom.reading.tally import Tallies
+from repgeom.spectral.decompose import made_exact
+from repgeom.spectral.directions import Directions, directions_in, directions_of
+from repgeom.spectral.tally import SpectrumTally, Wanted
 
 FEWEST_ROWS = 4  # below, fourth moments have no unbiased estimate
 FEWEST_FOR_INTERVAL = 100  # below, spreads of influences are too uncertain, also for two or three features
@@ -126,10 +133,9 @@ def estimate(
     check_confidence(confidence)
     check_normalize(normalize)
     functional(measure)
-    x, name = opened(features)
-    return estimate_of(
-        sample_of(x, [measure], center=center, normalize=normalize, groups=groups, name=name), measure, confidence
-    )
+    source = opened(features)
+    sample = sample_of(source, [measure], center=center, normalize=normalize, groups=groups)
+    return estimate_of(sample, measure, confidence)
 
 
 def influence(
@@ -156,13 +162,12 @@ def influence(
     """
     check_normalize(normalize)
     f = functional(measure)
-    x, name = opened(features)
+    source = opened(features)
     tail = measure == "effective_rank_sigma"
-    directions = directions_of(x, center=center, normalize=normalize, tail=tail, name=name)
+    directions = directions_of(source, center=center, normalize=normalize, tail=tail)
     rank.effective_rank(directions.spectrum)
-    found = torch.as_tensor(
-        f.naive(directions.spectrum) * in_sample(directions, chunks_of(x), f), device=directions.vectors.device
-    )
+    values = f.naive(directions.spectrum) * in_sample(directions, source, measure)
+    found = torch.as_tensor(values, device=directions.vectors.device)
     return found if isinstance(features, torch.Tensor) else give_back(None)(found)
 
 
@@ -238,64 +243,76 @@ class Sample:
         return self.variances, np.ones(len(self.variances))
 
 
-def opened(features: Any, name: str = "features") -> tuple[Rows, str]:
-    """Rows in memory as a tensor on their device, rows of a file as a Source."""
+def opened(features: Any, name: str = "features") -> Source:
+    """Features as a source: rows in memory stay on their device, rows of a file are read piece by piece."""
     if isinstance(features, (str, os.PathLike)):
         features = files.open_source(features)
     if isinstance(features, Source):
-        return features, features.name
+        return features
     x = as_features(features, name).detach()
     if x.ndim != 2:
         raise ValueError(
             f"`{name}` must be one array of n_samples x n_features, got shape {shape_of(x)}. Call once per layer."
         )
-    return x, name
+    return source_of(x, name)
 
 
-def sample_of(
-    x: Rows, measures: Sequence[str], *, center: bool, normalize: str | None, groups: Any, name: str
-) -> Sample:
-    """Two passes over the rows."""
-    n = x.n_samples if isinstance(x, Source) else x.shape[0]
+def sample_of(source: Source, measures: Sequence[str], *, center: bool, normalize: str | None, groups: Any) -> Sample:
+    """What estimates are read from, in two passes over the rows: their directions, then what each row adds."""
+    n = source.n_samples
     if n < FEWEST_ROWS:
         raise ValueError(
-            f"`{name}` has {n} rows and an estimate of the population needs at least {FEWEST_ROWS}. The measure of these "
-            f"rows alone is what `{measures[0]}` reads."
+            f"`{source.name}` has {n} rows and an estimate of the population needs at least {FEWEST_ROWS}. The measure of "
+            f"these rows alone is what `{measures[0]}` reads."
         )
     codes = None if groups is None else files.labels_of(groups, n, "groups")[0]
     tail = "effective_rank_sigma" in measures
-    directions = directions_of(x, center=center, normalize=normalize, tail=tail, name=name)
+    alike = None if codes is None else RowSample(_GROUP_ROWS, 0, whole_groups=True)
+    tally = SpectrumTally({"spectrum": Wanted(normalize, (center,))}, tail=tail, n=n, vectors=center)
+    tallies = Tallies({"spectrum": tally, "alike": alike})
+    rows = PairedRows(source, groups=codes)
+    tallies = read(rows, tallies)
+    spectra: SpectrumTally = tallies["spectrum"]
+    made_exact(rows, spectra, source.name)
+    directions = directions_in(spectra.read("spectrum", center=center, vectors=True))
     rank.effective_rank(directions.spectrum)  # refuses rows that are all equal
-    return scored(directions, x, chunks_of(x), measures, codes)
+    correlation = 0.0 if codes is None else group_correlation(tallies["alike"].drawn(), directions)
+    return scored(directions, source, measures, codes, correlation)
 
 
 def scored(
-    directions: Directions, x: Rows, chunks: Iterable[Tensor], measures: Sequence[str], codes: Codes | None = None
+    directions: Directions,
+    source: Source,
+    measures: Sequence[str],
+    codes: Codes | None = None,
+    correlation: float = 0.0,
 ) -> Sample:
-    """The second pass, over `chunks` of `x`. `codes`: groups of rows, from 0; one row each says that all are independent."""
-    told, correlation, copies = codes is not None, 0.0, None
-    if codes is not None and int(codes.max()) + 1 < len(codes):
-        correlation = group_correlation(x, codes, directions)
+    """What each row of the source adds to the measures. Reads the rows once.
+
+    `codes`: groups of rows, from 0; one row each says that all are independent. `correlation`: how alike rows of one are.
+    """
+    several = codes is not None and int(codes.max()) + 1 < len(codes)
+    copies = None
+    if codes is not None and several:
         copies = np.asarray(1 + (np.bincount(codes)[codes] - 1) * correlation, np.float64)
-    scores = score(directions, chunks, {m: functional(m) for m in measures}, copies)
-    return Sample(directions, scores, None if copies is None else codes, correlation, told=told)
+    scores = score(directions, source, tuple(measures), copies)
+    return Sample(directions, scores, codes if several else None, correlation, told=codes is not None)
 
 
-def group_correlation(x: Rows, codes: Codes, directions: Directions) -> float:
-    """How alike rows of one group are, 0 as strangers to 1 the same: mean xᵢᵀxⱼ within groups over mean xᵢᵀxᵢ."""
-    sizes = np.bincount(codes)
-    chosen, taken = np.zeros(len(sizes), bool), 0
-    for group in np.random.default_rng(0).permutation(np.flatnonzero(sizes > 1)):
-        if taken >= _GROUP_ROWS:
-            break
-        chosen[group], taken = True, taken + sizes[group]
-    if not taken:
+def group_correlation(drawn: Drawn, directions: Directions, kind: str = "rows") -> float:
+    """How alike rows of one group are, 0 as strangers to 1 the same: mean xᵢᵀxⱼ within groups over mean xᵢᵀxᵢ.
+
+    `drawn`: whole groups of rows; `kind`: which of their columns. Groups of one row say nothing of it.
+    """
+    codes = np.unique(drawn.column("groups"), return_inverse=True)[1]
+    several = np.bincount(codes)[codes] > 1
+    if not several.any():
         return 0.0
-    rows = np.flatnonzero(chosen[codes])
-    found = directions.centred(x.rows(rows) if isinstance(x, Source) else x[torch.as_tensor(rows, device=x.device)])
-    place = torch.as_tensor(np.unique(codes[rows], return_inverse=True)[1], device=found.device)
-    sums = found.new_zeros((int(chosen.sum()), found.shape[1])).index_add_(0, place, found)
-    own = found.new_zeros(len(sums)).index_add_(0, place, found.square().sum(1))
+    rows = drawn.column(kind)
+    rows = directions.centred(rows[torch.from_numpy(several).to(rows.device)])
+    place = torch.as_tensor(np.unique(codes[several], return_inverse=True)[1], device=rows.device)
+    sums = rows.new_zeros((int(place.max()) + 1, rows.shape[1])).index_add_(0, place, rows)
+    own = rows.new_zeros(len(sums)).index_add_(0, place, rows.square().sum(1))
     alike = float((sums.square().sum(1) - own).sum())
     most = float((own * (torch.bincount(place) - 1)).sum())
     return min(1.0, max(0.0, alike / most)) if most > 0 else 0.0

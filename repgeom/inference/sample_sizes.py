@@ -6,9 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
-from repgeom.data.arrays import Source
 from repgeom.inference.estimate import FEWEST_ROWS, estimate, opened
 from repgeom.measures.functionals import functional
 
@@ -56,8 +54,8 @@ def sample_size_curve(
     import pandas as pd
 
     functional(measure)
-    x, name = opened(features)
-    n = x.n_samples if isinstance(x, Source) else x.shape[0]
+    source = opened(features)
+    n, name = source.n_samples, source.name
     wanted = _sizes(n, name) if sizes is None else _checked(sizes, n, name)
     if not (isinstance(draws, (int, np.integer)) and draws >= 1):
         raise ValueError(f"`draws` must be a whole number of at least 1, got {draws!r}.")
@@ -65,7 +63,7 @@ def sample_size_curve(
     for size in wanted:
         for draw in range(draws if size < n else 1):
             rows = np.sort(random.choice(n, size, replace=False))
-            subset = x.rows(rows) if isinstance(x, Source) else x[torch.as_tensor(rows, device=x.device)]
+            subset = source.rows(rows)
             try:
                 e = estimate(subset, measure, center=center, normalize=normalize, confidence=confidence)
             except ValueError as error:

@@ -9,14 +9,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from repgeom.data.arrays import as_source, centred, finite_rows, nonfinite_error
+from repgeom.data.arrays import centred, finite_rows
 from repgeom.data.labels import as_labels
+from repgeom.data.sources import as_source, nonfinite_error_of, source_of
+from repgeom.measures.class_tally import ClassTally
+from repgeom.measures.cloud_tally import CloudTally
 from repgeom.measures.rank import effective_rank
-from repgeom.spectral.decompose import spectrum
+from repgeom.reading.pieces import PairedRows
+from repgeom.reading.reader import read
+from repgeom.reading.tally import Tallies
+from repgeom.spectral.decompose import spectrum_of
 from repgeom.spectral.isotropic import isotropic_spectrum
 
-# Rows of one class that are read for its effective rank; 16 times the width is past any visible bias.
-CLASS_ROWS_PER_FEATURE = 16
+_STACK_VALUES = 1 << 22  # values of one stack of classes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,33 +65,44 @@ def class_effective_rank(features: Any, labels: Any, *, normalize: str | None = 
     array([2., 1.])
     """
     source = as_source(features)
-    error = nonfinite_error(source, "features")
-    if error:
-        raise error
     codes, names = as_labels(labels, source.n_samples)
-    rng = np.random.default_rng(seed)
-    rows_read, ranks, baselines = [], [], []
-    for code in range(len(names)):
-        rows = np.flatnonzero(codes == code)
-        most = CLASS_ROWS_PER_FEATURE * source.n_features
-        if len(rows) > most:
-            rows = np.sort(rng.choice(rows, most, replace=False))
-        rows_read.append(len(rows))
-        ranks.append(_rank_of(source.rows(rows), normalize))
-        known = len(rows) > 1
-        baselines.append(effective_rank(isotropic_spectrum(len(rows), source.n_features, True)) if known else np.nan)
-    return ClassRanks(names, np.array(rows_read), np.array(ranks), np.array(baselines))
+    rows = PairedRows(source, labels=names[codes])
+    tallies = Tallies({"health": CloudTally(), "classes": ClassTally(normalize, seed)})
+    tallies = read(rows, tallies)
+    if tallies["health"].nonfinite_rows:
+        raise nonfinite_error_of(source, "features") or AssertionError("unreachable: a value is not finite")
+    return class_ranks(tallies["classes"])
 
 
-def _rank_of(rows: Tensor, normalize: str | None) -> float:
-    if len(rows) < 2:
-        return float("nan")
-    s = spectrum(rows, normalize=normalize)
+def class_ranks(tally: ClassTally) -> ClassRanks:
+    """Effective rank of each class from the rows that a tally has kept of it."""
+    names, _ = tally.classes()
+    by_class = tally.rows_by_class()
+    sizes = np.array([len(rows) for rows in by_class])
+    ranks, baselines = np.full(len(names), np.nan), np.full(len(names), np.nan)
+    # Classes of one size are worked out as one stack, which takes a fraction of the time of one after the other.
+    for size in np.unique(sizes[sizes > 1]):
+        of_size = np.flatnonzero(sizes == size)
+        n_features = by_class[of_size[0]].shape[1]
+        together = max(1, _STACK_VALUES // (int(size) * n_features))
+        for some in np.split(of_size, range(together, len(of_size), together)):
+            ranks[some] = _ranks_of(torch.stack([by_class[i] for i in some]), tally.normalize)
+        baselines[of_size] = effective_rank(isotropic_spectrum(int(size), n_features, True))
+    return ClassRanks(names, sizes, ranks, baselines)
+
+
+def _ranks_of(stack: Tensor, normalize: str | None) -> np.ndarray:
+    """Effective rank of each of the stack's matrices (k, n, d); 0 where all rows of one are equal."""
+    s = spectrum_of(stack, center=True, normalize=normalize, tail=False)
+    largest = s.singular_values[:, 0] / stack.shape[1] ** 0.5
     # Rows of one direction are equal once they have unit length, but for the last bit.
-    largest = float(s.singular_values[0]) / len(rows) ** 0.5
-    if largest <= (8 * torch.finfo(rows.dtype).eps if normalize else 0.0):
-        return 0.0
-    return float(effective_rank(s))
+    least = 8 * torch.finfo(stack.dtype).eps if normalize else 0.0
+    varying = largest > least
+    ranks = np.zeros(len(stack))
+    if bool(varying.any()):
+        some = dataclasses.replace(s, singular_values=s.singular_values[varying], mean=s.mean[varying])
+        ranks[varying.numpy()] = effective_rank(some).numpy()
+    return ranks
 
 
 def between_class_variance(features: Any, labels: Any) -> float:
@@ -105,38 +121,8 @@ def between_class_variance(features: Any, labels: Any) -> float:
     >>> round(between_class_variance([[0.0], [2.0], [10.0], [12.0]], ["a", "a", "b", "b"]), 6)
     0.961538
     """
-    x = centred(_one_array(features))
-    codes, names = as_labels(labels, len(x))
-    x = x / x.abs().max().clamp(min=torch.finfo(x.dtype).tiny)
-    sums = ClassSums(len(names), x.mean(0))
-    sums.update(x, codes)
-    return sums.between_share()
-
-
-class ClassSums:
-    """Sums per class about a known mean, over a stream of rows: O(C d) memory."""
-
-    def __init__(self, n_classes: int, mean: Tensor) -> None:
-        self.mean = mean
-        self.sums = mean.new_zeros(n_classes, len(mean))
-        self.counts = mean.new_zeros(n_classes)
-        self.total = 0.0
-
-    def update(self, rows: Tensor, codes: np.ndarray) -> None:
-        """Adds rows and their class codes."""
-        rows = rows.to(self.mean.device, torch.float64) - self.mean
-        index = torch.as_tensor(codes, device=rows.device)
-        self.sums.index_add_(0, index, rows)
-        self.counts += torch.bincount(index, minlength=len(self.counts))
-        self.total += float(rows.square().sum())
-
-    def between_share(self) -> float:
-        """Share of the variance so far that lies between classes. Raises ValueError without variance."""
-        if self.total <= 0:
-            raise ValueError("`features` has zero variance: all rows are equal, so there is nothing to divide.")
-        return min(1.0, float((self.sums.square().sum(-1) / self.counts.clamp(min=1)).sum()) / self.total)
-
-
-def _one_array(features: Any) -> Tensor:
     source = as_source(features)
-    return finite_rows(source.read(0, source.n_samples))
+    x = centred(finite_rows(source.read(0, source.n_samples)))
+    codes, names = as_labels(labels, len(x))
+    x = x / x.abs().max().clamp(min=torch.finfo(x.dtype).tiny)  # so that squares stay in range
+    return read(PairedRows(source_of(x, "features"), labels=names[codes]), ClassTally()).between_share()

@@ -35,6 +35,7 @@ class Functional:
         doubt: relative error for each feature per row that the model of the rows has shown in simulations, beside which the
             rows' influence says nothing; added to the standard error.
         tails: it feels heavy tails so much that rows must be counted by what they weigh (Kish's effective number).
+        needs_tail: it rests on the smallest singular values too.
         known: rows per feature from which simulations found its interval to hold (benchmarks/README.md).
     """
 
@@ -46,6 +47,7 @@ class Functional:
     known: float = 2.0
     tails: bool = False
     doubt: float = 0.0
+    needs_tail: bool = False
 
 
 def functional(measure: str) -> Functional:
@@ -87,7 +89,9 @@ def _entropy(power: float) -> Functional:
 
     of = "variances" if power == 1 else "singular_values"
     doubt = 0.0 if power == 1 else 0.02  # rows on the sphere with steep spectra, d = 512
-    return Functional(lambda s: float(rank.effective_rank(s, of=of)), log, slope, bend, doubt=doubt)
+    return Functional(
+        lambda s: float(rank.effective_rank(s, of=of)), log, slope, bend, doubt=doubt, needs_tail=power < 1
+    )
 
 
 def _participation() -> Functional:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from repgeom.data.arrays import centred, finite_rows, give_back, pair_blocks, row_chunks, unit_rows
+from repgeom.data.arrays import give_back, pair_blocks, unit_rows
+from repgeom.measures.pair_sums import as_pair, check_k, pair_sums, varying
 
 
 def captured_variance(features: Any, reference: Any, *, k: int | None = None) -> Any:
@@ -33,8 +32,8 @@ def captured_variance(features: Any, reference: Any, *, k: int | None = None) ->
     >>> captured_variance(student, [[0.0, 3.0], [0.0, -3.0], [1.0, 0.0], [-1.0, 0.0]], k=1)
     0.2
     """
-    x, y = _pair(features, reference, same_rows=False, same_width=True)
-    x, y = _varying(x, "features"), _varying(y, "reference")
+    x, y = as_pair(features, reference, same_rows=False, same_width=True)
+    x, y = varying(x, "features"), varying(y, "reference")
     directions = torch.linalg.svd(y, full_matrices=False).Vh.mT[..., : y.shape[-2] - 1]
     curve = captured_curve((x @ directions).square().sum(-2), x.square().sum((-2, -1)))
     return give_back(features)(curve if k is None else curve[..., check_k(k, curve.shape[-1]) - 1])
@@ -65,9 +64,9 @@ def principal_angles(features: Any, reference: Any, *, k: int = 10) -> Any:
     >>> principal_angles(x, y, k=1).round(6)
     array([1.570796])
     """
-    x, y = _pair(features, reference, same_rows=False, same_width=True)
+    x, y = as_pair(features, reference, same_rows=False, same_width=True)
     check_k(k, min(x.shape[-2] - 1, y.shape[-2] - 1, x.shape[-1]))
-    v, w = (_leading(_varying(z, name), k, name) for z, name in ((x, "features"), (y, "reference")))
+    v, w = (_leading(varying(z, name), k, name) for z, name in ((x, "features"), (y, "reference")))
     return give_back(features)(subspace_angles(v, w))
 
 
@@ -155,7 +154,7 @@ def mutual_knn(features: Any, reference: Any, *, k: int = 10) -> Any:
     >>> mutual_knn(x, x, k=1)
     1.0
     """
-    x, y = _pair(features, reference, same_rows=True)
+    x, y = as_pair(features, reference, same_rows=True)
     n = x.shape[-2]
     check_k(k, n - 1)
     lead = torch.broadcast_shapes(x.shape[:-2], y.shape[:-2])
@@ -191,134 +190,5 @@ def cosine_alignment(features: Any, reference: Any) -> Any:
     >>> cosine_alignment([[1.0, 0.0], [0.0, 1.0]], [[2.0, 0.0], [0.0, -3.0]])
     0.0
     """
-    x, y = _pair(features, reference, same_rows=True, same_width=True)
+    x, y = as_pair(features, reference, same_rows=True, same_width=True)
     return give_back(features)((unit_rows(x) * unit_rows(y)).sum(-1).mean(-1))
-
-
-@dataclasses.dataclass
-class PairSums:
-    """What one pass over both representations must keep for CKA, Procrustes and the mean cosine: O(d1 d2) memory.
-
-    Rows are taken about the two means, which must be known. With a_i = ‖x_i‖² and b_i = ‖y_i‖² of centred rows, the
-    sums below give every HSIC without an n × n kernel.
-    """
-
-    cross: Tensor  # Xᵀ Y
-    square_x: Tensor  # Xᵀ X
-    square_y: Tensor  # Yᵀ Y
-    n: int = 0
-    a: Any = 0.0
-    b: Any = 0.0
-    aa: Any = 0.0
-    bb: Any = 0.0
-    ab: Any = 0.0
-
-    def update(self, x: Tensor, y: Tensor, own: bool = True) -> None:
-        """Adds centred float64 rows; `own=False` where XᵀX and YᵀY are known already."""
-        self.n += x.shape[-2]
-        self.cross = self.cross + x.mT @ y
-        if own:
-            self.square_x = self.square_x + x.mT @ x
-            self.square_y = self.square_y + y.mT @ y
-        a, b = x.square().sum(-1), y.square().sum(-1)
-        self.a, self.b = self.a + a.sum(-1), self.b + b.sum(-1)
-        self.aa, self.bb = self.aa + a.square().sum(-1), self.bb + b.square().sum(-1)
-        self.ab = self.ab + (a * b).sum(-1)
-
-    def linear_cka(self, debiased: bool = True) -> Tensor:
-        xy = _squared(self.cross)
-        xx, yy = _squared(self.square_x), _squared(self.square_y)
-        if debiased:
-            xy = self._unbiased(xy, self.ab, self.a * self.b)
-            full = xx * yy
-            xx = self._unbiased(xx, self.aa, self.a * self.a)
-            yy = self._unbiased(yy, self.bb, self.b * self.b)
-            # Rows that are all equally far apart have no structure left without the diagonal: 0 / 0.
-            small = (xx * yy).abs() <= (self.n * torch.finfo(full.dtype).eps) ** 2 * full
-            return torch.where(small, torch.nan, xy / torch.where(small, 1, xx * yy).abs().sqrt())
-        return xy / (xx * yy).sqrt()
-
-    def _unbiased(self, square: Tensor, products: Any, totals: Any) -> Tensor:
-        """n(n − 3) times the HSIC of Song et al.: kernels without their diagonal; the centred rows sum to zero."""
-        n = self.n
-        return square - products + totals / ((n - 1) * (n - 2)) - 2 * products / (n - 2)
-
-    def procrustes_distance(self) -> Tensor:
-        nuclear = torch.linalg.svdvals(self.cross).sum(-1)
-        return (2 - 2 * nuclear / (self.a * self.b) ** 0.5).clamp(min=0)
-
-
-def _squared(matrix: Tensor) -> Tensor:
-    return matrix.square().sum((-2, -1))
-
-
-def pair_sums(features: Any, reference: Any, min_rows: int = 2) -> PairSums:
-    x, y = _pair(features, reference, same_rows=True, min_rows=min_rows)
-    x, y = _compact(_varying(x, "features")), _compact(_varying(y, "reference"))
-    zero = x.new_zeros(())
-    sums = PairSums(zero, zero, zero)
-    step = min(_rows_per_chunk(x), _rows_per_chunk(y))
-    for a, b in zip(x.split(step, -2), y.split(step, -2), strict=True):
-        sums.update(a, b)
-    return sums
-
-
-def _rows_per_chunk(x: Tensor) -> int:
-    return next(row_chunks(x)).shape[-2]
-
-
-def _compact(rows: Tensor) -> Tensor:
-    """Fewer columns, the same inner products between rows, where there are fewer rows than columns."""
-    if rows.shape[-2] >= rows.shape[-1] or rows.requires_grad:  # QR has no gradient here: centred rows are singular
-        return rows
-    return torch.linalg.qr(rows.mT, mode="r").R.mT
-
-
-def _pair(
-    features: Any, reference: Any, *, same_rows: bool, same_width: bool = False, min_rows: int = 2
-) -> tuple[Tensor, Tensor]:
-    x, y = finite_rows(features), finite_rows(reference, "reference")
-    check_pair(tuple(x.shape), tuple(y.shape), same_rows, same_width)
-    if same_rows and x.shape[-2] < min_rows:
-        raise ValueError(f"this measure needs at least {min_rows} rows, got {x.shape[-2]}; `debiased=False` needs 2.")
-    return x, y.to(x.device)
-
-
-def check_pair(
-    x: tuple[int, ...],
-    y: tuple[int, ...],
-    same_rows: bool,
-    same_width: bool,
-    names: tuple[str, str] = ("features", "reference"),
-) -> None:
-    """Raises ValueError for shapes of two representations that do not belong together."""
-    first, second = (f"`{name}`" for name in names)
-    if same_rows and x[-2] != y[-2]:
-        raise ValueError(
-            f"{first} has {x[-2]:,} rows and {second} {y[-2]:,} (shapes {x} and {y}): row i of both must be the same "
-            "sample. Was one of them extracted with a last batch dropped, or shuffled?"
-        )
-    if same_width and x[-1] != y[-1]:
-        raise ValueError(
-            f"{first} has {x[-1]} columns and {second} {y[-1]} (shapes {x} and {y}): this compares directions in one "
-            + (
-                "space. Are both of the same model and layer?"
-                if names[1] == "corrupted"
-                else "space. For different widths use `linear_cka`, `procrustes_distance` or `mutual_knn`."
-            )
-        )
-
-
-def check_k(k: int, most: int) -> int:
-    if not (isinstance(k, (int, np.integer)) and not isinstance(k, bool) and 1 <= k <= most):
-        raise ValueError(f"`k` must be a whole number from 1 to {most} here, got {k!r}.")
-    return int(k)
-
-
-def _varying(x: Tensor, name: str) -> Tensor:
-    """Centred rows over their largest entry, so that powers stay in range; refuses rows that are all equal."""
-    rows = centred(x)
-    largest = rows.abs().amax((-2, -1), keepdim=True)
-    if bool((largest == 0).any()):
-        raise ValueError(f"`{name}` has zero variance: all rows are equal, so there is nothing to compare.")
-    return rows / largest.detach()

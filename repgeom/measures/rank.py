@@ -13,10 +13,15 @@ import torch
 from torch import Tensor
 
 from repgeom.data.arrays import give_back
-from repgeom.spectral.decompose import _spectrum
+from repgeom.spectral.decompose import spectrum_of
+from repgeom.spectral.rounding import rounding
 from repgeom.spectral.spectrum import Spectrum
 
 Give = Callable[[Tensor], Any]
+
+
+class InexactTailError(ValueError):
+    """A measure rests on singular values that may be rounding."""
 
 
 class PowerLaw(NamedTuple):
@@ -296,7 +301,7 @@ def _read(
 ) -> tuple[Spectrum, Give]:
     """A Spectrum as it is, or the one of `features`; refuses what it cannot answer."""
     if not isinstance(features, Spectrum):
-        s = _spectrum(features, center=center, normalize=normalize, tail=tail)
+        s = spectrum_of(features, center=center, normalize=normalize, tail=tail)
     else:
         s = features
         if (normalize and normalize != s.normalize) or (not center and s.centered):
@@ -312,7 +317,7 @@ def _read(
             "The model may have collapsed to a point, or the file holds one row repeated."
         )
     if tail and not s.exact_tail:
-        raise ValueError(
+        raise InexactTailError(
             f"this Spectrum was made by {s.method}, and its smallest singular values may be rounding; this measure rests "
             'on them. Use `spectrum(features)`, or `SpectrumAccumulator(method="qr")` for a stream.'
         )
@@ -343,21 +348,3 @@ def _largest_rank(s: Spectrum) -> int:
     """min(n_samples − 1, n_features): as many singular values as can differ from zero."""
     length = int(s.singular_values.shape[-1])
     return length if s.n_samples is None else max(1, min(length, s.n_samples - s.centered))
-
-
-def rounding(s: Spectrum, tolerance: float | None) -> Tensor:
-    """The singular value below which there is only rounding."""
-    sigma = torch.as_tensor(s.singular_values).detach()
-    if tolerance is not None:
-        return sigma[..., 0] * tolerance
-    n, d = s.n_samples or 0, s.n_features
-    computed = sigma[..., 0] * torch.finfo(torch.float64).eps * max(n, d)
-    if s.mean is None or not n:
-        return computed
-    # In units of the largest singular value, whose square may lie beyond the range of floats.
-    unit = torch.where(sigma[..., :1] > 0, sigma[..., :1], 1)
-    square = (sigma / unit).square().sum(-1) / (n * d)
-    if s.centered:
-        square = square + (torch.as_tensor(s.mean).detach() / unit).square().mean(-1)
-    stored = 4 * torch.finfo(getattr(torch, s.dtype)).eps * square.sqrt() * unit[..., 0] * (n**0.5 + d**0.5)
-    return torch.maximum(stored, computed)

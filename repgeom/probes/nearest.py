@@ -11,9 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from repgeom.data.arrays import as_source, finite_matrix, unit_rows
+from repgeom.data.arrays import finite_matrix, unit_rows
 from repgeom.data.labels import as_labels, codes_among
-from repgeom.measures.pairs import check_k
+from repgeom.data.sources import as_source
+from repgeom.measures.pair_sums import check_k
 
 _SIMILARITIES = 1 << 22  # similarities that are held at once
 _BANK_ROWS = 1 << 16  # of a bank that are searched at once

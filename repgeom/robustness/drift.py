@@ -17,7 +17,7 @@ from torch import Tensor
 from repgeom.data.arrays import row_norms, unit_rows
 from repgeom.data.labels import as_labels
 from repgeom.inference.intervals import Reading
-from repgeom.measures.pairs import PairSums, check_k, check_pair
+from repgeom.measures.pair_sums import PairSums, check_k, check_pair
 from repgeom.probes.linear import LinearProbe
 from repgeom.probes.nearest import KNNProbe, fit_knn_probe
 from repgeom.robustness.neighbourhoods import Neighbourhoods

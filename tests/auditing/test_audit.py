@@ -99,7 +99,7 @@ def test_small_chunks_and_few_rows_read_the_same(n, normalize, everything, monke
 
 
 def test_a_pass_given_up_after_one_chunk_counts_nothing_twice(monkeypatch):
-    monkeypatch.setattr("repgeom.spectral.decompose.CHUNK_VALUES", 1 << 10)
+    monkeypatch.setattr("repgeom.spectral.methods.FEW_VALUES", 1 << 12)
     x = (healthy(3000, 16) * np.where(np.arange(16) < 4, 1, 1e-3)).astype(np.float32)
     x[::2] = x[1::2]
     whole = rg.audit(x)
@@ -307,7 +307,7 @@ def test_equal_corrupted_rows_are_a_collapse():
 
 
 def test_drift_is_read_from_a_sample_where_rows_are_many(monkeypatch):
-    monkeypatch.setattr("repgeom.auditing.audit.DRIFT_ROWS", 100)
+    monkeypatch.setattr("repgeom.auditing.evidence_of.DRIFT_ROWS", 100)
     x = healthy()
     report = rg.audit(x, corrupted=x + 1)
     assert set(report.drift.n) == {100}
@@ -406,8 +406,8 @@ def test_a_second_pass_of_one_of_two_spectra_does_not_confuse_them(monkeypatch):
     x[:, 0] = 0
     x *= 8 / np.linalg.norm(x, axis=1, keepdims=True)
     x[:, 0] = 1 + 6e-3 * rng.standard_normal(len(x))
-    for module in ("data.arrays", "spectral.decompose"):
-        monkeypatch.setattr(f"repgeom.{module}.CHUNK_VALUES", 1 << 12)
+    monkeypatch.setattr("repgeom.data.arrays.CHUNK_VALUES", 1 << 12)
+    monkeypatch.setattr("repgeom.spectral.methods.FEW_VALUES", 1 << 14)
     x = x.astype(np.float32)
     report = rg.audit(x, normalize="l2")
     assert report["effective_rank"].value == pytest.approx(

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 import torch
 
-from repgeom.data.arrays import CHUNK_VALUES, Source
+from repgeom.data.arrays import CHUNK_VALUES
 from repgeom.data.files import FORMATS, open_source, read_labels
+from repgeom.data.sources import Source
 
 pandas = pytest.importorskip("pandas")
 safetensors_torch = pytest.importorskip("safetensors.torch")

@@ -9,11 +9,12 @@ import pytest
 import torch
 
 import repgeom as rg
-from repgeom.data.arrays import as_source
+from repgeom.data.sources import as_source, source_of
 from repgeom.inference import estimate as internals
-from repgeom.inference.influence import chunks_of, directions_of, score
+from repgeom.inference.influence import score
 from repgeom.inference.population import EVEN, Population, RowWeights, binned, drawn_in, population, standing_alone
 from repgeom.measures.functionals import FUNCTIONALS, functional
+from repgeom.spectral.directions import directions_of
 
 SMOOTH = ("effective_rank", "effective_rank_sigma", "participation_ratio")
 
@@ -31,8 +32,8 @@ def gaussian(rng, n, variances):
 
 
 def sample(x, measures=SMOOTH, groups=None):
-    x = torch.as_tensor(x)
-    return internals.sample_of(x, measures, center=True, normalize=None, groups=groups, name="x")
+    source = source_of(torch.as_tensor(x), "x")
+    return internals.sample_of(source, measures, center=True, normalize=None, groups=groups)
 
 
 # The population behind a spectrum ------------------------------------------------------------------------------------
@@ -133,8 +134,9 @@ def test_influence_is_what_leaving_a_row_out_does(measure):
 def test_scores_are_of_the_covariance_without_the_row(measure):
     rng = np.random.default_rng(0)
     x = gaussian(rng, 60, power(8, 1.0)) * rng.uniform(0.5, 3, (60, 1))
-    directions = directions_of(torch.as_tensor(x), center=True, normalize=None, tail=True, name="x")
-    found = score(directions, chunks_of(torch.as_tensor(x)), {measure: functional(measure)}).influence[measure]
+    source = source_of(torch.as_tensor(x), "x")
+    directions = directions_of(source, center=True, normalize=None, tail=True)
+    found = score(directions, source, (measure,)).influence[measure]
     f, variances = functional(measure), directions.variances
     brute = []
     for i in range(60):

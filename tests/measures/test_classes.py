@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from conftest import oracle
+from conftest import added_up, oracle
 from sklearn.linear_model import LinearRegression
 from sklearn.metrics import r2_score
 from sklearn.model_selection import LeaveOneOut, cross_val_score
@@ -12,7 +12,7 @@ from sklearn.neighbors import KNeighborsClassifier
 
 import repgeom as rg
 from repgeom.data.labels import as_labels
-from repgeom.measures.classes import ClassSums
+from repgeom.measures.class_tally import ClassTally
 
 EPS = np.finfo(float).eps
 ABS = 512 * EPS  # a few hundred roundings of numbers near 1
@@ -131,10 +131,12 @@ def test_between_share_at_its_ends_and_by_chance(rng):
 
 def test_between_share_over_chunks_equals_the_whole(rng):
     x, labels = classes(rng)
-    sums = ClassSums(4, torch.tensor(x.mean(0)))
-    for rows in np.split(np.arange(60), [1, 8, 40]):
-        sums.update(torch.tensor(x[rows]), labels[rows])
-    assert sums.between_share() == pytest.approx(rg.between_class_variance(x, labels), abs=ABS)
+    parts = [ClassTally() for _ in range(3)]
+    for part, rows in zip(parts, np.split(np.arange(60), [1, 8]), strict=True):
+        added_up(part, torch.tensor(x[rows]), 7, int(rows[0]), labels=labels[rows])
+    for other in parts[:2]:
+        parts[2].merge(other)
+    assert parts[2].between_share() == pytest.approx(rg.between_class_variance(x, labels), abs=ABS)
 
 
 @pytest.mark.parametrize("n", range(2, 10))

@@ -6,9 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from conftest import added_up
 
 import repgeom as rg
-from repgeom.measures.cloud import CloudAccumulator
+from repgeom.measures.cloud_tally import CloudTally
 
 EPS = np.finfo(float).eps
 ABS = 256 * EPS  # a few hundred roundings of numbers near 1
@@ -208,9 +209,7 @@ def test_extreme_norms_follow_the_median_and_its_deviation(lengths):
 def test_one_pass_over_chunks_equals_the_whole(step, offset, scale, dtype, rng):
     x = ((torch.tensor(cloud(rng, (200, 6))) + offset) * scale).to(dtype)
     x[3] = 0
-    collected = CloudAccumulator()
-    for rows in x.split(step):
-        collected.update(rows)
+    collected = added_up(CloudTally(), x, step)
     tolerance = 8 * (EPS if dtype == torch.float64 else EPS32)
     assert collected.mean_cosine() == pytest.approx(rg.mean_cosine(x).item(), abs=tolerance)
     assert collected.feature_std() == pytest.approx(rg.feature_std(x).item(), abs=tolerance)

@@ -5,10 +5,13 @@ import pandas as pd
 import pytest
 import scipy.linalg
 import torch
+from conftest import added_up
 from sklearn.neighbors import NearestNeighbors
 
 import repgeom as rg
-from repgeom.measures.pairs import PairSums
+from repgeom.measures.pair_sums import PairSums
+from repgeom.measures.pair_tally import PairTally
+from repgeom.reading.tally import from_bytes, to_bytes
 
 EPS = np.finfo(float).eps
 ABS = 512 * EPS  # a few hundred roundings of numbers near 1
@@ -105,6 +108,34 @@ def test_sums_over_a_stream_need_only_the_means_and_scatters(rng):
         sums.update(a, b, own=False)
     assert sums.linear_cka() == pytest.approx(rg.linear_cka(x, y), abs=ABS)
     assert sums.procrustes_distance() == pytest.approx(rg.procrustes_distance(x, y), abs=ABS)
+
+
+@pytest.mark.parametrize("offset", [0.0, 100.0])
+@pytest.mark.parametrize("ordered", [False, True])
+def test_pairs_add_up_without_knowing_the_means(offset, ordered, rng):
+    """In any split, with any origins, and where the first rows lie far from the mean of all."""
+    x, y = (torch.tensor(z + offset) for z in related(rng, n=400, d2=4))
+    if ordered:
+        order = x[:, 0].argsort()
+        x, y = x[order], y[order]
+    scatters = [(z - z.mean(0)).mT @ (z - z.mean(0)) for z in (x, y)]
+    whole = added_up(PairTally(), x, 90, reference=y)
+    assert whole.pair_sums(*scatters).linear_cka() == pytest.approx(float(rg.linear_cka(x, y)), abs=1e-9)
+    assert whole.pair_sums(*scatters).procrustes_distance() == pytest.approx(
+        float(rg.procrustes_distance(x, y)), abs=1e-9
+    )
+    parts = []
+    for part in (slice(0, 37), slice(37, 250), slice(250, 400)):
+        tally = added_up(PairTally(), x[part], 20, part.start, reference=y[part])
+        if parts:
+            tally.move(parts[0], *((z[part] - z[part].mean(0)).mT @ (z[part] - z[part].mean(0)) for z in (x, y)))
+            parts[0].merge(tally)
+        parts.append(tally)
+    merged = PairTally.from_state(from_bytes(to_bytes(parts[0].state())))
+    assert merged.pair_sums(*scatters).linear_cka() == pytest.approx(float(rg.linear_cka(x, y)), abs=1e-9)
+    assert merged.pair_sums(*scatters).procrustes_distance() == pytest.approx(
+        float(rg.procrustes_distance(x, y)), abs=1e-9
+    )
 
 
 # --- closed forms and planted answers ----------------------------------------------------------------------------

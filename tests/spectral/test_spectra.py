@@ -9,7 +9,12 @@ from hypothesis import strategies as st
 
 import repgeom as rg
 from repgeom.data import arrays as gate
-from repgeom.spectral.decompose import climb, empty_sums
+from repgeom.data.sources import as_source
+from repgeom.reading import reader
+from repgeom.reading.pieces import PairedRows
+from repgeom.spectral.decompose import made_exact
+from repgeom.spectral.sums import Sums
+from repgeom.spectral.tally import SpectrumTally, Wanted
 
 SPECTRA = {
     "flat": lambda i: np.ones_like(i),
@@ -56,13 +61,13 @@ def test_agrees_with_a_float64_svd(shape, kind, mean, dtype):
 @pytest.mark.parametrize("kind", SPECTRA)
 @pytest.mark.parametrize("mean", [0, 5, 1000])
 def test_agrees_where_float32_products_are_used(kind, mean, monkeypatch):
-    monkeypatch.setattr("repgeom.spectral.decompose.CHUNK_VALUES", 1 << 15)
+    monkeypatch.setattr("repgeom.spectral.methods.FEW_VALUES", 1 << 17)
     x = planted(kind, (4096, 128), mean, torch.float32)
     assert_readings(rg.spectrum(x), oracle(x), 1e-6)
 
 
 def test_flat_spectra_take_the_float32_product_and_low_rank_does_not(monkeypatch):
-    monkeypatch.setattr("repgeom.spectral.decompose.CHUNK_VALUES", 1 << 15)
+    monkeypatch.setattr("repgeom.spectral.methods.FEW_VALUES", 1 << 17)
     assert rg.spectrum(planted("flat", (4096, 128), 0, torch.float32)).method == "float32 product"
     assert rg.spectrum(planted("flat", (4096, 128), 0, torch.float64)).method == "float64 product"
     assert rg.spectrum(planted("rank one", (4096, 128), 0, torch.float32)).method == "qr"
@@ -80,8 +85,8 @@ STEEP = SPECTRA | {
 @pytest.mark.parametrize("kind", STEEP)
 @pytest.mark.parametrize("mean", [0, 5, 1000])
 def test_agrees_where_leading_directions_are_held_apart(kind, mean, monkeypatch):
-    for module in ("spectral.decompose", "data.arrays"):
-        monkeypatch.setattr(f"repgeom.{module}.CHUNK_VALUES", 1 << 16)
+    monkeypatch.setattr("repgeom.data.arrays.CHUNK_VALUES", 1 << 16)
+    monkeypatch.setattr("repgeom.spectral.methods.FEW_VALUES", 1 << 18)
     n, d = 6000, 160
     x = torch.tensor(rg.testing.features_with_spectrum(STEEP[kind](np.arange(1.0, d + 1)) * n**0.5, n))
     x = (x + mean * x.std()).float()
@@ -134,9 +139,9 @@ def test_float32_products_hold_for_values_that_repeat(kind):
 
 def test_half_products_of_values_whose_squares_underflow_say_so():
     x = (torch.randn(4096, 16, generator=torch.Generator().manual_seed(0)) * 1e-21).bfloat16()
-    acc = empty_sums(None, "half")
-    acc._absorb(x)
-    s, exact = acc._spectrum(True)
+    sums = Sums("half")
+    sums.absorb(x)
+    s, exact, _ = sums.read_spectrum(True)
     assert not exact
     assert not s.exact_tail
 
@@ -149,10 +154,10 @@ def test_half_products_are_exact_or_say_that_they_are_not(kind, dtype, mean):
     sigma = STEEP[kind](np.arange(1.0, 65)) * 140_000**0.5
     x = torch.tensor(rg.testing.features_with_spectrum(sigma, 140_000))
     x = (x + mean * x.std()).to(dtype)  # as many values as there must be for it to be tried
-    acc = empty_sums(None, "half")
+    sums = Sums("half")
     for rows in x.split(32_768):
-        acc._absorb(rows)
-    s, exact = acc._spectrum(True)
+        sums.absorb(rows)
+    s, exact, _ = sums.read_spectrum(True)
     truth = oracle(x)
     assert (s.method, s.dtype) == ("half product", str(dtype).removeprefix("torch."))
     assert s.exact_tail == exact == (kind in ("flat", "power law 0.5") and mean < 100)
@@ -197,7 +202,7 @@ def test_autocast_is_not_felt(rng):
 @pytest.mark.parametrize("scale", [1e-30, 1e-18, 1e18, 1e30])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_scale_does_not_matter_even_where_squares_leave_the_range(scale, dtype, rng, monkeypatch):
-    monkeypatch.setattr("repgeom.spectral.decompose.CHUNK_VALUES", 1 << 12)
+    monkeypatch.setattr("repgeom.spectral.methods.FEW_VALUES", 1 << 14)
     x = rng.standard_normal((500, 20)).astype(dtype)
     scaled = x * dtype(scale)
     assert rg.effective_rank(scaled) == pytest.approx(oracle(x)["effective_rank"], rel=1e-6)
@@ -466,9 +471,11 @@ def test_nonfinite_place_counts_rows_over_chunks(monkeypatch):
 
 def test_a_source_climbs_to_qr_and_counts_each_row_once(rng):
     x = rng.standard_normal((200, 3)) @ rng.standard_normal((3, 10))
-    source = gate.as_source(x)
-    acc, (centred, raw) = climb(source, source.chunks, None, (True, False), True, "features")
-    assert acc.n_samples == 200
+    rows = PairedRows(as_source(x))
+    tally = reader.read(rows, SpectrumTally({"spectrum": Wanted(None, (True, False))}, n=200))
+    made_exact(rows, tally, "features")
+    centred, raw = (tally.read("spectrum", center=center).spectrum for center in (True, False))
+    assert tally.sums["spectrum"].n_samples == 200
     assert centred.method == raw.method == "qr"
     assert rg.numerical_rank(centred) == 3
 

@@ -13,7 +13,7 @@ import torch.multiprocessing as mp
 
 import repgeom as rg
 from repgeom.data import arrays as gate
-from repgeom.spectral import decompose
+from repgeom.spectral import methods
 
 ROWS, WIDTH = 301, 12
 
@@ -136,7 +136,7 @@ def test_torchrun_says_once_what_is_wrong_in_the_part_of_one_process(dump, tmp_p
 def audit_together(rank, folder, meet, split):
     dist.init_process_group("gloo", init_method=f"file://{meet}/meet", rank=rank, world_size=2)
     rows = np.load(folder / "part-1.npy")
-    gate.CHUNK_VALUES = decompose.CHUNK_VALUES = split * 16
+    gate.CHUNK_VALUES = split * 16
     report = rg.audit(rows, distributed=True)
     torch.save(report.to_json(), meet / f"{rank}.pt")
     with pytest.raises(FileNotFoundError):
@@ -155,7 +155,7 @@ def test_all_processes_get_the_report_and_the_error_of_any(dump, tmp_path):
 def settle_apart(rank, meet):
     """Only the second process sees a steep spectrum; both then go on as it must."""
     dist.init_process_group("gloo", init_method=f"file://{meet}/meet", rank=rank, world_size=2)
-    gate.CHUNK_VALUES = decompose.CHUNK_VALUES = 600 * 150
+    gate.CHUNK_VALUES, methods.FEW_VALUES = 600 * 150, 4 * 600 * 150
     rows = steep_in_the_second_half()
     report = rg.audit(rows, distributed=True)
     torch.save((report.spectrum.method, report.spectrum.singular_values), meet / f"{rank}.pt")

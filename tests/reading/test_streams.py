@@ -6,12 +6,16 @@ import signal
 import numpy as np
 import pytest
 import torch
+from conftest import added_up
 
 import repgeom as rg
-from repgeom.auditing import collecting
-from repgeom.auditing.collecting import Checkpoint, RowSample
-from repgeom.data.processes import Team
-from repgeom.measures.cloud import CloudAccumulator, row_hashes
+from repgeom.auditing.audit_tally import AuditTally
+from repgeom.data.processes import ALONE
+from repgeom.measures.cloud_tally import CloudTally
+from repgeom.reading import reader
+from repgeom.reading.checkpoint import Kept
+from repgeom.reading.hashing import row_hashes
+from repgeom.reading.sample import RowSample
 
 WIDTH = 16
 
@@ -36,7 +40,7 @@ def assert_same(found, expected, tolerance=1e-6):
 @pytest.fixture
 def small_chunks(monkeypatch):
     monkeypatch.setattr("repgeom.data.arrays.CHUNK_VALUES", 400 * WIDTH)
-    monkeypatch.setattr("repgeom.auditing.collecting.SAVE_SECONDS", 0)
+    monkeypatch.setattr("repgeom.reading.checkpoint.SAVE_SECONDS", 0)
 
 
 # --- samples and counts ------------------------------------------------------------------------------------------
@@ -50,17 +54,16 @@ def test_a_sample_does_not_depend_on_the_split_and_every_row_has_its_chance(n, r
         parts = [RowSample(50, seed, n) for _ in splits]
         start = 0
         for part, rows in zip(parts, x.tensor_split(splits[1:]), strict=True):
-            for piece in rows.split(int(rng.integers(1, 200))):
-                part.update(start, piece)
-                start += len(piece)
+            added_up(part, rows, int(rng.integers(1, 200)), start)
+            start += len(rows)
         for other in parts[1:]:
             parts[0].merge(other)
-        places, rows = parts[0].drawn()
-        assert rows[:, 0].tolist() == places.tolist()
-        first, _ = parts[0].drawn(10)
-        assert set(first) <= set(places)
+        found = parts[0].drawn()
+        assert found.rows[:, 0].tolist() == found.places.tolist()
+        first = parts[0].drawn(10)
+        assert set(first.places) <= set(found.places)
         assert len(first) == 10
-        return tuple(places)
+        return tuple(found.places)
 
     assert drawn([0], 1) == drawn([0, 300, 301, 900], 1)
     assert len(drawn([0], 1)) == 50
@@ -75,15 +78,12 @@ def test_a_sample_does_not_depend_on_the_split_and_every_row_has_its_chance(n, r
 
 @pytest.mark.parametrize("kept", [1 << 20, 256])
 def test_the_cloud_adds_up_and_its_memory_is_bounded(kept, monkeypatch):
-    monkeypatch.setattr("repgeom.measures.cloud.KEPT_ROWS", kept)
+    monkeypatch.setattr("repgeom.reading.thinning.KEPT_ROWS", kept)
     x = torch.from_numpy(np.concatenate([features(4000)] * 2))  # each row twice
     x[100] *= 50
-    whole, parts = CloudAccumulator(), [CloudAccumulator() for _ in range(3)]
-    for rows in x.split(300):
-        whole.update(rows)
+    whole, parts = added_up(CloudTally(), x, 300), [CloudTally() for _ in range(3)]
     for part, rows, start in zip(parts, x.tensor_split([100, 5000]), (0, 100, 5000), strict=True):
-        for i, piece in enumerate(rows.split(700)):
-            part.update(piece, start + 700 * i)
+        added_up(part, rows, 700, start)
     merged = parts[2]
     for other in parts[:2]:
         merged.merge(other)
@@ -106,17 +106,16 @@ def test_the_cloud_adds_up_and_its_memory_is_bounded(kept, monkeypatch):
 
 @pytest.mark.parametrize("share", [0.05, 0.3, 0.9])
 def test_a_row_that_comes_often_is_counted_exactly_however_many_rows_there_are(share, rng, monkeypatch):
-    monkeypatch.setattr("repgeom.measures.cloud.KEPT_ROWS", 1000)
+    monkeypatch.setattr("repgeom.reading.thinning.KEPT_ROWS", 1000)
     x = rng.standard_normal((20_000, 4)).astype(np.float32)
     often = rng.random(len(x)) < share
     x[often] = 0
     h = rg.health(x)
     assert (h.zero_rows, h.duplicate_rows) == (often.sum(), pytest.approx(often.sum() - 1, abs=0.001 * len(x)))
     assert rg.health(x + 3).duplicate_rows == pytest.approx(often.sum() - 1, abs=0.001 * len(x))
-    parts = [CloudAccumulator() for _ in range(3)]
+    parts = [CloudTally() for _ in range(3)]
     for i, part in enumerate(parts):
-        for start in range(i * 7000, min(i * 7000 + 7000, 20_000), 500):
-            part.update(torch.from_numpy(x[start : min(start + 500, i * 7000 + 7000)]), start)
+        added_up(part, torch.from_numpy(x[i * 7000 : i * 7000 + 7000]), 500, i * 7000)
     for other in parts[1:]:
         parts[0].merge(other)
     assert parts[0].health().duplicate_rows == pytest.approx(often.sum() - 1, abs=0.001 * len(x))
@@ -220,8 +219,23 @@ def test_a_low_rank_stream_takes_qr_from_its_first_rows(small_chunks):
 def test_a_stream_that_turns_steep_says_so(small_chunks):
     x = features(4000, np.float64) - 0.5
     x[1000:, 0] *= 1e9
-    with pytest.raises(ValueError, match=r"steeper than its first 400 rows.*audit the file"):
-        rg.audit(iter(np.split(x, 40)))
+    report = rg.audit(iter(np.split(x, 40)))
+    whole = rg.audit(x)
+    for name in ("effective_rank", "participation_ratio", "stable_rank", "mean_cosine", "norm_mean"):
+        assert report[name].value == pytest.approx(whole[name].value, rel=1e-9)
+    for name in ("effective_rank_sigma", "rankme", "numerical_rank", "condition_number"):
+        assert report[name].value is None
+        assert "rounding" in report[name].note
+    assert "cannot be read again by a more exact method" in str(report)
+
+
+def test_a_late_broken_row_is_named_and_the_rest_stands(small_chunks):
+    x = features(4000, np.float64) - 0.5
+    x[3210, 2] = 3e8
+    report = rg.audit(iter(np.split(x, 40)))
+    assert "The longest row is row 3,210, of norm 3e+08" in str(report)
+    assert report["effective_rank"].value == pytest.approx(rg.effective_rank(x), rel=1e-9)
+    assert report.health.extreme_norms == 1
 
 
 @pytest.mark.parametrize(
@@ -249,8 +263,10 @@ def test_streams_that_cannot_be_read(batches, message):
 
 def test_what_needs_rows_again_is_refused_of_a_stream():
     x = features(300)
-    with pytest.raises(ValueError, match="`labels`, `drop_nonfinite` need rows that can be read again"):
-        rg.audit(iter([x]), labels=np.zeros(300), drop_nonfinite=True)
+    with pytest.raises(ValueError, match="`checkpoint`, `distributed` need rows that can be read again"):
+        rg.audit(iter([x]), checkpoint="kept", distributed=True)
+    with pytest.raises(ValueError, match="`reference` is a stream of batches and `features` is read beside it"):
+        rg.audit(x, reference=iter([x]))
 
 
 def test_an_error_inside_a_stream_passes():
@@ -274,15 +290,15 @@ def shards(tmp_path):
 
 def interrupt_after(monkeypatch, rows):
     """Ctrl-C in the middle of the piece that would be more than so many rows; the list says how many were taken in."""
-    taken, whole = [], collecting.Collected.note
+    taken, whole = [], AuditTally.update
 
-    def note(self, piece, start, **how):
+    def update(self, piece):
         if sum(taken) + len(piece) > rows:
             raise KeyboardInterrupt
         taken.append(len(piece))
-        whole(self, piece, start, **how)
+        whole(self, piece)
 
-    monkeypatch.setattr(collecting.Collected, "note", note)
+    monkeypatch.setattr(AuditTally, "update", update)
     return taken
 
 
@@ -307,17 +323,17 @@ def test_an_interrupted_audit_goes_on_and_ends_with_the_same_report(normalize, s
 def test_a_signal_waits_for_the_piece_and_keeps_what_was_read(
     number, shards, small_chunks, tmp_path, monkeypatch, capsys
 ):
-    monkeypatch.setattr("repgeom.auditing.collecting.SAVE_SECONDS", 1e9)
+    monkeypatch.setattr("repgeom.reading.checkpoint.SAVE_SECONDS", 1e9)
     monkeypatch.setattr(signal, "raise_signal", lambda came: (_ for _ in ()).throw(KeyboardInterrupt(came)))
-    kept, taken, whole = tmp_path / "kept", [], collecting.Collected.note
+    kept, taken, whole = tmp_path / "kept", [], AuditTally.update
 
-    def note(self, piece, start, **how):
-        whole(self, piece, start, **how)
+    def update(self, piece):
+        whole(self, piece)
         taken.append(len(piece))
         if sum(taken) == 2400:
             os.kill(os.getpid(), number)
 
-    monkeypatch.setattr(collecting.Collected, "note", note)
+    monkeypatch.setattr(AuditTally, "update", update)
     before = signal.getsignal(number)
     with pytest.raises(KeyboardInterrupt, match=str(int(number))):
         rg.audit(shards / "*.npy", checkpoint=kept)
@@ -335,14 +351,17 @@ def test_the_same_holds_where_a_second_pass_was_cut_short(shards, small_chunks, 
     for i, part in enumerate(np.split(x, 4)):
         np.save(shards / f"part-{i}.npy", part)
     kept, passes = tmp_path / "kept", []
-    whole = collecting.Passes._rest
-    monkeypatch.setattr(
-        collecting.Passes, "_rest", lambda self, *a: (passes.append(self.first is None), whole(self, *a))[1]
-    )
+    whole = reader._finish
+
+    def finish(begun, name, shown):
+        passes.append(name)
+        return whole(begun, name, shown)
+
+    monkeypatch.setattr(reader, "_finish", finish)
     expected = rg.audit(shards / "*.npy")
-    assert passes == [True, False]
+    assert passes[:2] == ["features", "features-again"]
     with pytest.MonkeyPatch.context() as patch:
-        whole_save = Checkpoint.save
+        whole_save = Kept.save
         calls = []
 
         def save(self, *args, **how):
@@ -351,7 +370,7 @@ def test_the_same_holds_where_a_second_pass_was_cut_short(shards, small_chunks, 
             if len(calls) == 20:
                 raise KeyboardInterrupt
 
-        patch.setattr(Checkpoint, "save", save)
+        patch.setattr(Kept, "save", save)
         with pytest.raises(KeyboardInterrupt):
             rg.audit(shards / "*.npy", checkpoint=kept)
     assert len(list(kept.iterdir())) == 2
@@ -437,13 +456,12 @@ def test_reading_ahead_gives_every_row_in_order_and_passes_errors(shards, small_
         list(source.chunks())
 
 
-# --- teams of one ------------------------------------------------------------------------------------------------
+# --- processes ---------------------------------------------------------------------------------------------------
 
 
-def test_a_team_of_one_and_a_team_without_a_group():
-    team = Team()
-    assert (team.part(10), team.everyone(3), team.to_first(3), team.by_first(lambda: 4)) == ((0, 10), [3], [3], 4)
+def test_one_process_reads_all_and_several_need_a_group():
+    assert (ALONE.part(10), ALONE.everyone(3), ALONE.by_first(lambda: 4)) == ((0, 10), [3], 4)
     with pytest.raises(ZeroDivisionError):
-        team.agreed(lambda: 1 // 0)
+        ALONE.agreed(lambda: 1 // 0)
     with pytest.raises(RuntimeError, match="torchrun"):
         rg.audit(features(300), distributed=True)

@@ -1,0 +1,211 @@
+"""From what the rows add up to, to everything that measures and rules read."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+from torch import Tensor
+
+from repgeom.auditing.audit_tally import AuditTally
+from repgeom.auditing.catalogue import DriftEvidence, Evidence, LabelEvidence, ReferenceEvidence
+from repgeom.data.arrays import unit_rows
+from repgeom.data.sources import source_of
+from repgeom.inference.compare import comparison_of
+from repgeom.inference.estimate import FEWEST_ROWS, Sample, estimate_of, group_correlation, scored
+from repgeom.measures import rank
+from repgeom.measures.class_tally import ClassTally
+from repgeom.measures.classes import class_ranks
+from repgeom.measures.cloud_tally import CloudTally, Health
+from repgeom.measures.functionals import functional
+from repgeom.measures.pair_tally import PairTally
+from repgeom.measures.pairs import captured_curve, subspace_angles
+from repgeom.probes.nearest import knn_accuracy
+from repgeom.reading.sample import Drawn, RowSample
+from repgeom.robustness.drift import Clean
+from repgeom.spectral.directions import Directions, directions_in
+from repgeom.spectral.tally import SpectrumTally, as_arrays
+
+DRIFT_ROWS = 16_384  # rows that are compared with their corrupted ones, in memory
+SCORED_ROWS = 16_384  # rows whose influence is worked out for intervals: they know a standard error to 1 %
+ESTIMATED = (
+    "effective_rank", "effective_rank_sigma", "participation_ratio", "stable_rank", "n_components_90", "n_components_99"
+)  # fmt: skip
+COMPARED_DIRECTIONS = 10  # leading directions between which principal angles are taken
+
+
+def evidence_of(tally: AuditTally, reference: str, corrupted: str, *, k: int) -> Evidence:
+    """Everything an audit has seen. `reference`, `corrupted`: their names; `k`: neighbours."""
+    asked, tallies = tally.asked, tally.tallies
+    spectra: SpectrumTally = tallies["spectrum"]
+    cloud: CloudTally = tallies["cloud"]
+    found = spectra.read("spectrum", vectors=True)
+    raw = spectra.read("raw" if asked.normalize else "spectrum", center=False).spectrum
+    pairs: Drawn = tallies["sample"].drawn(asked.pair_rows)
+    sample, k = pairs.rows.double(), min(k, len(pairs) - 1)
+    population = None
+    if tally.n_samples >= FEWEST_ROWS:
+        rank.effective_rank(found.spectrum)  # refuses rows that are all equal
+        population = _population(tally, directions_in(found), "rows")
+    evidence = Evidence(
+        n_samples=tally.n_samples,
+        n_features=tally.n_features["rows"],
+        spectrum=as_arrays(found.spectrum),
+        raw=as_arrays(raw),
+        health=_health(tally, cloud),
+        norms=cloud.norms(),
+        mean_cosine=cloud.mean_cosine(),
+        feature_std=cloud.feature_std(),
+        sample=sample,
+        k=k,
+        independent=None if population is None or "groups" not in asked.beside else population.independent,
+        estimates={}
+        if population is None
+        else {m: estimate_of(population, m, 0.95) for m in population.scores.influence},
+        labels=_of_labels(tally, pairs, k),
+        reference=_of_reference(tally, reference, population, pairs),
+        drift=_of_drift(tally, corrupted, k),
+        population=population,
+    )
+    return dataclasses.replace(evidence, notes=_notes(tally, evidence))
+
+
+def _health(tally: AuditTally, cloud: CloudTally) -> Health:
+    """Counts of the rows that were audited, with what was not finite before rows were left out."""
+    features = tally.nonfinite["rows"]
+    return dataclasses.replace(cloud.health(), nan=features.nan, inf=features.inf, nonfinite_rows=tally.n_dropped)
+
+
+def _population(tally: AuditTally, directions: Directions, kind: str) -> Sample:
+    """What values of the population and their intervals are read from: the influence of a sample of the rows."""
+    groups, correlation = None, 0.0
+    sample: RowSample = tally.tallies["sample"]
+    drawn = sample.drawn(tally.asked.scored_rows)
+    if "groups" in tally.asked.beside:
+        # Of groups a sample of rows would hold parts; this one holds whole groups.
+        drawn = tally.tallies["grouped"].drawn()
+        groups = np.unique(drawn.column("groups"), return_inverse=True)[1]
+        correlation = group_correlation(drawn, directions, kind)
+    measures = [name for name in ESTIMATED if directions.spectrum.exact_tail or not functional(name).needs_tail]
+    scored_sample = scored(directions, source_of(drawn.column(kind), kind), measures, groups, correlation)
+    every_row = len(drawn) == tally.n_samples and not tally.n_dropped
+    return dataclasses.replace(scored_sample, rows=None if every_row else drawn.places)
+
+
+def _of_labels(tally: AuditTally, pairs: Drawn, k: int) -> LabelEvidence | None:
+    classes: ClassTally | None = tally.tallies.get("classes")
+    if classes is None:
+        return None
+    sizes = classes.sizes()
+    accuracy = knn_accuracy(pairs.rows.double(), pairs.column("labels"), k=k)
+    return LabelEvidence(class_ranks(classes), classes.between_share(), accuracy, float(sizes.max() / sizes.sum()))
+
+
+def _of_reference(tally: AuditTally, name: str, population: Sample | None, pairs: Drawn) -> ReferenceEvidence | None:
+    spectra: SpectrumTally | None = tally.tallies.get("reference")
+    if spectra is None:
+        return None
+    mine, theirs = (directions_in(s.read("spectrum", vectors=True)) for s in (tally.tallies["spectrum"], spectra))
+    rank.effective_rank(theirs.spectrum)  # refuses rows that are all equal
+    pair_tally: PairTally = tally.tallies["pairs"]
+    sums = pair_tally.pair_sums(tally.scatter("spectrum"), tally.scatter("reference"))
+    captured = own = angles = cosine = retained = None
+    if len(mine.mean) == len(theirs.mean):
+        cosine = pair_tally.mean_cosine()
+        captured = _captured(tally.tallies["spectrum"], theirs.vectors)
+        own = _captured(spectra, theirs.vectors)
+        if theirs.vectors.shape[1] > COMPARED_DIRECTIONS:
+            leading = (found.vectors[:, :COMPARED_DIRECTIONS] for found in (mine, theirs))
+            angles = subspace_angles(*leading).numpy()
+    if population is not None:
+        other = _population(tally, theirs, "reference")
+        retained = comparison_of(other, population, "effective_rank", True, 0.95, ("reference", "features"))
+    return ReferenceEvidence(
+        name=name,
+        spectrum=as_arrays(theirs.spectrum),
+        sample=pairs.column("reference").double(),
+        captured=captured,
+        own_curve=own,
+        angles=angles,
+        cosine=cosine,
+        cka=float(sums.linear_cka()) if sums.n >= 4 else None,
+        procrustes=float(sums.procrustes_distance()),
+        retained=retained,
+    )
+
+
+def _captured(spectra: SpectrumTally, directions: Tensor) -> np.ndarray:
+    """Share of the rows' variance inside the leading 1, 2, 3, ... of these directions."""
+    rows = spectra.rows_held()
+    if rows is None:
+        scatter = spectra.sums["spectrum"].scatter()
+        energy, total = (directions * (scatter @ directions)).sum(0), scatter.diagonal().sum()
+    else:
+        x = spectra.about_mean(rows, spectra.wanted["spectrum"].normalize, True)
+        energy, total = (x @ directions).square().sum(0), x.square().sum()
+    return np.asarray(captured_curve(energy, total).numpy())
+
+
+def _of_drift(tally: AuditTally, name: str, k: int) -> DriftEvidence | None:
+    if "corrupted" not in tally.asked.beside:
+        return None
+    drawn = tally.tallies["sample"].drawn(DRIFT_ROWS)
+    clean, moved = (_as_taken(drawn.column(kind), tally.asked.normalize) for kind in ("rows", "corrupted"))
+    neighbours = max(1, min(k, len(drawn) - 2))
+    readings = Clean(
+        clean, drawn.column("labels"), k=neighbours, max_pair_rows=tally.asked.pair_rows, seed=tally.asked.seed
+    ).compared(moved)
+    return DriftEvidence(name, {r.measure: r for r in readings})
+
+
+def _as_taken(rows: Tensor, normalize: str | None) -> Tensor:
+    """Rows in float64, of unit length if asked for."""
+    return unit_rows(rows.double()) if normalize else rows.double()
+
+
+def _notes(tally: AuditTally, e: Evidence) -> tuple[str, ...]:
+    """What a reader must know of how the numbers were read."""
+    n, notes, cloud = tally.n_samples, [], tally.tallies["cloud"]
+    if cloud.kept < n:
+        notes.append(f"Repeated rows, extreme norms and the median norm are read from {cloud.kept:,} of {n:,} rows.")
+    if tally.n_dropped:
+        notes.append(f"{tally.n_dropped:,} rows with NaN or infinity were left out; {n:,} remain.")
+    if len(e.sample) < n:
+        notes.append(f"Uniformity and kNN are read from {len(e.sample):,} of {n:,} rows, drawn with a fixed seed.")
+    if e.drift is not None and n > DRIFT_ROWS:
+        notes.append(f"Drift is read from {DRIFT_ROWS:,} of {n:,} rows, drawn with a fixed seed.")
+    if e.labels is not None:
+        notes += _notes_on_classes(tally.tallies["classes"], e.labels)
+    if e.health.extreme_norms:
+        largest = cloud.norms().maximum
+        notes.append(
+            f"The longest row is row {cloud.longest_row:,}, of norm {largest:.3g}; the median is {e.norms.median:.3g}."
+        )
+    if not e.spectrum.exact_tail:
+        notes.append(
+            "The smallest singular values are rounding beside the largest, and the rows cannot be read again by a more exact "
+            "method; measures that rest on them are left out. Save the rows and audit the file."
+        )
+    if e.population is None:
+        notes.append(f"Nothing is said of the population: that needs {FEWEST_ROWS} rows.")
+        return tuple(notes)
+    used = len(e.population.scores.squares)
+    if used < n:
+        notes.append(f"Intervals are worked out from {used:,} of {n:,} rows, drawn with a fixed seed.")
+    notes += [f"Population: {warning}." for warning in e.estimates["effective_rank"].warnings]
+    return tuple(notes)
+
+
+def _notes_on_classes(classes: ClassTally, labels: LabelEvidence) -> list[str]:
+    sizes, notes = classes.sizes(), []
+    single = int((sizes == 1).sum())
+    if single > len(sizes) / 2:
+        notes.append(
+            f"{single:,} of {len(sizes):,} classes have one row, in which no rank can be read: are these labels ids?"
+        )
+    read = labels.ranks.n_samples
+    if read.sum() < sizes.sum():
+        notes.append(
+            f"Ranks of large classes are read from at most {read.max():,} rows of each, drawn with a fixed seed."
+        )
+    return notes

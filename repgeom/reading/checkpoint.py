@@ -1,0 +1,170 @@
+"""What an interrupted reading leaves: a file for each pass in a folder, with a checksum of its own content."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from repgeom.data.files import write_whole
+from repgeom.data.processes import Processes
+from repgeom.data.sources import Source
+from repgeom.reading.hashing import mixed, row_hashes, value_hashes
+from repgeom.reading.pieces import PairedRows
+from repgeom.reading.tally import Piece, State, Tally, from_bytes, to_bytes
+
+SAVE_SECONDS = 20.0  # at least between two times that what was read is written down
+_VERSION = b"repgeom checkpoint 2 "
+
+
+class Checkpoint:
+    """A folder that keeps what was read of files.
+
+    A pass is found again by what was asked: the files, the rows and array of them, and every option that its sums depend
+    on. Where a file has another date, what was read of it is compared by its checksum.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str], processes: Processes, *asked: Any) -> None:
+        self.folder, self.processes, self.asked = Path(folder), processes, asked
+        if self.folder.exists() and not self.folder.is_dir():
+            raise ValueError(f"`checkpoint` must be a folder, and {self.folder} is a file.")
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._used: set[Path] = set()
+
+    def open(self, rows: PairedRows, name: str, tally: Tally, start: int) -> Kept:
+        """What was kept of this pass, if anything was, of the rows from `start` on."""
+        for source, what in zip(rows.sources, ("features", "reference", "corrupted"), strict=False):
+            if not source.paths:
+                raise ValueError(f"`checkpoint` keeps what was read of files, and `{what}` lies in memory.")
+        path = self._path(rows, name, type(tally).__name__)
+        others = any(self.folder.glob("*.checkpoint"))
+        self._used.add(path)
+        kept = Kept(path, rows, others)
+        kept.load(start)
+        return kept
+
+    def _path(self, rows: PairedRows, name: str, kind: str) -> Path:
+        files = [([os.path.abspath(path) for path in s.paths], s.reads, s.n_samples) for s in rows.sources]
+        beside = [None if x is None else int(value_hashes(x).sum(dtype=np.uint64)) for x in (rows.labels, rows.groups)]
+        digest = hashlib.sha256(repr((files, beside, kind, self.asked)).encode()).hexdigest()[:16]
+        part = f"{self.processes.rank + 1}-of-{self.processes.size}"
+        return self.folder / f"{name}-{digest}-{part}.checkpoint"
+
+    def remove(self) -> None:
+        """Remove what this command wrote, and the folder if nothing else lies there."""
+        for path in self._used:
+            path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # it holds something else, or another process was quicker
+            self.folder.rmdir()
+
+
+class Kept:
+    """One pass of one process: how many rows it has seen, their checksum, and the state of the tally."""
+
+    def __init__(self, path: Path, rows: PairedRows, others: bool) -> None:
+        self.path, self.others = path, others
+        self.state: State | None = None
+        self.rows = 0
+        self._source = rows
+        self._checksum = 0
+        self._saved = time.monotonic()
+
+    def add(self, piece: Piece) -> None:
+        """Count the rows of a piece."""
+        self._checksum = (self._checksum + checksum(piece)) % (1 << 64)
+        self.rows += len(piece)
+
+    def save(self, tally: Tally, *, now: bool = False) -> None:
+        """Write the tally down, if the last time was long enough ago or `now`."""
+        if not now and time.monotonic() - self._saved < SAVE_SECONDS:
+            return
+        dates = [list(date) for date in _dates(self._source)]
+        body = to_bytes({"files": dates, "rows": self.rows, "checksum": str(self._checksum), "tally": tally.state()})
+        write_whole(self.path, _VERSION + hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
+        self._saved = time.monotonic()
+
+    def load(self, start: int) -> None:
+        """Read what was written down before, if anything was. Raises ValueError where the files have changed since."""
+        if not self.path.exists():
+            return
+        head, _, body = self.path.read_bytes().partition(b"\n")
+        way_out = f"Delete {self.path} to read everything again."
+        if head != _VERSION + hashlib.sha256(body).hexdigest().encode():
+            raise ValueError(f"{self.path} is damaged or no checkpoint of this version. {way_out}")
+        found = from_bytes(body)
+        self.rows, self._checksum = found["rows"], int(found["checksum"])
+        if found["files"] != [list(date) for date in _dates(self._source)]:
+            again = sum(checksum(piece) for piece in self._source.pieces(start, start + self.rows)) % (1 << 64)
+            if again != self._checksum:
+                raise ValueError(f"{self._source.source.name} has changed since {self.path} was written. {way_out}")
+        self.state = found["tally"]
+
+
+def checksum(piece: Piece) -> int:
+    """Of rows and their places; those of pieces add up modulo 2⁶⁴."""
+    places = mixed(piece.places.astype(np.uint64))
+    total = 0
+    for factor, rows in enumerate((piece.rows, piece.reference, piece.corrupted), 1):
+        if rows is not None:
+            total += factor * int(mixed(row_hashes(rows) ^ places).sum(dtype=np.uint64))
+    return total % (1 << 64)
+
+
+def _dates(rows: PairedRows) -> list[tuple[str, int, int]]:
+    found = []
+    for path in _paths(*rows.sources):
+        stat = os.stat(path)
+        found.append((os.path.abspath(path), stat.st_size, stat.st_mtime_ns))
+    return found
+
+
+def _paths(*sources: Source) -> list[str]:
+    return [path for source in sources for path in source.paths]
+
+
+@dataclasses.dataclass
+class Signals:
+    """Signals to stop that came and were held back."""
+
+    came: list[int]
+
+    def __bool__(self) -> bool:
+        return bool(self.came)
+
+    def stop_if_told(self) -> None:
+        """Let a signal that was held back do its work."""
+        if self.came:
+            raise _Stopped
+
+
+class _Stopped(Exception):
+    """Leaves the loop over pieces, so that the handlers are back before the signal is raised again."""
+
+
+@contextlib.contextmanager
+def between_pieces() -> Iterator[Signals]:
+    """Hold signals to stop back until a piece is done: within it, sums hold rows that are not yet counted."""
+    signals = Signals([])
+    if threading.current_thread() is not threading.main_thread():  # where Python allows no handlers
+        yield signals
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in before:
+        signal.signal(number, lambda came, _: signals.came.append(came))
+    try:
+        with contextlib.suppress(_Stopped):
+            yield signals
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if signals.came:
+        signal.raise_signal(signals.came[0])

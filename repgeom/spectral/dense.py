@@ -1,0 +1,58 @@
+"""The spectrum of rows that are all at hand: for gradients, for stacks, and for fewer samples than features."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from repgeom.data.arrays import centred, finite_rows, unit_rows
+from repgeom.spectral.methods import STEEPEST
+from repgeom.spectral.products import eigenvalues, known_zeros, triangular_root
+from repgeom.spectral.spectrum import Spectrum
+
+
+def centred_rows(x: Tensor, center: bool, normalize: str | None, name: str) -> tuple[Tensor, Tensor]:
+    rows = finite_rows(x, name)
+    if normalize:
+        rows = unit_rows(rows)
+    mean = rows.mean(-2)
+    return (centred(rows), mean) if center else (rows, torch.zeros_like(mean))
+
+
+def dense_spectrum(x: Tensor, center: bool, normalize: str | None, tail: bool, name: str) -> Spectrum:
+    """All rows at once: for gradients, and for fewer samples than features."""
+    rows, mean = centred_rows(x, center, normalize, name)
+    n, d = rows.shape[-2:]
+    low, high = rows.detach().flatten(-2).aminmax(dim=-1)
+    largest = torch.maximum(-low, high)[..., None, None]
+    scale = torch.where(largest > 0, largest, 1)  # so that squares stay in range
+    if bool(((scale > 1e-100) & (scale < 1e100)).all()):  # as they do almost always
+        scale = torch.ones_like(scale)
+    else:
+        rows = rows / scale
+    moving = (rows != 0).any(-2).sum(-1).clamp(max=min(n - center, d))
+    squares = eigenvalues(rows @ rows.mT if n < d else rows.mT @ rows)
+    squares, steepness = known_zeros(squares, moving)
+    # The square root has no gradient at zero, so zeros go round it.
+    sigma = torch.where(squares > 0, torch.where(squares > 0, squares, 1).sqrt(), 0)
+    steep = (steepness < STEEPEST["float64"][1]) & tail
+    if steep.any():
+        rows = torch.where(steep[..., None, None], rows, 0)
+        # QR has no gradient at low rank, the SVD has; but without one it is the faster way there.
+        exact = torch.linalg.svdvals(rows if x.requires_grad else triangular_root(rows.mT if n < d else rows))
+        exact = torch.where(torch.arange(exact.shape[-1], device=x.device) < moving[..., None], exact, 0)
+        sigma = torch.where(steep[..., None], exact, sigma)
+    sigma = sigma * scale[..., 0]
+    dtype = str(x.dtype).removeprefix("torch.")
+    method = "svd" if bool(steep.any()) else "float64 product"
+    exact_tail = tail or bool((steepness >= STEEPEST["float64"][1]).all())
+    return Spectrum(sigma, n, d, mean, center, normalize, dtype, method, exact_tail)
+
+
+def few_directions(rows: Tensor, count: int) -> Tensor:
+    """Leading `count` directions (n_features, count) of no more rows than features, by a decomposition of n × n."""
+    largest = rows.abs().max()
+    rows = rows / torch.where(largest > 0, largest, 1)
+    squares, sides = torch.linalg.eigh(rows @ rows.mT)
+    squares, sides = squares.flip(0)[:count], sides.flip(1)[:, :count]
+    return rows.mT @ (sides / squares.clamp(min=torch.finfo(squares.dtype).tiny).sqrt())
