@@ -11,8 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from repgeom.corruptions.family import as_indices
-from repgeom.corruptions.images import as_images, batches, give_back, unit
+from repgeom.corruptions.images import as_images, as_indices, batches, give_back, unit
 from repgeom.corruptions.seeds import Draws
 from repgeom.data.arrays import row_norms
 from repgeom.data.labels import codes_among

@@ -14,9 +14,9 @@ from torch.nn import functional as F
 import repgeom as rg
 from repgeom import corruptions
 from repgeom.corruptions import images as images_module
-from repgeom.corruptions import strengths
+from repgeom.corruptions import jpeg, noise, strengths, weather
+from repgeom.corruptions.frost import scaled_photos
 from repgeom.corruptions.seeds import Draws
-from repgeom.corruptions.weather import frost_photos
 
 NAMES = list(corruptions.names())
 STILL = [
@@ -56,7 +56,7 @@ def psnr(a, b):
 
 def pair(name, x, severity, table):
     """Ours and the reference's grey levels with the same draws."""
-    scale = strengths.between("frost", severity, table)[2]
+    scale = strengths.interpolated("frost", severity, table)[2]
     small, photos = frost_of(*x.shape[2:], {0.2: 0.2, 0.3: 1 / 3}.get(scale, 1)) if name == "frost" else (None, None)
     if scale == 0.3 and name == "frost":
         pytest.skip("0.3 has no whole inverse; the scaling has a test of its own")
@@ -134,7 +134,7 @@ def test_both_transcriptions_of_the_tables_agree(name, table):
 
 def test_frost_photographs_are_scaled_by_the_table():
     small, large = frost_of(40, 48, 0.2)
-    for want, got in zip(small, frost_photos([p / 255 for p in large], 0.2, 32, 32), strict=True):
+    for want, got in zip(small, scaled_photos([p / 255 for p in large], 0.2, 32, 32), strict=True):
         assert torch.equal((got * 255).round(), torch.tensor(want).permute(2, 0, 1).float())
 
 
@@ -145,7 +145,7 @@ def test_jpeg_is_libjpegs(size, quality):
     from PIL import Image
 
     x = photographs(224)[:, :, :size, :size].contiguous()
-    ours = corruptions.family.digital.jpeg_compression(x / 255, (quality,), {}) * 255
+    ours = jpeg.jpeg_compression(x / 255, (quality,), {}) * 255
     for image, got in zip(x, ours, strict=True):
         file = io.BytesIO()
         Image.fromarray(image.permute(1, 2, 0).numpy()).save(file, "JPEG", quality=quality)
@@ -156,7 +156,7 @@ def test_storage_as_jpeg_comes_last():
     x = photographs(32)
     stored = corruptions.corrupt(x, "contrast", 1, storage_jpeg=85)
     plain = corruptions.corrupt(x, "contrast", 1)
-    again = (corruptions.family.digital.jpeg_compression(plain / 255, (85,), {}) * 255).round()
+    again = (jpeg.jpeg_compression(plain / 255, (85,), {}) * 255).round()
     assert torch.equal(stored, again.to(torch.uint8))
     assert not torch.equal(stored, plain)
 
@@ -313,7 +313,7 @@ def test_whole_numbers_below_a_limit():
 def test_shot_noise_is_poisson(rate, grey):
     x = torch.full((4, 3, 60, 60), grey)
     random = Draws(0, torch.arange(4), "shot_noise")
-    counts = corruptions.family.noise.shot_noise(x, (rate,), {"uniform": random.uniform64(3, 60, 60)}).double() * rate
+    counts = noise.shot_noise(x, (rate,), {"uniform": random.uniform64(3, 60, 60)}).double() * rate
     mean, n = rate * grey, counts.numel()
     assert torch.allclose(counts, counts.round(), atol=1e-3)
     within(counts.mean(), mean, (mean / n) ** 0.5 + 1e-9)
@@ -360,7 +360,7 @@ def test_fog_is_periodic_scaled_and_falls_with_frequency():
     params = corruptions.draw("fog", (128, 128), 1, indices=range(16))
     slopes = []
     for decay in (3.0, 1.75):
-        haze = corruptions.family.weather.filters.plasma(list(params.values()), decay)
+        haze = weather.diamond_square(list(params.values()), decay)
         assert torch.equal(haze.amin((1, 2)), torch.zeros(16))
         assert torch.equal(haze.amax((1, 2)), torch.ones(16))
         # Left and right edge, top and bottom edge are neighbours.
