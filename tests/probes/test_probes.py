@@ -166,7 +166,7 @@ def test_the_start_does_not_change_the_optimum(rng):
     x, labels = problem(rng, 240, 8, 4)
     rows, codes = torch.tensor(x), torch.tensor(labels)
     zero, far = (LogisticPath(rows, codes, 4, [1.0], 1e-10, 500) for _ in range(2))
-    far.solve(torch.tensor(rng.standard_normal(far.found.shape)))
+    far.solve(torch.tensor(rng.standard_normal(far.parameters.shape)))
     assert far.objective == pytest.approx(zero.solve().objective, rel=1e-9)
 
 
