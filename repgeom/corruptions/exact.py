@@ -40,16 +40,20 @@ class _RoundDown(torch.autograd.Function):
         return gradient
 
 
+def _applied(function: type[torch.autograd.Function], x: Tensor) -> Tensor:
+    """`function` of x; torch does not say the type of its result."""
+    result: Tensor = function.apply(x)
+    return result
+
+
 def rounded(x: Tensor) -> Tensor:
     """The nearest whole number, halves up; differentiable as if it did nothing."""
-    result: Tensor = _RoundHalfUp.apply(x)
-    return result
+    return _applied(_RoundHalfUp, x)
 
 
 def truncated(x: Tensor) -> Tensor:
     """The whole number below; differentiable as if it did nothing."""
-    result: Tensor = _RoundDown.apply(x)
-    return result
+    return _applied(_RoundDown, x)
 
 
 def along_rows(x: Tensor, matrix: Tensor, *, whole_bits: int = 0) -> Tensor:
