@@ -161,14 +161,14 @@ def probe(n: int, d: int, runs: int) -> Values:
         if i or runs == 1:
             taken["repgeom"].append(ours)
             taken["scikit-learn"].append(theirs)
-    best = LogisticPath(rows.double(), codes, CLASSES, DEFAULT_C, 1e-10, 5000).solve(path.found)
+    best = LogisticPath(rows.double(), codes, CLASSES, DEFAULT_C, 1e-10, 5000).solve(path.parameters)
     mine = [objective(path.weight[i], path.bias[i], c, rows, codes) for i, c in enumerate(DEFAULT_C)]
     others = [objective(*map(torch.from_numpy, (f.coef_, f.intercept_)), f.C, rows, codes) for f in fits]
     truth = [objective(best.weight[i], best.bias[i], c, rows, codes) for i, c in enumerate(DEFAULT_C)]
     found = {tool: {"seconds": statistics.median(values)} for tool, values in taken.items()}
     for tool, values in (("repgeom", mine), ("scikit-learn", others)):
         found[tool]["error"] = max((v - t) / t for v, t in zip(values, truth, strict=True))
-    return found | {"accuracy": {"train": float((path.scores(rows, codes)[0])[10])}}
+    return found | {"accuracy": {"train": float((path.accuracy_and_loss(rows, codes)[0])[10])}}
 
 
 def objective(weight: Tensor, bias: Tensor, c: float, rows: Tensor, codes: Tensor) -> float:

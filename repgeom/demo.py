@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-WIDTH = 64
-STEPS = 300
+WIDTH = 64  # features, as many as pixels
+STEPS = 300  # enough for the collapse to show, and seconds on one core
 BATCH = 256
 
 
@@ -59,6 +59,8 @@ def train_encoder(images: Tensor, loss: Callable[[Tensor, Tensor], Tensor], seed
 
 
 def _trained(images: Tensor, loss: Callable[[Tensor, Tensor], Tensor], seed: int, random: torch.Generator) -> nn.Module:
+    """The trained network; its first weights come from `seed`, batches and views from `random`."""
+    # Layers draw from the global state, which the user's program goes on with: it is put back.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         encoder = nn.Sequential(nn.Flatten(), nn.Linear(64, 256), nn.ReLU(), nn.Linear(256, 256), nn.ReLU())
@@ -66,7 +68,7 @@ def _trained(images: Tensor, loss: Callable[[Tensor, Tensor], Tensor], seed: int
     optimizer = torch.optim.Adam(encoder.parameters(), lr=2e-3)
     for _ in range(STEPS):
         batch = images[torch.randint(len(images), (BATCH,), generator=random)]
-        value = loss(encoder(_view(batch, random)), encoder(_view(batch, random)))
+        value = loss(encoder(_random_view(batch, random)), encoder(_random_view(batch, random)))
         optimizer.zero_grad()
         value.backward()
         optimizer.step()
@@ -79,12 +81,12 @@ def encode(encoder: nn.Module, images: Tensor) -> np.ndarray:
         return np.asarray(encoder(images).numpy())
 
 
-def _view(images: Tensor, random: torch.Generator) -> Tensor:
-    """Shifted by up to one pixel, brighter or darker, and noisy."""
+def _random_view(images: Tensor, random: torch.Generator) -> Tensor:
+    """The images (n, 8, 8) shifted by up to one pixel, brighter or darker, and noisy."""
     padded = F.pad(images, (1, 1, 1, 1))
     shift = torch.randint(3, (len(images), 2), generator=random)
     rows = (shift[:, :1] + torch.arange(8))[:, :, None]
     columns = (shift[:, 1:] + torch.arange(8))[:, None, :]
-    moved = padded[torch.arange(len(images))[:, None, None], rows, columns]
+    shifted = padded[torch.arange(len(images))[:, None, None], rows, columns]
     gain = 0.7 + 0.6 * torch.rand(len(images), 1, 1, generator=random)
-    return moved * gain + 0.1 * torch.randn(images.shape, generator=random)
+    return shifted * gain + 0.1 * torch.randn(images.shape, generator=random)

@@ -55,6 +55,8 @@ def features_with_spectrum(
             f"{min(n_samples - 1, width)}."
         )
     rng = np.random.default_rng(seed)
+    # Centred first, then orthonormal: the columns stay orthogonal to the constant vector, so the mean that is added below
+    # does not touch the centred singular values.
     left = rng.standard_normal((n_samples, sigma.size))
     left = np.linalg.qr(left - left.mean(0))[0]
     right = np.linalg.qr(rng.standard_normal((width, sigma.size)))[0]

@@ -18,13 +18,18 @@ GPU_VALUES = 1 << 25
 
 def as_images(images: Any, name: str = "images") -> Tensor:
     """(b, 3, h, w) as a tensor of uint8 or floats in [0, 1] that shares its memory. Raises ValueError and TypeError."""
-    x = images if isinstance(images, Tensor) else _from_array(images, name)
+    x = images
+    if not isinstance(images, Tensor):
+        x = _from_array(images, name)
     if x.dtype != torch.uint8 and not x.is_floating_point():
         raise TypeError(f"`{name}` must be uint8 or floats in [0, 1], got {x.dtype}.")
     if x.ndim != 4 or x.shape[1] != 3:
-        raise ValueError(f"`{name}` must have shape (b, 3, h, w), got {tuple(x.shape)}. {_advice(tuple(x.shape))}")
+        raise ValueError(
+            f"`{name}` must have shape (b, 3, h, w), got {tuple(x.shape)}. {_advice_on_shape(tuple(x.shape))}"
+        )
     if x.is_floating_point() and x.numel():
-        low, high = (float(end) for end in x.detach().aminmax())
+        smallest, largest = x.detach().aminmax()
+        low, high = float(smallest), float(largest)
         if not (low >= 0 and high <= 1):  # also where they are NaN
             raise ValueError(
                 f"`{name}` must lie in [0, 1], got values from {low:g} to {high:g}. Divide floats up to 255 by 255; give "
@@ -34,6 +39,7 @@ def as_images(images: Any, name: str = "images") -> Tensor:
 
 
 def _from_array(images: Any, name: str) -> Tensor:
+    """An array, or what NumPy makes one of, as a tensor that shares its memory. Raises TypeError if it is no number."""
     array = np.asarray(images)
     if array.dtype.kind not in "uif":
         raise TypeError(f"`{name}` must be uint8 or floats in [0, 1], got {array.dtype}.")
@@ -43,7 +49,8 @@ def _from_array(images: Any, name: str) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(array))
 
 
-def _advice(shape: tuple[int, ...]) -> str:
+def _advice_on_shape(shape: tuple[int, ...]) -> str:
+    """What most likely mends images of a wrong shape, as a sentence; empty where nothing is likely."""
     if len(shape) == 3:
         return "For one image add a first dimension: `images[None]`."
     if len(shape) == 4 and shape[3] == 3:
@@ -53,25 +60,81 @@ def _advice(shape: tuple[int, ...]) -> str:
     return ""
 
 
+def as_indices(indices: Any, n: int, device: torch.device) -> Tensor:
+    """Which image of the data set each of the n images is, (n,) int64; 0 to n − 1 where `indices` is None.
+
+    Raises ValueError unless they are n whole numbers.
+    """
+    if indices is None:
+        return torch.arange(n, device=device)
+    if not isinstance(indices, Tensor):
+        indices = torch.as_tensor(np.asarray(indices))
+    if indices.shape != (n,) or indices.is_floating_point() or indices.dtype == torch.bool:
+        raise ValueError(
+            f"`indices` must be {n} whole numbers, one for each image, got shape {tuple(indices.shape)}, {indices.dtype}."
+        )
+    numbers: Tensor = indices.to(device, torch.int64)
+    return numbers
+
+
 def batches(x: Tensor) -> Iterator[slice]:
-    """Pieces of a batch that are worked on at once."""
-    step = max(1, (CPU_VALUES if x.device.type == "cpu" else GPU_VALUES) // max(1, x[:1].numel()))
-    return (slice(start, min(start + step, len(x))) for start in range(0, len(x), step))
+    """Rows of a batch that are worked on at once, as slices: all rows in order, at least one at a time."""
+    values_at_once = CPU_VALUES
+    if x.device.type != "cpu":
+        values_at_once = GPU_VALUES
+    step = max(1, values_at_once // max(1, x[:1].numel()))
+    for start in range(0, len(x), step):
+        yield slice(start, min(start + step, len(x)))
+
+
+def in_batches(x: Tensor, transform: Callable[[slice], Tensor]) -> Tensor:
+    """`transform` of the rows of `x`, a few at a time, joined. It is not called for an empty batch: that is returned."""
+    parts = [transform(rows) for rows in batches(x)]
+    if not parts:
+        return x.clone()
+    return torch.cat(parts)
+
+
+def plus_noise(images: Any, x: Tensor, noise_for: Callable[[slice], Tensor], *, clip: bool) -> Any:
+    """The images plus float noise, made a few rows at a time, as floats of the kind of `images`: float32 for uint8.
+
+    Args:
+        images: as the user gave them. x: the same as a tensor, from `as_images`.
+        noise_for: rows -> float noise for these rows, in units of [0, 1].
+        clip: whether the sum is cut to [0, 1].
+    """
+
+    def noisy_batch(rows: slice) -> Tensor:
+        noisy = unit(x[rows]) + noise_for(rows)
+        if clip:
+            noisy = noisy.clamp(0, 1)
+        return noisy
+
+    dtype = torch.float32
+    if x.is_floating_point():
+        dtype = x.dtype
+    return give_back(images)(in_batches(x, noisy_batch).to(dtype))
 
 
 def unit(x: Tensor) -> Tensor:
-    """float32 in [0, 1]."""
-    return x.float() / 255 if x.dtype == torch.uint8 else x.float()
+    """uint8 grey levels or floats in [0, 1], as float32 in [0, 1]."""
+    if x.dtype == torch.uint8:
+        return x.float() / 255
+    return x.float()
 
 
 def quantized(x: Tensor, how: str | None) -> Tensor:
-    """Values in [0, 1] cut ("floor") or rounded to multiples of 1/255."""
+    """Values in [0, 1] cut ("floor") or rounded ("round") to multiples of 1/255, or as they are (None)."""
     if how is None:
         return x
-    levels = x * 255
-    return (levels.floor() if how == "floor" else (levels + 0.5).floor()) / 255
+    grey_levels = x * 255
+    if how == "round":
+        grey_levels = grey_levels + 0.5  # halves go up, whereas torch.round would send them to the even neighbour
+    return grey_levels.floor() / 255
 
 
 def give_back(images: Any) -> Callable[[Tensor], Any]:
-    """Arrays for arrays, tensors for tensors."""
-    return (lambda x: x) if isinstance(images, Tensor) else (lambda x: x.numpy())
+    """How results return to the user: a tensor where `images` was one, else a NumPy array."""
+    if isinstance(images, Tensor):
+        return lambda result: result
+    return lambda result: result.numpy()

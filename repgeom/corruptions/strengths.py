@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
-Strength = tuple[Any, ...]
+Strength = tuple[Any, ...]  # the numbers behind one severity of one corruption
 
-# The larger side up to which "auto" takes a table; the geometric means of neighbouring sizes.
+# The tables, and the larger side up to which "auto" takes a table; the geometric means of neighbouring sizes.
 SIZES = {"cifar": 45, "tiny": 120, "imagenet": 259, "inception": math.inf}
 
 _SNOW_32 = ((.1, .2, 1, .6, 8, 3), (.1, .2, 1, .5, 10, 4), (.15, .3, 1.75, .55, 10, 4), (.25, .3, 2.25, .6, 12, 6),
@@ -25,8 +25,20 @@ _SATURATE_64: tuple[Strength, ...] = ((.3, 0), (.1, 0), (2, 0), (5, .1), (30, .2
 _SATURATE_224: tuple[Strength, ...] = ((.3, 0), (.1, 0), (2, 0), (5, .1), (20, .2))  # fmt: skip
 
 
-def _with(rows: Sequence[Sequence[float]], last: Sequence[float]) -> tuple[Strength, ...]:
-    return tuple((*row, value) for row, value in zip(rows, last, strict=True))
+class Severities(NamedTuple):
+    """The strengths of one corruption: what the numbers are called, at severity 0, and at 1 to 5 in each table.
+
+    None at severity 0 means: as at severity 1, because the number does not matter where the others switch the corruption off.
+    """
+
+    parameters: tuple[str, ...]
+    at_zero: Strength
+    tables: dict[str, tuple[Strength, ...]]
+
+
+def _with_mix(rows: Sequence[Sequence[float]], mix: Sequence[float]) -> tuple[Strength, ...]:
+    """Rows of snow's first six numbers, each with its seventh: two tables share the six."""
+    return tuple((*row, value) for row, value in zip(rows, mix, strict=True))
 
 
 def _elastic(size: int, rows: Sequence[Sequence[float]]) -> tuple[Strength, ...]:
@@ -35,72 +47,72 @@ def _elastic(size: int, rows: Sequence[Sequence[float]]) -> tuple[Strength, ...]
 
 
 def _each(*values: float) -> tuple[Strength, ...]:
+    """Severities 1 to 5 of a corruption that has one number."""
     return tuple((value,) for value in values)
 
 
 _ELASTIC_224 = ((2, .7, .1), (2, .08, .2), (.05, .01, .02), (.07, .01, .02), (.12, .01, .02))  # fmt: skip
 
-# name: (what the numbers mean, severity 0, {table: severities 1 to 5}). None at severity 0: as at severity 1.
-TABLES: dict[str, tuple[tuple[str, ...], Strength, dict[str, tuple[Strength, ...]]]] = {
-    "gaussian_noise": (("sigma",), (0,), {
+TABLES = {
+    "gaussian_noise": Severities(("sigma",), (0,), {
         "cifar": _each(.04, .06, .08, .09, .10), "tiny": _each(.04, .08, .12, .15, .18),
         "imagenet": _each(.08, .12, .18, .26, .38), "inception": _each(.09, .13, .19, .27, .40)}),
-    "shot_noise": (("rate",), (math.inf,), {
+    "shot_noise": Severities(("rate",), (math.inf,), {
         "cifar": _each(500, 250, 100, 75, 50), "tiny": _each(250, 100, 50, 30, 15),
         "imagenet": _each(60, 25, 12, 5, 3), "inception": _each(50, 20, 10, 5, 3)}),
-    "impulse_noise": (("amount",), (0,), {
+    "impulse_noise": Severities(("amount",), (0,), {
         "cifar": _each(.01, .02, .03, .05, .07), "tiny": _each(.01, .02, .05, .08, .14),
         "imagenet": _each(.03, .06, .09, .17, .27), "inception": _each(.04, .07, .10, .18, .28)}),
-    "defocus_blur": (("radius", "alias_blur"), (0, 0), {
+    "defocus_blur": Severities(("radius", "alias_blur"), (0, 0), {
         "cifar": ((.3, .4), (.4, .5), (.5, .6), (1, .2), (1.5, .1)),
         "tiny": ((.5, .6), (1, .1), (1.5, .1), (2.5, .01), (3, .1)),
         "imagenet": ((3, .1), (4, .5), (6, .5), (8, .5), (10, .5)),
         "inception": ((4, .1), (5, .5), (7, .5), (10, .5), (12, .5))}),
-    "glass_blur": (("sigma", "max_delta", "iterations"), (0, 0, 0), {
+    "glass_blur": Severities(("sigma", "max_delta", "iterations"), (0, 0, 0), {
         "cifar": ((.05, 1, 1), (.25, 1, 1), (.4, 1, 1), (.25, 1, 2), (.4, 1, 2)),
         "tiny": ((.1, 1, 1), (.5, 1, 1), (.6, 1, 2), (.7, 2, 1), (.9, 2, 2)),
         "imagenet": ((.7, 1, 2), (.9, 2, 1), (1, 2, 3), (1.1, 3, 2), (1.5, 4, 2)),
         "inception": ((.8, 1, 3), (1, 3, 1), (1.1, 2, 4), (1.2, 4, 2), (1.6, 5, 2))}),
-    "motion_blur": (("radius", "sigma"), (0, None), {
+    "motion_blur": Severities(("radius", "sigma"), (0, None), {
         "cifar": ((6, 1), (6, 1.5), (6, 2), (8, 2), (9, 2.5)),
         "tiny": ((10, 1), (10, 1.5), (10, 2), (10, 2.5), (12, 3)),
         "imagenet": ((10, 3), (15, 5), (15, 8), (15, 12), (20, 15)),
         "inception": ((12, 4), (17, 6), (17, 9), (17, 13), (22, 16))}),
-    "zoom_blur": (("last_factor", "step"), (1, None), {
+    "zoom_blur": Severities(("last_factor", "step"), (1, None), {
         "cifar": _ZOOM_32, "tiny": _ZOOM_32, "imagenet": _ZOOM_224, "inception": _ZOOM_224}),
-    "snow": (("loc", "scale", "zoom", "threshold", "radius", "sigma", "mix"), (0, 0, None, None, None, None, 1), {
-        "cifar": _with(_SNOW_32, (.95, .9, .9, .85, .8)), "tiny": _with(_SNOW_32, (.8, .8, .7, .65, .6)),
+    "snow": Severities(("loc", "scale", "zoom", "threshold", "radius", "sigma", "mix"), (0, 0, None, None, None, None, 1), {
+        "cifar": _with_mix(_SNOW_32, (.95, .9, .9, .85, .8)), "tiny": _with_mix(_SNOW_32, (.8, .8, .7, .65, .6)),
         "imagenet": _SNOW_224, "inception": _SNOW_224}),
-    "frost": (("image_weight", "frost_weight", "asset_scale"), (1, 0, None), {
+    "frost": Severities(("image_weight", "frost_weight", "asset_scale"), (1, 0, None), {
         "cifar": ((1, .2, .2), (1, .3, .2), (.9, .4, .2), (.85, .4, .2), (.75, .45, .2)),
         "tiny": ((1, .3, .3), (.9, .4, .3), (.8, .45, .3), (.75, .5, .3), (.7, .55, .3)),
         "imagenet": _FROST_224, "inception": _FROST_224}),
-    "fog": (("amount", "wibble_decay"), (0, None), {
+    "fog": Severities(("amount", "wibble_decay"), (0, None), {
         "cifar": ((.2, 3), (.5, 3), (.75, 2.5), (1, 2), (1.5, 1.75)),
         "tiny": ((.4, 3), (.7, 3), (1, 2.5), (1.5, 2), (2, 1.75)),
         "imagenet": ((1.5, 2), (2, 2), (2.5, 1.7), (2.5, 1.5), (3, 1.4)),
         "inception": ((1.5, 2), (2, 2), (2.5, 1.8), (2.5, 1.6), (3, 1.5))}),
-    "brightness": (("added_value",), (0,), {"cifar": _each(.05, .10, .15, .20, .30)} | dict.fromkeys(
+    "brightness": Severities(("added_value",), (0,), {"cifar": _each(.05, .10, .15, .20, .30)} | dict.fromkeys(
         ("tiny", "imagenet", "inception"), _each(.1, .2, .3, .4, .5))),
-    "contrast": (("gain",), (1,), {"cifar": _each(.75, .5, .4, .3, .15)} | dict.fromkeys(
+    "contrast": Severities(("gain",), (1,), {"cifar": _each(.75, .5, .4, .3, .15)} | dict.fromkeys(
         ("tiny", "imagenet", "inception"), _each(.4, .3, .2, .1, .05))),
-    "elastic_transform": (("alpha", "sigma", "affine"), (0, None, 0), {
+    "elastic_transform": Severities(("alpha", "sigma", "affine"), (0, None, 0), {
         "cifar": _elastic(32, ((0, 0, .08), (.05, .2, .07), (.08, .06, .06), (.1, .04, .05), (.1, .03, .03))),
         "tiny": _elastic(64, ((0, 0, .08), (.05, .3, .06), (.1, .08, .06), (.1, .03, .03), (.16, .03, .02))),
         "imagenet": _elastic(244, _ELASTIC_224), "inception": _elastic(360, _ELASTIC_224)}),
-    "pixelate": (("scale",), (1,), {
+    "pixelate": Severities(("scale",), (1,), {
         "cifar": _each(.95, .9, .85, .75, .65), "tiny": _each(.9, .8, .7, .6, .5),
         "imagenet": _each(.6, .5, .4, .3, .25), "inception": _each(.5, .4, .3, .25, .2)}),
-    "jpeg_compression": (("quality",), (100,), {
+    "jpeg_compression": Severities(("quality",), (100,), {
         "cifar": _each(80, 65, 58, 50, 40), "tiny": _each(65, 58, 50, 40, 25),
         "imagenet": _each(25, 18, 15, 10, 7), "inception": _each(23, 16, 13, 8, 5)}),
-    "speckle_noise": (("sigma",), (0,), {
+    "speckle_noise": Severities(("sigma",), (0,), {
         "cifar": _each(.06, .10, .12, .16, .20), "tiny": _each(.15, .20, .25, .30, .35),
         "imagenet": _each(.15, .20, .35, .45, .60), "inception": _each(.16, .21, .36, .46, .61)}),
-    "gaussian_blur": (("sigma",), (0,), {
+    "gaussian_blur": Severities(("sigma",), (0,), {
         "cifar": _each(.4, .6, .7, .8, 1), "tiny": _each(.5, .75, 1, 1.25, 1.5),
         "imagenet": _each(1, 2, 3, 4, 6), "inception": _each(1.5, 2.5, 3.5, 4.5, 6.5)}),
-    "spatter": (("loc", "scale", "blur", "threshold", "strength", "kind"), (None, None, None, None, 0, None), {
+    "spatter": Severities(("loc", "scale", "blur", "threshold", "strength", "kind"), (None, None, None, None, 0, None), {
         "cifar": ((.62, .1, .7, .7, .5, "water"), (.65, .1, .8, .7, .5, "water"), (.65, .3, 1, .69, .5, "water"),
                   (.65, .1, .7, .69, .6, "mud"), (.65, .1, .5, .68, .6, "mud")),
         "tiny": ((.62, .1, .7, .7, .6, "water"), (.65, .1, .8, .7, .6, "water"), (.65, .3, 1, .69, .6, "water"),
@@ -109,14 +121,19 @@ TABLES: dict[str, tuple[tuple[str, ...], Strength, dict[str, tuple[Strength, ...
                      (.65, .3, 1, .65, 1.5, "mud"), (.67, .4, 1, .65, 1.5, "mud")),
         "inception": ((.65, .3, 4, .69, .9, "water"), (.65, .3, 3.5, .68, .9, "water"), (.65, .3, 3, .68, .8, "water"),
                       (.65, .3, 1.2, .65, 1.8, "mud"), (.67, .4, 1.2, .65, 1.8, "mud"))}),
-    "saturate": (("gain", "offset"), (1, 0), {
+    "saturate": Severities(("gain", "offset"), (1, 0), {
         "cifar": ((.3, 0), (.1, 0), (1.5, 0), (2, .1), (2.5, .2)), "tiny": _SATURATE_64,
         "imagenet": _SATURATE_224, "inception": _SATURATE_224}),
 }  # fmt: skip
 
-# Pixels, rounds and sizes that only exist whole: between two severities they are rounded.
-_WHOLE = {"max_delta", "iterations", "radius"}
-_REAL_RADIUS = {"defocus_blur"}
+# Numbers of pixels and of scans, which only exist whole: between two severities they are rounded. The radius of the defocus
+# disk is none of them: the disk holds the pixels whose centre lies within it.
+_WHOLE_NUMBERS = {
+    ("glass_blur", "max_delta"),
+    ("glass_blur", "iterations"),
+    ("motion_blur", "radius"),
+    ("snow", "radius"),
+}
 
 
 def table_for(strengths: str, height: int, width: int) -> str:
@@ -128,24 +145,33 @@ def table_for(strengths: str, height: int, width: int) -> str:
     return strengths
 
 
-def between(name: str, severity: float, table: str) -> Strength:
+def interpolated(name: str, severity: float, table: str) -> Strength:
     """The numbers of one corruption at a severity in [0, 5], linear between the published ones."""
-    labels, none, tables = TABLES[name]
-    rows = tables[table]
-    start = tuple(rows[0][i] if value is None else value for i, value in enumerate(none))
+    published = TABLES[name]
+    rows = published.tables[table]
+    at_zero = tuple(
+        at_one if value is None else value for value, at_one in zip(published.at_zero, rows[0], strict=True)
+    )
     lower = min(int(severity), 4)
     share = severity - lower
-    low, high = (start, *rows)[lower : lower + 2]
-    whole = set() if name in _REAL_RADIUS else _WHOLE
-    return tuple(_mean(a, b, share, label, label in whole) for a, b, label in zip(low, high, labels, strict=True))
+    low, high = (at_zero, *rows)[lower : lower + 2]
+    numbers = []
+    for parameter, a, b in zip(published.parameters, low, high, strict=True):
+        number = _between(parameter, a, b, share)
+        if isinstance(number, float) and (name, parameter) in _WHOLE_NUMBERS:
+            number = math.floor(number + 0.5)
+        numbers.append(number)
+    return tuple(numbers)
 
 
-def _mean(a: Any, b: Any, share: float, label: str, whole: bool) -> Any:
-    if share in (0, 1) or a == b:
-        return (a, b)[int(share == 1)]
-    if isinstance(a, str):
-        return a if share < 0.5 else b
-    if label == "rate":  # the noise's variance is 1 / rate
+def _between(parameter: str, a: Any, b: Any, share: float) -> Any:
+    """The value that lies this share of the way from a to b; published values are returned as they are."""
+    if share == 0 or a == b:
+        return a
+    if share == 1:
+        return b
+    if isinstance(a, str):  # water or mud: the nearer severity's
+        return (a, b)[int(share >= 0.5)]
+    if parameter == "rate":  # the variance of shot noise is 1 / rate, and at severity 0 the rate is infinite
         return 1 / ((1 - share) / a + share / b)
-    value = (1 - share) * a + share * b
-    return math.floor(value + 0.5) if whole else value
+    return (1 - share) * a + share * b

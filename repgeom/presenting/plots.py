@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from repgeom.auditing.report import Report
 
 _GREY = "0.55"
-_SHOWN = ("accuracy", "knn_accuracy", "centred_relative_l2_drift")
+# What `plot_robustness` shows of a table that has several measures: the first of these that it has.
+_ROBUSTNESS_MEASURES = ("accuracy", "knn_accuracy", "centred_relative_l2_drift")
 
 
 def plot_spectrum(spectra: Any, *, ax: Axes | None = None, baseline: bool = True) -> Axes:
@@ -79,7 +80,7 @@ def plot_captured_variance(curves: Any, *, ax: Axes | None = None, own: Any = No
         own: the reference's own curve, dashed.
     """
     ax = _axes(ax)
-    named = dict(curves) if isinstance(curves, Mapping) else {"features": curves}
+    named = _by_name(curves, "features")
     for (label, curve), color in zip(named.items(), _colors(len(named)), strict=True):
         values = np.asarray(curve)
         ax.plot(np.arange(1, len(values) + 1), values, color=color, label=str(label))
@@ -100,7 +101,7 @@ def plot_class_ranks(ranks: ClassRanks | Mapping[str, ClassRanks], *, ax: Axes |
         most: so many classes are shown, those in which the first one's rank is lowest, in the order of their labels.
     """
     ax = _axes(ax)
-    named = dict(ranks) if isinstance(ranks, Mapping) else {"features": ranks}
+    named = _by_name(ranks, "features")
     first = next(iter(named.values()))
     lowest = np.sort(np.argsort(first.effective_rank, kind="stable")[:most])
     place = np.arange(len(lowest))
@@ -109,11 +110,13 @@ def plot_class_ranks(ranks: ClassRanks | Mapping[str, ClassRanks], *, ax: Axes |
         left = place + (i - (len(named) - 1) / 2) * width
         ax.bar(left, r.effective_rank[lowest], width, color=color, label=str(label))
     ax.plot(place, first.baseline[lowest], "_", color=_GREY, markersize=12, label="isotropic, same size")
-    ax.set_xticks(place, [str(name) for name in first.labels[lowest]], rotation=0 if len(place) <= 12 else 90)
-    hidden = len(first.labels) - len(lowest)
-    title = (
-        f"Rank within each class ({len(lowest)} lowest of {len(first.labels)})" if hidden else "Rank within each class"
-    )
+    rotation = 0
+    if len(place) > 12:  # longer rows of names run into each other
+        rotation = 90
+    ax.set_xticks(place, [str(name) for name in first.labels[lowest]], rotation=rotation)
+    title = "Rank within each class"
+    if len(lowest) < len(first.labels):
+        title += f" ({len(lowest)} lowest of {len(first.labels)})"
     ax.set(yscale="log", xlabel="class", ylabel="effective rank", title=title)
     ax.set_ylim(0.8, 4 * np.nanmax([2.0, *first.baseline]))  # room for the legend above the marks
     return _finish(ax, loc="upper center", ncols=2)
@@ -137,7 +140,8 @@ def plot_robustness(table: pd.DataFrame, *, measure: str | None = None, ax: Axes
             "the table has no column `value`: a comparison of two encoders is not drawn; draw each one's table."
         )
     ax = _axes(ax)
-    measure = measure or next((m for m in _SHOWN if m in set(table.measure)), _SHOWN[-1])
+    if measure is None:
+        measure = next((name for name in _ROBUSTNESS_MEASURES if name in set(table.measure)), _ROBUSTNESS_MEASURES[-1])
     rows = table[table.measure == measure]
     if not len(rows):
         raise ValueError(f"the table has no measure {measure!r}; it has {', '.join(sorted(set(table.measure)))}.")
@@ -147,11 +151,19 @@ def plot_robustness(table: pd.DataFrame, *, measure: str | None = None, ax: Axes
     names, severities = list(dict.fromkeys(corrupted.corruption)), sorted(set(corrupted.severity))
     colors = seaborn.color_palette("flare", len(severities))
     for i, (severity, color) in enumerate(zip(severities, colors, strict=True)):
-        here = corrupted[corrupted.severity == severity]
-        place = here.corruption.map(names.index) + 0.6 * ((i + 0.5) / len(severities) - 0.5)
-        ends = abs(here[["low", "high"]].sub(here["value"], axis=0)).fillna(0).to_numpy().T
+        of_severity = corrupted[corrupted.severity == severity]
+        # The severities of one corruption share 0.6 of the space between two corruptions.
+        place = of_severity.corruption.map(names.index) + 0.6 * ((i + 0.5) / len(severities) - 0.5)
+        lengths = abs(of_severity[["low", "high"]].sub(of_severity["value"], axis=0)).fillna(0).to_numpy().T
         ax.errorbar(
-            here["value"], place, xerr=ends, fmt="o", markersize=3, linewidth=1, color=color, label=f"{severity:g}"
+            of_severity["value"],
+            place,
+            xerr=lengths,
+            fmt="o",
+            markersize=3,
+            linewidth=1,
+            color=color,
+            label=f"{severity:g}",
         )
     for value in clean["value"]:
         ax.axvline(value, color=_GREY, linestyle="--", linewidth=1, label="clean")
@@ -170,12 +182,14 @@ def plot_sample_size_curve(curve: Any, *, ax: Axes | None = None) -> Axes:
     Lines are means over the subsets of a size; the band spans the mean ends of their intervals, where they have one.
     """
     ax = _axes(ax)
-    named = dict(curve) if isinstance(curve, Mapping) else {"": curve}
-    if not named or not all(hasattr(found, "groupby") for found in named.values()):
+    named = _by_name(curve, "")
+    if not named or not all(hasattr(table, "groupby") for table in named.values()):
         raise ValueError("`curve` must be a table of `sample_size_curve`, or {name: such}.")
-    for (label, found), color in zip(named.items(), _colors(len(named)), strict=True):
-        mean = found.groupby("n_samples").mean()
-        prefix = f"{label}: " if label else ""
+    for (label, table), color in zip(named.items(), _colors(len(named)), strict=True):
+        mean = table.groupby("n_samples").mean()
+        prefix = ""
+        if label:
+            prefix = f"{label}: "
         ax.plot(mean.index, mean.corrected, "o-", color=color, markersize=3, label=f"{prefix}corrected")
         ax.plot(mean.index, mean.naive, "o--", color=color, markersize=3, alpha=0.6, label=f"{prefix}naive")
         known = mean.dropna()
@@ -198,17 +212,20 @@ def plot_fourier_heatmap(heatmap: FourierHeatmap, *, what: str | None = None, ax
     Raises ValueError for an error that was not measured.
     """
     ax = _axes(ax)
-    what = what or ("drift" if heatmap.error is None else "error")
+    if what is None:
+        what = "error"
+        if heatmap.error is None:
+            what = "drift"
     values = {"error": heatmap.error, "drift": heatmap.drift}.get(what)
     if values is None:
         raise ValueError(f'`what` must be "drift", or "error" of a heat map made with a probe; got {what!r}.')
     low, high = float(heatmap.frequencies[0]) - 0.5, float(heatmap.frequencies[-1]) + 0.5
-    drawn = ax.imshow(
+    image = ax.imshow(
         values, cmap="magma", vmin=0, vmax=values.max() or 1, extent=(low, high, high, low), interpolation="nearest"
     )
     words = {"error": "share of images that the probe gets wrong", "drift": "distance moved / distance from the mean"}
     assert ax.figure is not None
-    ax.figure.colorbar(drawn, ax=ax, label=words[what])
+    ax.figure.colorbar(image, ax=ax, label=words[what])
     ax.set(xlabel="cycles per image, across", ylabel="cycles per image, down")
     ax.set_title(f"Fourier heat map, noise of {heatmap.rms:.3g} per pixel")
     return ax
@@ -218,17 +235,22 @@ def plot_reports(reports: Sequence[Report]) -> Figure:
     """All plots that these audits have something to show in, in one figure."""
     from matplotlib.figure import Figure
 
-    named = {_unique(r.name, i, reports): r for i, r in enumerate(reports)}
+    named = {_short_unique_name(r.name, i, reports): r for i, r in enumerate(reports)}
     spectra = {name: r.spectrum for name, r in named.items()}
     classes = {name: r.labels.ranks for name, r in named.items() if r.labels is not None}
     references = {name: r.reference for name, r in named.items() if r.reference is not None}
     captured = {name: r.captured for name, r in references.items() if r.captured is not None}
-    for r in list(references.values())[:1]:
-        spectra["reference" if r.name == "reference" else f"{r.name} (reference)"] = r.spectrum
+    for r in list(references.values())[:1]:  # all audits of one figure have the same reference
+        label = r.name
+        if label != "reference":
+            label += " (reference)"
+        spectra[label] = r.spectrum
     n_plots = 2 + bool(classes) + bool(captured)
-    n_columns = 3 if n_plots == 3 else 2
+    n_columns, inches_per_row = 2, 4.0
+    if n_plots == 3:
+        n_columns, inches_per_row = 3, 3.6
     n_rows = n_plots // n_columns
-    figure = Figure(figsize=(11, (3.6 if n_columns == 3 else 4) * n_rows), layout="constrained")
+    figure = Figure(figsize=(11, inches_per_row * n_rows), layout="constrained")
     axes = iter(figure.subplots(n_rows, n_columns, squeeze=False).flat)
     plot_spectrum(spectra, ax=next(axes))
     plot_cumulative_variance(spectra, ax=next(axes))
@@ -252,6 +274,7 @@ def as_svg(figure: Figure) -> str:
 
 
 def _axes(ax: Axes | None) -> Axes:
+    """The axes that were given, or a new figure's."""
     if ax is not None:
         return ax
     from matplotlib import pyplot
@@ -260,20 +283,34 @@ def _axes(ax: Axes | None) -> Axes:
 
 
 def _whole_ticks(ax: Axes) -> None:
+    """Directions are counted: put ticks of the horizontal axis at whole numbers only."""
     from matplotlib.ticker import MaxNLocator
 
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
 def _colors(n: int) -> list[Any]:
+    """n colours that people with any colour vision can tell from each other."""
     import seaborn
 
     return list(seaborn.color_palette("colorblind", n))
 
 
+def _by_name(results: Any, default_name: str) -> dict[str, Any]:
+    """{name: result}: as it was given, or the one result under a default name."""
+    if isinstance(results, Mapping):
+        return dict(results)
+    return {default_name: results}
+
+
 def _named(spectra: Any) -> dict[str, Spectrum]:
-    items = spectra.items() if isinstance(spectra, Mapping) else [("features", spectra)]
-    named = {str(name): s if isinstance(s, Spectrum) else spectrum(s) for name, s in items}
+    """{name: spectrum} of spectra or features, by name or one alone. Raises ValueError for none and for a stack."""
+    named = {}
+    for name, features in _by_name(spectra, "features").items():
+        if isinstance(features, Spectrum):
+            named[str(name)] = features
+        else:
+            named[str(name)] = spectrum(features)
     if not named:
         raise ValueError("there is no spectrum to draw: `spectra` is empty.")
     for name, s in named.items():
@@ -284,15 +321,24 @@ def _named(spectra: Any) -> dict[str, Spectrum]:
 
 
 def _with_n(label: str, s: Spectrum) -> str:
-    return label if s.n_samples is None else f"{label} (n = {s.n_samples:,})"
+    """A legend's label with the number of samples, where it is known."""
+    if s.n_samples is None:
+        return label
+    return f"{label} (n = {s.n_samples:,})"
 
 
-def _unique(name: str, index: int, reports: Sequence[Report]) -> str:
-    short = name if len(name) <= 40 else "…" + name[-39:]
-    return short if [r.name for r in reports].count(name) == 1 else f"{short} [{index + 1}]"
+def _short_unique_name(name: str, index: int, reports: Sequence[Report]) -> str:
+    """The last 40 characters of a report's name, with the report's number where another has the same name."""
+    short = name
+    if len(name) > 40:
+        short = "…" + name[-39:]
+    if [r.name for r in reports].count(name) > 1:
+        short += f" [{index + 1}]"
+    return short
 
 
 def _finish(ax: Axes, **legend: Any) -> Axes:
+    """Add the grid and a legend with these options, and take the upper and right frame away."""
     ax.grid(True, color="0.92", linewidth=0.8)
     ax.set_axisbelow(True)
     ax.spines[["top", "right"]].set_visible(False)

@@ -1,4 +1,4 @@
-"""Which class does a straight cut through the features give? Multinomial logistic regression, its strength chosen."""
+"""How well does a linear classifier read labels off features? Multinomial logistic regression, regularisation chosen."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from repgeom.data.arrays import check_normalize, finite_matrix, unit_rows
 from repgeom.data.labels import as_labels, codes_among
 from repgeom.probes.logistic import LogisticPath
 
+# Twenty strengths from 1e-5 to 1e4, evenly spaced in log10 up to the sixth decimal of the exponent.
 DEFAULT_C = tuple(10.0**power for power in np.linspace(-5, 4, 20).round(6).tolist())
 
 
@@ -65,7 +66,7 @@ class LinearProbe:
 
     def logits(self, features: Any) -> Tensor:
         """(n, n_classes), on the probe's device."""
-        x = _rows(features, self.normalize, self.weight.dtype).to(self.weight.device)
+        x = _checked_rows(features, self.normalize, self.weight.dtype).to(self.weight.device)
         if x.shape[1] != self.weight.shape[1]:
             raise ValueError(f"`features` has {x.shape[1]} columns, the probe was fitted on {self.weight.shape[1]}.")
         return x @ self.weight.mT + self.bias
@@ -88,8 +89,9 @@ class LinearProbe:
         """Orthonormal directions (n_features, r ≤ n_classes − 1), float64, outside which no difference of logits changes."""
         weight = self.weight.double()
         _, sizes, directions = torch.linalg.svd(weight - weight.mean(0), full_matrices=False)
-        kept = sizes > sizes[0] * max(weight.shape) * torch.finfo(weight.dtype).eps
-        return directions[kept].mT
+        # The usual threshold of a numerical rank: smaller singular values are rounding of the largest.
+        is_nonzero = sizes > sizes[0] * max(weight.shape) * torch.finfo(weight.dtype).eps
+        return directions[is_nonzero].mT
 
 
 def fit_linear_probe(
@@ -135,24 +137,28 @@ def fit_linear_probe(
     """
     check_normalize(normalize)
     strengths = _checked_strengths(C)
-    x = _rows(features, normalize, None)
+    x = _checked_rows(features, normalize, dtype=None)
     codes, classes = as_labels(labels, len(x))
     if len(classes) < 2:
         raise ValueError(f"`labels` has one class only ({classes.tolist()[0]!r}); a probe needs at least two.")
     y = torch.as_tensor(codes, device=x.device)
     if len(strengths) == 1:
         fit = LogisticPath(x, y, len(classes), strengths, tol, max_iter).solve()
-        return _probe(fit, classes, normalize, _points(fit, [math.nan], [math.nan]))
-    held = _held_out(codes, validation, seed).to(x.device)
-    train = LogisticPath(x[~held], y[~held], len(classes), strengths, tol, max_iter).solve()
-    accuracies, losses = train.scores(x[held], y[held])
+        return _fitted_probe(fit, classes, normalize, _path_points(fit, [math.nan], [math.nan]))
+    held_out = _held_out(codes, validation, seed).to(x.device)
+    split = LogisticPath(x[~held_out], y[~held_out], len(classes), strengths, tol, max_iter).solve()
+    accuracies, losses = split.accuracy_and_loss(x[held_out], y[held_out])
     best = max(range(len(strengths)), key=lambda i: (accuracies[i], -losses[i]))
+    # The optimum on all rows is near that on most of them, so the second fit starts there.
     final = LogisticPath(x, y, len(classes), strengths[best : best + 1], tol, max_iter)
-    final.solve(start=train.found[best : best + 1])
-    return _probe(final, classes, normalize, _points(train, accuracies, losses))
+    final.solve(start=split.parameters[best : best + 1])
+    return _fitted_probe(final, classes, normalize, _path_points(split, accuracies, losses))
 
 
-def _probe(fit: LogisticPath, classes: np.ndarray, normalize: str | None, path: tuple[PathPoint, ...]) -> LinearProbe:
+def _fitted_probe(
+    fit: LogisticPath, classes: np.ndarray, normalize: str | None, path: tuple[PathPoint, ...]
+) -> LinearProbe:
+    """The probe of the first strength of a fit. Warns, at the user's line, if that did not converge."""
     if not bool(fit.converged[0]):
         warnings.warn(
             f"the linear probe had not converged after {fit.max_iter} iterations for C = {fit.strengths[0]:g}; raise "
@@ -162,32 +168,41 @@ def _probe(fit: LogisticPath, classes: np.ndarray, normalize: str | None, path: 
     return LinearProbe(fit.weight[0], fit.bias[0], classes, fit.strengths[0], normalize, path)
 
 
-def _points(fit: LogisticPath, accuracies: Sequence[float], losses: Sequence[float]) -> tuple[PathPoint, ...]:
+def _path_points(fit: LogisticPath, accuracies: Sequence[float], losses: Sequence[float]) -> tuple[PathPoint, ...]:
+    """What each strength of a fit gave, with its accuracy and loss on the held-out rows."""
     columns = (fit.strengths, accuracies, losses, fit.objective, fit.n_iter.tolist(), fit.converged.tolist())
     return tuple(PathPoint(*column) for column in zip(*columns, strict=True))
 
 
-def _rows(features: Any, normalize: str | None, dtype: torch.dtype | None) -> Tensor:
-    x = finite_matrix(features, "features", None if normalize else dtype)
-    return unit_rows(x).to(dtype or x.dtype) if normalize else x
+def _checked_rows(features: Any, normalize: str | None, dtype: torch.dtype | None) -> Tensor:
+    """Finite rows (n, n_features) in `dtype`, or in their own; scaled to unit length first where `normalize` says so."""
+    if not normalize:
+        return finite_matrix(features, "features", dtype)
+    # Scaled in their own precision: float64 rows may lie beyond the range of float32.
+    x = finite_matrix(features, "features")
+    return unit_rows(x).to(dtype or x.dtype)
 
 
 def _checked_strengths(C: float | Sequence[float]) -> tuple[float, ...]:
-    values = [C] if isinstance(C, (int, float, np.number)) else list(C)
+    """The inverse regularisation strengths, each once, in ascending order. Raises ValueError unless all are above 0."""
+    if isinstance(C, (int, float, np.number)):
+        C = [float(C)]
+    values = list(C)
     if not values or not all(isinstance(c, (int, float, np.number)) and 0 < c < math.inf for c in values):
         raise ValueError(f"`C` must be one or more numbers above 0, got {C!r}.")
     return tuple(sorted({float(c) for c in values}))
 
 
 def _held_out(codes: np.ndarray, share: float, seed: int) -> Tensor:
-    """Mask of the rows to choose C on: a share of each class, never a whole class."""
+    """Which rows are held out to choose C on, (n,) bool: a share of each class, never a whole class."""
     if not (isinstance(share, (int, float)) and 0 < share < 1):
         raise ValueError(f"`validation` must lie between 0 and 1, got {share!r}.")
     rng = np.random.default_rng(seed)
     mask = np.zeros(len(codes), dtype=bool)
     for code in range(codes.max() + 1):
         rows = rng.permutation(np.flatnonzero(codes == code))
-        mask[rows[: min(len(rows) - 1, round(share * len(rows)))]] = True
+        n_held_out = min(len(rows) - 1, round(share * len(rows)))
+        mask[rows[:n_held_out]] = True
     if not mask.any():
         raise ValueError(
             f"`validation={share:g}` leaves no row to choose C on with these {len(codes)} rows: raise it, or give one C."

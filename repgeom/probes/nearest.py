@@ -16,8 +16,8 @@ from repgeom.data.labels import as_labels, codes_among
 from repgeom.data.sources import as_source
 from repgeom.measures.pair_sums import check_k
 
-_SIMILARITIES = 1 << 22  # similarities that are held at once
-_BANK_ROWS = 1 << 16  # of a bank that are searched at once
+_SIMILARITIES = 1 << 22  # similarities that are held at once: 16 MB in float32
+_BANK_ROWS = 1 << 16  # rows of the bank that are searched at once, so that a block still has 64 queries
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -56,20 +56,26 @@ class KNNProbe:
         return dict(zip(self.k, right.tolist(), strict=True))
 
     def _votes(self, features: Any, leave_out: Any) -> Tensor:
+        """The class that the neighbours of each query vote for, (len(k), n), as codes into `classes`."""
         x = unit_rows(finite_matrix(features, "features")).to(self.bank)
         if x.shape[1] != self.bank.shape[1]:
             raise ValueError(f"`features` has {x.shape[1]} columns, the bank {self.bank.shape[1]}.")
-        own = None if leave_out is None else self._left_out(leave_out, len(x))
-        check_k(max(self.k), len(self.bank) - (own is not None))
-        found = []
-        for start in range(0, len(x), step := max(1, _SIMILARITIES // min(len(self.bank), _BANK_ROWS))):
-            similarity, index = self._nearest(
-                x[start : start + step], None if own is None else own[start : start + step]
-            )
-            found.append(self._counted(similarity, self.labels[index]))
-        return torch.cat(found, 1)
+        # A row number that the bank does not have leaves nothing out.
+        excluded = torch.full((len(x),), -1, device=self.bank.device)
+        n_candidates = len(self.bank)
+        if leave_out is not None:
+            excluded = self._checked_leave_out(leave_out, len(x))
+            n_candidates -= 1
+        check_k(max(self.k), n_candidates)
+        step = max(1, _SIMILARITIES // min(len(self.bank), _BANK_ROWS))
+        winners = []
+        for start in range(0, len(x), step):
+            similarity, rows = self._nearest(x[start : start + step], excluded[start : start + step])
+            winners.append(self._winners(similarity, self.labels[rows]))
+        return torch.cat(winners, 1)
 
-    def _left_out(self, leave_out: Any, n: int) -> Tensor:
+    def _checked_leave_out(self, leave_out: Any, n: int) -> Tensor:
+        """The bank's row that each of the n queries must not see, (n,). Raises ValueError unless they are such rows."""
         rows = np.asarray(leave_out)
         if (
             rows.shape != (n,)
@@ -82,37 +88,41 @@ class KNNProbe:
             )
         return torch.as_tensor(rows.astype(np.int64), device=self.bank.device)
 
-    def _nearest(self, queries: Tensor, own: Tensor | None) -> tuple[Tensor, Tensor]:
-        """The largest k similarities (q, k) and their rows, merged over pieces of the bank."""
+    def _nearest(self, queries: Tensor, excluded: Tensor) -> tuple[Tensor, Tensor]:
+        """The largest similarities (q, max(k)), descending, and their rows of the bank, merged over pieces of the bank."""
         most = max(self.k)
-        best = queries.new_full((len(queries), 0), 0)
+        best = queries.new_zeros(len(queries), 0)
         rows = torch.zeros(len(queries), 0, dtype=torch.long, device=queries.device)
         for start in range(0, len(self.bank), _BANK_ROWS):
             similarity = queries @ self.bank[start : start + _BANK_ROWS].mT
-            if own is not None:
-                here = torch.nonzero((own >= start) & (own < start + similarity.shape[1]))[:, 0]
-                similarity[here, own[here] - start] = -torch.inf
+            is_in_piece = (excluded >= start) & (excluded < start + similarity.shape[1])
+            query = torch.nonzero(is_in_piece)[:, 0]
+            similarity[query, excluded[query] - start] = -torch.inf
             top = similarity.topk(min(most, similarity.shape[1]), dim=1)
-            best, rows = torch.cat([best, top.values], 1), torch.cat([rows, top.indices + start], 1)
+            best = torch.cat([best, top.values], 1)
+            rows = torch.cat([rows, top.indices + start], 1)
             best, order = best.topk(min(most, best.shape[1]), dim=1)
             rows = rows.gather(1, order)
         return best, rows
 
-    def _counted(self, similarity: Tensor, voters: Tensor) -> Tensor:
-        """The winner for each k, (len(k), q); of equal votes the class whose nearest voter stands first wins."""
-        places = torch.arange(voters.shape[1], device=voters.device)
+    def _winners(self, similarity: Tensor, voters: Tensor) -> Tensor:
+        """The class that wins the vote for each k, (len(k), q), from the neighbours' similarities and classes (q, max(k)).
+
+        Of classes with equal votes the one wins whose nearest voter is nearer.
+        """
+        weights = torch.ones_like(similarity, dtype=torch.float64)
+        if self.temperature is not None:
+            # Relative to the nearest, whose weight is then 1: exp(cosine / temperature) itself may overflow.
+            weights = ((similarity - similarity[:, :1]).double() / self.temperature).exp()
+        rank = torch.arange(voters.shape[1], device=voters.device)
         size = (len(voters), len(self.classes))
-        weights = torch.ones_like(similarity) if self.temperature is None else (
-            (similarity - similarity[:, :1]).double() / self.temperature).exp()  # fmt: skip
         winners = []
         for k in self.k:
-            votes = weights.new_zeros(size, dtype=torch.float64)
-            votes.scatter_add_(1, voters[:, :k], weights[:, :k].double())
-            first = places.new_full(size, k).scatter_reduce_(
-                1, voters[:, :k], places[:k].expand(len(voters), k), "amin"
-            )
-            most = votes.amax(1, keepdim=True)
-            winners.append(torch.where(votes >= most, first, k + 1).argmin(1))
+            votes = weights.new_zeros(size).scatter_add_(1, voters[:, :k], weights[:, :k])
+            ranks = rank[:k].expand(len(voters), k)
+            nearest_voter = rank.new_full(size, k).scatter_reduce_(1, voters[:, :k], ranks, "amin")
+            has_most_votes = votes >= votes.amax(1, keepdim=True)
+            winners.append(torch.where(has_most_votes, nearest_voter, k + 1).argmin(1))
         return torch.stack(winners)
 
 
@@ -136,12 +146,14 @@ def fit_knn_probe(
     """
     x = unit_rows(finite_matrix(features, "features"))
     codes, classes = as_labels(labels, len(x))
-    several = tuple(check_k(value, len(x)) for value in (k if isinstance(k, (Sequence, np.ndarray)) else (k,)))
-    if not several:
+    if not isinstance(k, (Sequence, np.ndarray)):
+        k = (k,)
+    numbers = tuple(check_k(number, len(x)) for number in k)
+    if not numbers:
         raise ValueError("`k` is empty; give one number of neighbours or several.")
     if temperature is not None and not (isinstance(temperature, (int, float)) and 0 < temperature < math.inf):
         raise ValueError(f"`temperature` must be a positive number or None, got {temperature!r}.")
-    return KNNProbe(x, torch.as_tensor(codes, device=x.device), classes, several, temperature)
+    return KNNProbe(x, torch.as_tensor(codes, device=x.device), classes, numbers, temperature)
 
 
 def knn_accuracy(features: Any, labels: Any, *, k: int = 10) -> float:

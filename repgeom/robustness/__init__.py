@@ -1,7 +1,8 @@
 """What does corruption do to a representation? Tables of drift, their summaries, and sensitivity by frequency."""
 
 from repgeom.robustness.compare import compare_robustness
-from repgeom.robustness.fourier import FourierHeatmap, band_noise, fourier_heatmap
+from repgeom.robustness.filtered_noise import band_noise
+from repgeom.robustness.fourier import FourierHeatmap, fourier_heatmap
 from repgeom.robustness.summary import (
     ALEXNET_IMAGENET_C,
     CorruptionError,

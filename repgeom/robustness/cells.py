@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from repgeom.corruptions.family import FAMILY, bind, check_name, check_severity, corrupt, label
+from repgeom.corruptions.corrupting import corrupt
+from repgeom.corruptions.registry import CORRUPTIONS, check_name, check_severity, corruption_for, name_in_tables
 from repgeom.inference.intervals import Reading
 from repgeom.probes.linear import LinearProbe
 from repgeom.probes.nearest import KNNProbe
@@ -68,16 +69,16 @@ def corruption_cells(
     cells = []
     for name in _names(corruptions):
         for severity in _severities(severities):
-            bind(name, severity, strengths, (h, w), frost_images, images.device)
-            cells.append(Cell(label(name, frost_images), severity, change(name, severity)))
+            corruption_for(name, severity, strengths, (h, w), frost_images, images.device)
+            cells.append(Cell(name_in_tables(name, frost_images), severity, change(name, severity)))
     return cells
 
 
 def _names(corruptions: str | Sequence[str]) -> list[str]:
     if corruptions == "all":
-        return list(FAMILY)
+        return list(CORRUPTIONS)
     if corruptions == "mCE":
-        return [name for name, c in FAMILY.items() if not c.extra]
+        return [name for name, corruption in CORRUPTIONS.items() if corruption.in_mce]
     names = [corruptions] if isinstance(corruptions, str) else list(corruptions)
     if not names:
         raise ValueError('`corruptions` is empty; give names, "mCE" or "all".')

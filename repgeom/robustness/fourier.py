@@ -1,4 +1,4 @@
-"""Which spatial frequencies is an encoder sensitive to? Fourier heat maps and band-limited noise."""
+"""Which spatial frequencies is an encoder sensitive to? Fourier heat maps."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from repgeom.corruptions.family import as_indices
-from repgeom.corruptions.images import as_images, batches, give_back, unit
+from repgeom.corruptions.images import as_images, unit
 from repgeom.corruptions.seeds import Draws
 from repgeom.data.arrays import row_norms
 from repgeom.data.labels import codes_among
 from repgeom.probes.linear import LinearProbe
 from repgeom.robustness.encoding import EncoderError, encoded, images_per_batch
 
-PUBLISHED_RMS = 0.125  # per pixel and channel: the L2 norm of 4 that was published for 32 × 32
+# Per pixel and channel: the L2 norm of 4 that Yin et al. published for 32 × 32 pixels.
+PUBLISHED_RMS = 0.125
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -101,202 +101,179 @@ def fourier_heatmap(
         raise ValueError(f"`images` has {n} image{'s' * (n != 1)}; at least 2 are needed for a scale of the drift.")
     if (labels is None) != (probe is None):
         raise ValueError("`labels` and `probe` go together: the error needs both, the drift neither.")
-    norm = PUBLISHED_RMS * math.sqrt(h * w) if norm is None else norm
+    if norm is None:
+        norm = PUBLISHED_RMS * math.sqrt(h * w)
     if not 0 < norm < math.inf:
         raise ValueError(f"`norm` must be a positive number, got {norm!r}.")
     waves = _Waves(h, norm, phase, seed, x.device)
-    try:
-        (clean,) = encoded([encoder], x, batch_size)
-    except EncoderError as error:
-        raise ValueError(f"on the clean images {error}") from None
-    clean = clean.double()
-    spread = float(row_norms(clean - clean.mean(0)).mean())
-    if spread == 0:
+    clean = _clean_features(encoder, x, batch_size)
+    # Features that do not differ have no scale in which a distance could be large or small.
+    scale = float(row_norms(clean - clean.mean(0)).mean())
+    if scale == 0:
         raise ValueError("the encoder gives all clean images the same features: there is no scale for a drift.")
-    answers = None if probe is None else codes_among(labels, n, probe.classes).to(x.device)
-    half = _evaluated(side, h, waves.mirrored)
-    drift, wrong = np.zeros(len(half)), np.zeros(len(half))
-    for where, rows, places in _pieces(half, n, images_per_batch(x, batch_size), progress, x.device):
-        perturbed = (unit(x[rows]) + waves.of(where, rows)).clamp(0, 1)
-        try:
-            (moved,) = encoded([encoder], perturbed, len(perturbed))
-            if moved.shape[1] != clean.shape[1]:
-                raise EncoderError(f"the encoder returned {moved.shape[1]} features, {clean.shape[1]} before.")
-        except EncoderError as error:
-            raise ValueError(f"at frequency {_culprit(encoder, perturbed, where)}: {error}") from None
-        away = row_norms(moved.double() - clean[rows.to(clean.device)])
-        np.add.at(drift, places, away.cpu().numpy())
-        if probe is not None and answers is not None:
-            np.add.at(wrong, places, _missed(probe, moved, answers[rows]).numpy())
+    codes = None
+    if probe is not None:
+        codes = codes_among(labels, n, probe.classes).to(x.device)
+    frequencies = _distinct_frequencies(side, h, waves.mirror_is_same)
+    distance, n_wrong = np.zeros(len(frequencies)), np.zeros(len(frequencies))
+    n_at_once = images_per_batch(x, batch_size)
+    for frequency, image, place in _frequency_image_pairs(frequencies, n, n_at_once, progress, x.device):
+        perturbed = (unit(x[image]) + waves.at(frequency, image)).clamp(0, 1)
+        features = _perturbed_features(encoder, perturbed, frequency, clean.shape[1])
+        moved_by = row_norms(features.double() - clean[image.to(clean.device)])
+        np.add.at(distance, place, moved_by.cpu().numpy())
+        if probe is not None and codes is not None:
+            np.add.at(n_wrong, place, _is_wrong(probe, features, codes[image]).numpy())
+    error = clean_error = None
+    if probe is not None and codes is not None:
+        error = _whole_map(n_wrong / n, frequencies, side, h)
+        clean_error = float(_is_wrong(probe, clean, codes).mean())
     return FourierHeatmap(
-        drift=_whole_plane(drift / n / spread, half, side, h),
-        error=None if probe is None else _whole_plane(wrong / n, half, side, h),
+        drift=_whole_map(distance / n / scale, frequencies, side, h),
+        error=error,
         frequencies=np.arange(side) - side // 2,
-        clean_error=None if probe is None or answers is None else float(_missed(probe, clean, answers).mean()),
+        clean_error=clean_error,
         norm=norm,
         rms=norm / math.sqrt(h * w),
-        n_evaluated=len(half),
+        n_evaluated=len(frequencies),
         n_samples=n,
     )
 
 
-def _culprit(encoder: Callable[[Tensor], Any], images: Tensor, where: Tensor) -> tuple[int, ...]:
-    """The first frequency of a batch at which the encoder fails by itself, else the first of all."""
-    for frequency in torch.unique(where, dim=0):
+def _clean_features(encoder: Callable[[Tensor], Any], x: Tensor, batch_size: int | None) -> Tensor:
+    """Features (n, n_features) of the images as they are, float64. Raises ValueError where the encoder fails."""
+    try:
+        (features,) = encoded([encoder], x, batch_size)
+    except EncoderError as error:
+        raise ValueError(f"on the clean images {error}") from None
+    return features.double()
+
+
+def _perturbed_features(
+    encoder: Callable[[Tensor], Any], images: Tensor, frequencies: Tensor, n_features: int
+) -> Tensor:
+    """Features (b, n_features) of perturbed images. Raises ValueError, with the frequency, where the encoder fails."""
+    try:
+        (features,) = encoded([encoder], images, len(images))
+        if features.shape[1] != n_features:
+            raise EncoderError(f"the encoder returned {features.shape[1]} features, {n_features} before.")
+    except EncoderError as error:
+        raise ValueError(f"at frequency {_failing_frequency(encoder, images, frequencies)}: {error}") from None
+    return features
+
+
+def _failing_frequency(encoder: Callable[[Tensor], Any], images: Tensor, frequencies: Tensor) -> tuple[int, ...]:
+    """The first frequency of a batch at which the encoder fails by itself, else the batch's first."""
+    for frequency in torch.unique(frequencies, dim=0):
         try:
-            encoded([encoder], images[(where == frequency).all(1)])
+            encoded([encoder], images[(frequencies == frequency).all(1)])
         except EncoderError:
             return tuple(frequency.tolist())
-    return tuple(where[0].tolist())
+    return tuple(frequencies[0].tolist())
 
 
-def _missed(probe: LinearProbe, features: Tensor, answers: Tensor) -> Tensor:
-    """1 for each row that the probe gets wrong, else 0, (n,) on the CPU."""
-    return (probe.logits(features).argmax(1).cpu() != answers.cpu()).double()
-
-
-def band_noise(
-    images: Any,
-    low: float = 0,
-    high: float | None = None,
-    *,
-    rms: float = 0.1,
-    units: str = "nyquist",
-    clip: bool = True,
-    seed: int = 0,
-    indices: Any = None,
-) -> Any:
-    """Images plus white noise that was filtered to a band of spatial frequencies and scaled to one size.
-
-    The radius of a frequency is √(f_x² + f_y²). Low-pass noise: `high` alone; high-pass: `low` alone; band-pass: both.
-
-    Args:
-        images: (b, 3, h, w), uint8 or floats in [0, 1].
-        low, high: the band low ≤ radius < high; `high=None` has no upper end (corners reach √2 Nyquist).
-        rms: of the noise per pixel and channel before clipping, in units of [0, 1], in every image and channel exactly.
-            It compares across sizes; the L2 norm of a channel is rms √(h w).
-        units: "nyquist" (1 is half a cycle per pixel) or "cycles" (per image, along its longer side).
-        clip: cut to [0, 1].
-        seed, indices: as in `corruptions.corrupt`; the white noise does not depend on the band.
-
-    Returns:
-        Floats (b, 3, h, w) of the images' kind and device: float32 for uint8, else their dtype.
-
-    Raises:
-        ValueError: a band without a frequency in it, rms negative, unknown units; else as `corruptions.corrupt`.
-
-    >>> x = torch.full((1, 3, 32, 32), 0.5)
-    >>> noise = band_noise(x, 0, 0.25, rms=0.05) - x
-    >>> round(float(noise.square().mean().sqrt()), 4)
-    0.05
-    """
-    x = as_images(images)
-    h, w = x.shape[-2:]
-    numbers = as_indices(indices, len(x), x.device)
-    if not (isinstance(rms, (int, float, np.number)) and 0 <= rms < math.inf):
-        raise ValueError(f"`rms` must be a number of at least 0, got {rms!r}.")
-    inside = _band(h, w, low, high, units).to(x.device)
-    done = []
-    for rows in batches(x):
-        white = Draws(seed, numbers[rows], "band_noise").normal(3, h, w).double()
-        noise = torch.fft.irfft2(torch.fft.rfft2(white) * inside, s=(h, w))
-        noise = noise * (rms / noise.square().mean((2, 3), keepdim=True).sqrt())
-        noisy = unit(x[rows]) + noise.float()
-        done.append(noisy.clamp(0, 1) if clip else noisy)
-    noisy = torch.cat(done) if done else unit(x)
-    return give_back(images)(noisy.to(x.dtype) if x.is_floating_point() else noisy)
-
-
-def _band(h: int, w: int, low: float, high: float | None, units: str) -> Tensor:
-    if units not in ("nyquist", "cycles"):
-        raise ValueError(f'`units` must be "nyquist" or "cycles", got {units!r}.')
-    scale = 2 if units == "nyquist" else max(h, w)
-    down, across = torch.fft.fftfreq(h, dtype=torch.float64), torch.fft.rfftfreq(w, dtype=torch.float64)
-    radius = (down[:, None].square() + across.square()).sqrt() * scale
-    # A frequency that lies on the edge of the band belongs to it, whatever the rounding of its radius.
-    inside = (radius >= low - 1e-9) & (radius < (math.inf if high is None else high) - 1e-9)
-    if not bool(inside.any()):
-        raise ValueError(
-            f"no frequency of {h} x {w} images lies in the band from {low!r} to {high!r} {units}; `low` must be below `high`, "
-            f"and the largest radius is {float(radius.max()):.3g}."
-        )
-    return inside
+def _is_wrong(probe: LinearProbe, features: Tensor, codes: Tensor) -> Tensor:
+    """1 for each row whose class the probe gets wrong, else 0, (n,) float64 on the CPU."""
+    return (probe.logits(features).argmax(1).cpu() != codes.cpu()).double()
 
 
 def _checked_side(h: int, w: int, n_frequencies: int | None) -> int:
+    """The side of the map: `n_frequencies`, or all h of them. Raises ValueError for images that are not square."""
     if h != w:
         raise ValueError(f"`images` must be square for a heat map of frequencies, got {h} x {w}.")
-    side = h if n_frequencies is None else n_frequencies
-    if not (isinstance(side, (int, np.integer)) and 1 <= side <= h):
+    if n_frequencies is None:
+        return h
+    if not (isinstance(n_frequencies, (int, np.integer)) and 1 <= n_frequencies <= h):
         raise ValueError(
             f"`n_frequencies` must be a whole number from 1 to {h} for these images, got {n_frequencies!r}."
         )
-    return int(side)
+    return int(n_frequencies)
 
 
 def _mirrored(frequency: tuple[int, int], h: int) -> tuple[int, int]:
-    """The frequency whose wave is the same: −(i, j), counted from −h/2."""
+    """−(i, j) in the range from −h/2 of an FFT of h samples: for a suitable phase the same wave."""
     i, j = ((-f + h // 2) % h - h // 2 for f in frequency)
     return i, j
 
 
-def _evaluated(side: int, h: int, mirrored: bool) -> list[tuple[int, int]]:
-    """The frequencies of the map; one of each mirrored pair where both are the same wave."""
-    values = range(-(side // 2), side - side // 2)
-    kept: dict[tuple[int, int], None] = {}
-    for frequency in ((i, j) for i in values for j in values):
-        if not mirrored or _mirrored(frequency, h) not in kept:
-            kept[frequency] = None
-    return list(kept)
+def _centred_range(side: int) -> range:
+    """Frequencies along one axis of the map, 0 in the middle as after `numpy.fft.fftshift`."""
+    return range(-(side // 2), side - side // 2)
 
 
-def _whole_plane(values: np.ndarray, half: list[tuple[int, int]], side: int, h: int) -> np.ndarray:
-    """The map (side, side), each mirrored pair with its one value."""
-    known = dict(zip(half, values, strict=True))
-    places = range(-(side // 2), side - side // 2)
-    return np.array([[known.get((i, j), known.get(_mirrored((i, j), h), np.nan)) for j in places] for i in places])
+def _distinct_frequencies(side: int, h: int, mirror_is_same: bool) -> list[tuple[int, int]]:
+    """The frequencies (i, j) of the map; one of each mirrored pair where both are the same wave."""
+    distinct: dict[tuple[int, int], None] = {}  # a dict keeps the order and finds a mirror at once
+    for i in _centred_range(side):
+        for j in _centred_range(side):
+            if not mirror_is_same or _mirrored((i, j), h) not in distinct:
+                distinct[i, j] = None
+    return list(distinct)
+
+
+def _whole_map(values: np.ndarray, frequencies: list[tuple[int, int]], side: int, h: int) -> np.ndarray:
+    """The map (side, side) from the values at distinct frequencies: both of a mirrored pair get its one value."""
+    value_at = dict(zip(frequencies, values, strict=True))
+    whole = np.full((side, side), np.nan)
+    for row, i in enumerate(_centred_range(side)):
+        for column, j in enumerate(_centred_range(side)):
+            mirror = _mirrored((i, j), h)
+            whole[row, column] = value_at.get((i, j), value_at.get(mirror, np.nan))
+    return whole
 
 
 class _Waves:
     """Signed waves of one L2 norm, made for any pairs of a frequency and an image."""
 
     def __init__(self, h: int, norm: float, phase: str | float, seed: int, device: torch.device) -> None:
-        fixed = isinstance(phase, (int, float, np.number)) and math.isfinite(phase)
-        if not fixed and phase != "random":
+        """Waves of h × h pixels and this L2 norm in each channel. Raises ValueError for an unknown phase."""
+        is_number = isinstance(phase, (int, float, np.number)) and math.isfinite(phase)
+        if not is_number and phase != "random":
             raise ValueError(f'`phase` must be "random" or a number of radians, got {phase!r}.')
         self.h, self.norm, self.seed = h, norm, seed
-        self.phase = float(phase) if fixed else None
-        # A fixed φ is −φ in the mirror image: another wave, unless the two differ by no more than a sign.
-        self.mirrored = self.phase is None or abs(math.sin(2 * self.phase)) < 1e-12
-        self.turns = 2 * math.pi / h * torch.arange(h, dtype=torch.float64, device=device)
+        self.fixed_phase = None
+        self.mirror_is_same = True
+        if is_number:
+            self.fixed_phase = float(phase)
+            # A fixed φ is −φ in the mirror image: another wave, unless the two differ by no more than a sign.
+            self.mirror_is_same = abs(math.sin(2 * self.fixed_phase)) < 1e-12
+        self.radians_per_cycle = 2 * math.pi / h * torch.arange(h, dtype=torch.float64, device=device)
 
-    def of(self, frequencies: Tensor, rows: Tensor) -> Tensor:
-        """(b, 3, h, h) for frequencies (b, 2) and image numbers (b,)."""
+    def at(self, frequencies: Tensor, images: Tensor) -> Tensor:
+        """Waves (b, 3, h, h) for frequencies (b, 2) and image numbers (b,), float32."""
+        # Draws depend on the image and the frequency only, counted from 0, so that a batch's size does not change them.
         wrapped = frequencies % self.h
-        random = Draws(self.seed, (rows * self.h + wrapped[:, 0]) * self.h + wrapped[:, 1], "fourier")
+        number = (images * self.h + wrapped[:, 0]) * self.h + wrapped[:, 1]
+        random = Draws(self.seed, number, "fourier")
         sign = 1.0 - 2.0 * (random.uniform(3) < 0.5).double()
-        shift = 2 * math.pi * random.uniform64()
-        if self.phase is not None:
-            shift = torch.full_like(shift, self.phase)
+        phase = 2 * math.pi * random.uniform64()
+        if self.fixed_phase is not None:
+            phase = torch.full_like(phase, self.fixed_phase)
         # At its own mirror image a wave is ±cos φ everywhere, so the phase would only change its norm.
-        shift = torch.where((2 * wrapped % self.h == 0).all(1), 0, shift)
-        down, across = (frequencies[:, i, None] * self.turns for i in (0, 1))
-        wave = torch.cos(down[:, :, None] + across[:, None, :] + shift[:, None, None])
+        phase = torch.where((2 * wrapped % self.h == 0).all(1), 0, phase)
+        down = frequencies[:, 0, None] * self.radians_per_cycle
+        across = frequencies[:, 1, None] * self.radians_per_cycle
+        wave = torch.cos(down[:, :, None] + across[:, None, :] + phase[:, None, None])
         wave = wave / torch.linalg.vector_norm(wave, dim=(1, 2), keepdim=True)
         return (self.norm * sign[:, :, None, None] * wave[:, None]).float()
 
 
-def _pieces(
-    half: list[tuple[int, int]], n: int, batch_size: int, progress: bool, device: torch.device
+def _frequency_image_pairs(
+    frequencies: list[tuple[int, int]], n: int, batch_size: int, progress: bool, device: torch.device
 ) -> Iterator[tuple[Tensor, Tensor, np.ndarray]]:
-    """All pairs of a frequency and an image, a batch at a time: frequencies (b, 2), image numbers (b,), places in `half`."""
-    table = torch.tensor(half, device=device)
-    starts: Iterable[int] = range(0, len(half) * n, batch_size)
+    """All pairs of a frequency and one of n images, a batch at a time.
+
+    Yields frequencies (b, 2), image numbers (b,) and the frequencies' places in the list (b,). A batch holds several
+    frequencies where there are fewer images than fit.
+    """
+    frequency_at = torch.tensor(frequencies, device=device)
+    n_pairs = len(frequencies) * n
+    starts: Iterable[int] = range(0, n_pairs, batch_size)
     if progress:
         from tqdm import tqdm
 
         starts = tqdm(starts, unit="batch", leave=False)
     for start in starts:
-        pairs = torch.arange(start, min(start + batch_size, len(half) * n), device=device)
-        places = pairs // n
-        yield table[places], pairs % n, places.cpu().numpy()
+        pair = torch.arange(start, min(start + batch_size, n_pairs), device=device)
+        place = pair // n
+        yield frequency_at[place], pair % n, place.cpu().numpy()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from repgeom.corruptions.family import names
+from repgeom.corruptions.registry import names
 from repgeom.robustness.cells import CLEAN
 
 if TYPE_CHECKING:

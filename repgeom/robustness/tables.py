@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from repgeom.corruptions.images import as_images
-from repgeom.corruptions.levels import add_noise, noise_rms
+from repgeom.corruptions.white_noise import add_noise, noise_rms
 from repgeom.data.arrays import finite_matrix
 from repgeom.data.labels import as_labels
 from repgeom.inference.intervals import check_confidence

@@ -1,4 +1,4 @@
-"""What would features without any structure read at this size?"""
+"""Which spectrum would features without any structure show at this size?"""
 
 from __future__ import annotations
 
@@ -45,9 +45,10 @@ def isotropic_baseline(features: Any) -> Spectrum:
 
 @functools.lru_cache(maxsize=256)
 def isotropic_spectrum(n: int, d: int, centered: bool) -> Spectrum:
-    """`isotropic_baseline` by size alone."""
-    freedom = max(1, n - centered)
-    small, large = min(freedom, d), max(freedom, d)
+    """The spectrum of `isotropic_baseline` for n × d features. Many audits ask for the same size, so it is kept."""
+    degrees_of_freedom = max(1, n - centered)  # centring takes one
+    small, large = min(degrees_of_freedom, d), max(degrees_of_freedom, d)
+    # The law holds in the limit of large matrices; below this the mean of draws is closer, and cheap.
     if small <= 64:
         # The triangular root of a Gaussian matrix times itself can be drawn without the matrix (Bartlett 1933).
         rng = np.random.default_rng(0)
@@ -63,9 +64,10 @@ def isotropic_spectrum(n: int, d: int, centered: bool) -> Spectrum:
 
 
 def _marchenko_pastur(count: int, ratio: float) -> np.ndarray:
-    """`count` quantiles, descending, of the law with aspect ratio ≤ 1 and unit variance."""
+    """`count` quantiles, descending, of the Marchenko–Pastur law with this aspect ratio ≤ 1 and unit variance."""
     # λ = 1 + q − 2√q cos θ turns the density's two square-root edges into a smooth function of θ.
     theta = np.linspace(0, np.pi, 20_001)[1:-1]
     values = 1 + ratio - 2 * np.sqrt(ratio) * np.cos(theta)
     mass = np.cumsum(np.sin(theta) ** 2 / values)
+    # The quantiles in the middle of `count` equal shares of the mass.
     return np.interp((np.arange(count, 0, -1) - 0.5) / count, mass / mass[-1], values)

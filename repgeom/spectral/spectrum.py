@@ -82,9 +82,10 @@ class Spectrum:
                 f"`values` holds {sigma.shape[-1]} singular values, more than min(n_samples, n_features) = "
                 f"{min(width, n_samples or width)} allows."
             )
-        give = give_back(values)
         sigma = sigma.sort(-1, descending=True).values
-        return cls(sigma if isinstance(values, Tensor) else np.atleast_1d(give(sigma)), n_samples, width)
+        if isinstance(values, Tensor):
+            return cls(sigma, n_samples, width)
+        return cls(np.atleast_1d(give_back(values)(sigma)), n_samples, width)
 
     @classmethod
     def from_variances(cls, values: Any, *, n_samples: int | None = None, n_features: int | None = None) -> Spectrum:
@@ -97,6 +98,7 @@ class Spectrum:
         if bool((variances < 0).any()):
             raise ValueError(f"`values` must not be negative; the smallest variance is {variances.min().item()}.")
         sigma = (variances * max(1, (n_samples or 2) - 1)).sqrt()
-        return cls.from_singular_values(
-            sigma if isinstance(values, Tensor) else sigma.numpy(), n_samples=n_samples, n_features=n_features
-        )
+        singular_values: Any = sigma
+        if not isinstance(values, Tensor):
+            singular_values = sigma.numpy()
+        return cls.from_singular_values(singular_values, n_samples=n_samples, n_features=n_features)

@@ -1,4 +1,4 @@
-"""White noise at a level of one's own, in pixels or where a model sees it, after its normalisation."""
+"""White noise of any standard deviation, in units of pixels or of the pixels that a model has normalised."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import torch
+from torch import Tensor
 
-from repgeom.corruptions.family import as_indices
-from repgeom.corruptions.images import as_images, batches, give_back, unit
+from repgeom.corruptions.images import as_images, as_indices, plus_noise
 from repgeom.corruptions.seeds import Draws
 
-# What these models divide pixels in [0, 1] by, red, green, blue.
+# What these models divide pixels in [0, 1] by after subtracting their mean: red, green, blue. The first is of CLIP's
+# preprocessing (Radford et al. 2021), the second of torchvision's ImageNet models.
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
@@ -48,23 +48,22 @@ def add_noise(
     Raises:
         ValueError: sigma negative or not finite, an unknown space, no `std`; else as `corrupt`.
 
+    >>> import torch
     >>> x = torch.full((1, 3, 64, 64), 0.5)
     >>> round(float((add_noise(x, 0.1, space="normalized", std=CLIP_STD) - x).std()), 3)
     0.027
     """
-    deviation = _deviation(sigma, space, std)
+    deviations = _channel_deviations(sigma, space, std)
     x = as_images(images)
-    numbers = as_indices(indices, len(x), x.device)
-    clip = space == "pixel" if clip is None else clip
-    done = []
-    for rows in batches(x):
-        part = unit(x[rows])
-        noisy = (
-            part + Draws(seed, numbers[rows], "noise").normal(*x.shape[1:]) * part.new_tensor(deviation)[:, None, None]
-        )
-        done.append(noisy.clamp(0, 1) if clip else noisy)
-    noisy = torch.cat(done) if done else unit(x)
-    return give_back(images)(noisy.to(x.dtype) if x.is_floating_point() else noisy)
+    image_numbers = as_indices(indices, len(x), x.device)
+    if clip is None:
+        clip = space == "pixel"
+
+    def noise_for(rows: slice) -> Tensor:
+        white = Draws(seed, image_numbers[rows], "noise").normal(*x.shape[1:])
+        return white * white.new_tensor(deviations)[:, None, None]
+
+    return plus_noise(images, x, noise_for, clip=clip)
 
 
 def noise_rms(sigma: float, *, space: str = "pixel", std: Sequence[float] | None = None) -> float:
@@ -79,11 +78,14 @@ def noise_rms(sigma: float, *, space: str = "pixel", std: Sequence[float] | None
     >>> round(noise_rms(0.2, space="normalized", std=CLIP_STD), 4), noise_rms(0.2)
     (0.0537, 0.2)
     """
-    deviation = _deviation(sigma, space, std)
-    return sigma if space == "pixel" else math.sqrt(sum(d * d for d in deviation) / 3)
+    deviations = _channel_deviations(sigma, space, std)
+    if space == "pixel":
+        return sigma
+    return math.sqrt(sum(deviation * deviation for deviation in deviations) / 3)
 
 
-def _deviation(sigma: float, space: str, std: Sequence[float] | None) -> list[float]:
+def _channel_deviations(sigma: float, space: str, std: Sequence[float] | None) -> list[float]:
+    """Standard deviation of the noise in red, green and blue, in units of the range [0, 1]. Raises ValueError."""
     if not (isinstance(sigma, (int, float)) and 0 <= sigma < math.inf):
         raise ValueError(f"`sigma` must be a finite number of at least 0, got {sigma!r}.")
     if space == "pixel":
@@ -92,8 +94,8 @@ def _deviation(sigma: float, space: str, std: Sequence[float] | None) -> list[fl
         return [sigma] * 3
     if space != "normalized":
         raise ValueError(f'`space` must be "pixel" or "normalized", got {space!r}.')
-    if std is None or np.shape(std) != (3,) or not all(float(s) > 0 for s in std):
+    if std is None or np.shape(std) != (3,) or not all(float(channel_std) > 0 for channel_std in std):
         raise ValueError(
             f'`space="normalized"` needs `std`, three numbers above 0: those that the model divides pixels by; got {std!r}.'
         )
-    return [sigma * float(s) for s in std]
+    return [sigma * float(channel_std) for channel_std in std]

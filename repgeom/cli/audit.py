@@ -1,0 +1,175 @@
+"""`repgeom audit`: measure features from files, print a report, write it, and fail if it is bad enough."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from repgeom.cli.output import check_writable, is_first_process, print_text
+
+if TYPE_CHECKING:
+    from repgeom.auditing.report import Report
+
+FAILED_GATE = 1  # exit status where the verdict is as bad as `--fail-on` says
+
+# The verdicts at which each choice of `--fail-on` makes the command fail.
+_FAILING_LEVELS = {None: (), "warn": ("warn", "fail"), "fail": ("fail",)}
+
+
+def add_parser(commands: Any) -> None:
+    """Add the command and its options to the parser's `commands`."""
+    parser = commands.add_parser(
+        "audit",
+        help="measure features from a file and say what is wrong with them",
+        description="Measures features from a file (.npy .npz .pt .pth .safetensors .parquet .csv .tsv .h5) and says what "
+        "is wrong with them. Exit status: 0 if audited; 1 if --fail-on was reached; 2 for an error. Started by torchrun, the "
+        "processes share the rows and print one report; torchrun's own status is then 1 for either.",
+    )
+    parser.set_defaults(run=run)
+    add = parser.add_argument
+    add("features", nargs="+", metavar="FEATURES", help="file of n_samples x n_features, or a quoted pattern of shards "
+        "('dump/part-*.npy') for one audit of them all; several arguments are audited side by side")  # fmt: skip
+    add("--key", help="which array, where a file holds several")
+    add("--reference", metavar="FILE", help="features of the same samples from another model, such as the teacher")
+    add("--reference-key", metavar="KEY", help="which array of the reference file (default: as --key)")
+    add("--corrupted", metavar="FILE", help="features of the same samples and model after a corruption of its input: adds "
+        "a table of drift with paired intervals")  # fmt: skip
+    add("--labels", metavar="FILE", help="one label per row: whole numbers or text")
+    add("--labels-key", metavar="KEY", help="which array or column of the labels file")
+    add("--groups", metavar="FILE", help="one group per row, where rows depend on each other (frames of a video, tokens of a "
+        "text): intervals count such rows for less")  # fmt: skip
+    add("--groups-key", metavar="KEY", help="which array or column of the groups file")
+    add("--normalize", choices=["l2"], help="scale rows to unit length before centring")
+    add("--drop-nonfinite", action="store_true", help="go on without rows that hold NaN or infinity")
+    add("--threshold", action="append", default=[], metavar="RULE=WARN,FAIL", help="override a rule's thresholds, for "
+        "example rank_share=0.2,0.1 or duplicate_rows=0.5,none; may be given more than once")  # fmt: skip
+    add("--fail-on", choices=["warn", "fail"], help="exit with status 1 if the verdict is that bad or worse")
+    add("--json", metavar="PATH", help="also write the report as JSON; - prints it in place of the table")
+    add("--html", metavar="PATH", help="also write the report as a page")
+    add("--checkpoint", metavar="FOLDER", help="keep what was read in this folder, so that the same command, given again after "
+        "an interruption, goes on from there; removed at the end")  # fmt: skip
+    add("--seed", type=int, default=0, help="of the sample of rows where all pairs would be too many (default 0)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Audit each of `args.features`, print and write the reports, and return the exit status: 0 or `FAILED_GATE`."""
+    if args.html == "-":
+        raise ValueError("--html needs the path of a file; only --json can print to standard output with -.")
+    for path in (args.json, args.html):
+        check_writable(path)
+    thresholds = dict(_parsed_threshold(text) for text in args.threshold)
+    reports = _audited(args, thresholds)
+    if is_first_process():
+        _present(reports, args.json, args.html)
+    failing = _FAILING_LEVELS[args.fail_on]
+    if any(report.level in failing for report in reports):
+        return FAILED_GATE
+    return 0
+
+
+def _audited(args: argparse.Namespace, thresholds: dict[str, tuple[float | None, float | None]]) -> list[Report]:
+    """One report for each file or pattern of files in `args.features`."""
+    # These imports are heavy, so they wait until the command runs: `repgeom --help` stays quick.
+    from repgeom.auditing.audit import audit
+    from repgeom.data.files import open_source, read_labels
+
+    # What stands beside the rows is opened once and serves every file.
+    labels = groups = reference = corrupted = None
+    if args.labels is not None:
+        labels = read_labels(args.labels, key=args.labels_key)
+    if args.groups is not None:
+        groups = read_labels(args.groups, key=args.groups_key)
+    if args.reference is not None:
+        reference = open_source(args.reference, key=args.reference_key or args.key)
+    if args.corrupted is not None:
+        corrupted = open_source(args.corrupted, key=args.key)
+    reports = []
+    with _joined_processes() as distributed:
+        for path in args.features:
+            try:
+                report = audit(
+                    open_source(path, key=args.key),
+                    reference=reference,
+                    corrupted=corrupted,
+                    labels=labels,
+                    groups=groups,
+                    normalize=args.normalize,
+                    thresholds=thresholds,
+                    drop_nonfinite=args.drop_nonfinite,
+                    seed=args.seed,
+                    progress=True,
+                    checkpoint=args.checkpoint,
+                    distributed=distributed,
+                )
+            except ValueError as error:
+                if len(args.features) == 1:
+                    raise
+                raise ValueError(f"{path}: {error}") from None
+            reports.append(report)
+    return reports
+
+
+@contextlib.contextmanager
+def _joined_processes() -> Iterator[bool]:
+    """Join the other processes that torchrun started, and leave them at the end. Yields whether there are any."""
+    if int(os.environ.get("WORLD_SIZE", "1")) < 2:
+        yield False
+        return
+    import torch.distributed as dist
+
+    dist.init_process_group("gloo")
+    try:
+        yield True
+    finally:
+        dist.destroy_process_group()
+
+
+def _present(reports: list[Report], json_path: str | None, html_path: str | None) -> None:
+    """Print the table, or JSON where `json_path` is "-", and write the files that were asked for."""
+    from repgeom.data.files import write_whole
+    from repgeom.presenting.page import html
+    from repgeom.presenting.text import table
+
+    if json_path == "-":
+        text = _json(reports)
+    else:
+        text = table(reports)
+        if len(reports) > 3:
+            text += f"\nThese are {len(reports)} audits. For one audit of many shards, put the pattern in quotes."
+    print_text(text)
+    if json_path not in (None, "-"):
+        write_whole(json_path, _json(reports) + "\n")
+    if html_path is not None:
+        html(reports, html_path)
+
+
+def _json(reports: Sequence[Report]) -> str:
+    """One report as an object, several as a list of objects, each after the first with its comparison to the first."""
+    first, *others = reports
+    if not others:
+        return first.to_json()
+    objects = [first.to_json(), *(report.to_json(against=first) for report in others)]
+    return "[\n" + ",\n".join(objects) + "\n]"
+
+
+def _parsed_threshold(text: str) -> tuple[str, tuple[float | None, float | None]]:
+    """`RULE=WARN,FAIL` as (rule, (warn, fail)); None, written "none", switches one or both of them off."""
+    name, _, values = text.partition("=")
+    if values.strip().lower() == "none":
+        values = "none,none"
+    try:
+        warn, fail = map(_number_or_none, values.split(","))
+    except ValueError:
+        raise ValueError(
+            f"--threshold takes RULE=WARN,FAIL such as rank_share=0.2,0.1 (or none), got {text!r}."
+        ) from None
+    return name.strip(), (warn, fail)
+
+
+def _number_or_none(text: str) -> float | None:
+    if text.strip().lower() == "none":
+        return None
+    return float(text)
