@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from repgeom.data.arrays import Source
-from repgeom.data.files import write_whole
+from repgeom.data.saving import write_whole
 from repgeom.data.processes import Team
 from repgeom.measures.cloud import CloudAccumulator, Moments, Thinned, mixed, row_hashes
 from repgeom.spectral.accumulator import RUNGS, Apart, SpectrumAccumulator

@@ -125,7 +125,8 @@ def _audit(args: argparse.Namespace) -> int:
     thresholds = dict(_threshold(text) for text in args.threshold)
 
     from repgeom.auditing.audit import audit
-    from repgeom.data.files import open_source, read_labels, write_whole
+    from repgeom.data.files import open_source, read_labels
+    from repgeom.data.saving import write_whole
     from repgeom.presenting.page import html
     from repgeom.presenting.text import table
 
