@@ -8,7 +8,7 @@ import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from repgeom.data.files import write_whole
+from repgeom.data.saving import write_whole
 from repgeom.presenting.text import number
 
 from . import stored

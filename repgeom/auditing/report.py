@@ -12,7 +12,7 @@ import numpy as np
 
 from repgeom.auditing.catalogue import MEASURES, Evidence, LabelEvidence, Measure, ReferenceEvidence
 from repgeom.auditing.rules import Finding, worst
-from repgeom.data.files import write_whole
+from repgeom.data.saving import write_whole
 from repgeom.inference.compare import Comparison, comparison_of
 from repgeom.inference.estimate import Estimate, Sample
 from repgeom.measures import rank

@@ -129,7 +129,7 @@ def _joined_processes() -> Iterator[bool]:
 
 def _present(reports: list[Report], json_path: str | None, html_path: str | None) -> None:
     """Print the table, or JSON where `json_path` is "-", and write the files that were asked for."""
-    from repgeom.data.files import write_whole
+    from repgeom.data.saving import write_whole
     from repgeom.presenting.page import html
     from repgeom.presenting.text import table
 

@@ -1,7 +1,4 @@
-"""How rows come out of files: a path or pattern, its shards, the array chosen from each, joined into one `Source`.
-
-And how a text is written whole or not at all.
-"""
+"""How rows come out of files: a path or pattern, its shards, the array chosen from each, joined into one `Source`."""
 
 from __future__ import annotations
 
@@ -9,9 +6,11 @@ import dataclasses
 import difflib
 import functools
 import glob
+import itertools
 import os
 import re
-import tempfile
+import threading
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +19,8 @@ import torch
 from torch import Tensor
 
 from repgeom.data.arrays import as_tensor
-from repgeom.data.formats import (
-    FORMATS,
-    LABEL_FORMATS,
-    TABLES,
-    StoredArray,
-    damage_named,
-    extension_of,
-    in_memory,
-    listing,
-)
+from repgeom.data.formats import FORMATS, LABEL_FORMATS
+from repgeom.data.formats.stored import StoredArray, StoredTable, damage_named, extension_of, listing
 from repgeom.data.labels import as_labels
 from repgeom.data.sources import Source
 
@@ -50,8 +41,17 @@ def open_source(path: str | os.PathLike[str], *, key: str | None = None) -> Sour
         ImportError: the format needs a package that is not installed.
     """
     name = os.fsdecode(path)
-    found = _joined(name, [(shard, _features(shard, key)) for shard in _shards(name)])
-    return found if key is None else dataclasses.replace(found, reads=f"key {key}")
+    paths = _shards(name)
+    shards = []
+    for shard in paths:
+        array = _features(shard, key)
+        shards.append(_Shard(shard, array, _read(shard, array, 0, 0).dtype))
+        if len(paths) > 1:
+            array.release()  # a single file may keep what was read of it for its first rows; of many, none does
+    source = _joined(name, shards)
+    if key is None:
+        return source
+    return dataclasses.replace(source, reads=f"key {key}")
 
 
 def read_labels(path: str | os.PathLike[str], *, key: str | None = None) -> np.ndarray:
@@ -70,26 +70,9 @@ def read_labels(path: str | os.PathLike[str], *, key: str | None = None) -> np.n
 
 def labels_of(labels: Any, n_samples: int, name: str = "labels") -> tuple[np.ndarray, np.ndarray]:
     """Codes from 0 (n_samples,) and names of labels, one per row, in memory or in a file of this path."""
-    return as_labels(read_labels(labels) if isinstance(labels, (str, os.PathLike)) else labels, n_samples, name)
-
-
-def write_whole(path: str | os.PathLike[str], content: str | bytes) -> None:
-    """Writes beside the target and renames, so that a reader never sees half a file."""
-    target = Path(path)
-    try:
-        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    except OSError as error:
-        raise OSError(f"{target} cannot be written: {error.strerror or error}.") from None
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content.encode() if isinstance(content, str) else content)
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(name, 0o666 & ~umask)  # mkstemp makes it private; a report is as readable as any new file
-        os.replace(name, target)
-    except BaseException:
-        os.unlink(name)
-        raise
+    if isinstance(labels, (str, os.PathLike)):
+        labels = read_labels(labels)
+    return as_labels(labels, n_samples, name)
 
 
 # ---- from a path to shards ----
@@ -110,6 +93,7 @@ def _shards(name: str) -> list[str]:
 
 
 def _natural(path: str) -> list[tuple[str, int]]:
+    """The key of natural order, in which `part-2` comes before `part-10`."""
     return [(text, int(digits or 0)) for text, digits in re.findall(r"([^0-9]*)([0-9]*)", path)]
 
 
@@ -121,16 +105,18 @@ def _nearby(path: str) -> str:
     present = sorted((entry.name for entry in folder.iterdir() if entry.is_file()), key=_natural)
     if not glob.has_magic(path):
         close = difflib.get_close_matches(Path(path).name, present)
-        return f" Did you mean {listing(str(folder / name) for name in close)}?" if close else ""
+        if not close:
+            return ""
+        return f" Did you mean {listing(str(folder / name) for name in close)}?"
     return f" The folder {folder} holds {listing(present, most=5) or 'no files'}."
 
 
 def _folder_error(path: str) -> ValueError:
     found = sorted({extension_of(entry.name) for entry in Path(path).iterdir()} & FORMATS.keys())
-    patterns = " or ".join(f"'{os.path.join(path, '*')}{extension}'" for extension in found)
-    way_out = (
-        f"To join its files, give a quoted pattern: {patterns}" if found else f"It has none of {', '.join(FORMATS)}"
-    )
+    way_out = f"It has none of {', '.join(FORMATS)}"
+    if found:
+        patterns = " or ".join(f"'{os.path.join(path, '*')}{extension}'" for extension in found)
+        way_out = f"To join its files, give a quoted pattern: {patterns}"
     return ValueError(f"{path} is a folder, not a file. {way_out}.")
 
 
@@ -138,58 +124,81 @@ def _folder_error(path: str) -> ValueError:
 
 
 def _chosen(path: str, key: str | None, *, labels: bool) -> StoredArray:
-    formats = FORMATS | LABEL_FORMATS if labels else FORMATS
-    if extension_of(path) not in formats:
-        kind = f"files ending in {extension_of(path)!r}" if extension_of(path) else "files without an extension"
+    """The array of a file that the key names, or its only one, once it is known to be readable."""
+    formats, option = FORMATS, "key"
+    if labels:
+        formats, option = FORMATS | LABEL_FORMATS, "labels-key"
+    extension = extension_of(path)
+    if extension not in formats:
+        kind = "files without an extension"
+        if extension:
+            kind = f"files ending in {extension!r}"
         raise ValueError(f"{path} cannot be read: {kind} are not supported. Supported: {', '.join(formats)}.")
     with damage_named(path), open(path, "rb") as file:  # a PermissionError passes, whatever the format
         if not file.read(1):
             raise ValueError("it is empty (0 bytes)")
-    arrays = formats[extension_of(path)](path)
-    choose = _choose_columns if extension_of(path) in TABLES and not labels else _choose
-    array = choose(path, arrays, key, f"Choose one with `--{'labels-' * labels}key NAME` (`key=` in Python).")
+    arrays = formats[extension](path)
+    way_out = f"Choose one with `--{option} NAME` (`key=` in Python)."
+    if isinstance(arrays, StoredTable) and not labels:
+        array = _choose_columns(path, arrays, key, way_out)
+    else:
+        array = _choose(path, arrays, key, way_out)
     if array.problem:
         raise ValueError(f"{_where(path, key)} {array.problem}")
+    with damage_named(path):
+        array.check()
     return array
 
 
 def _where(path: str, key: str | None) -> str:
-    return path if key is None else f"{path} ({key})"
+    if key is None:
+        return path
+    return f"{path} ({key})"
 
 
-def _choose(path: str, arrays: dict[str, StoredArray], key: str | None, way_out: str) -> StoredArray:
+def _choose(path: str, arrays: Mapping[str, StoredArray], key: str | None, way_out: str) -> StoredArray:
     if not arrays:
         raise ValueError(f"{path} holds no arrays.")
     if "" in arrays and key is not None:
         raise ValueError(f"{path} holds a single array without a name: leave out the key ({key!r}).")
     if key is None and len(arrays) == 1:
         return next(iter(arrays.values()))
-    if key in arrays:
+    if key is not None and key in arrays:
         return arrays[key]
+    missing = "several"
+    if key is not None:
+        missing = f"no {key!r} among its"
     present = listing(f"{name} ({array.shape}, {array.dtype})" for name, array in arrays.items())
-    missing = "several" if key is None else f"no {key!r} among its"
     raise ValueError(f"{path} holds {missing} arrays: {present}. {way_out}")
 
 
-def _choose_columns(path: str, arrays: dict[str, StoredArray], key: str | None, way_out: str) -> StoredArray:
-    lists = [name for name, array in arrays.items() if len(array.shape) == 2]
-    numbers = [name for name, array in arrays.items() if name not in lists and re.match("float|u?int", array.dtype)]
-    if key is None and len(lists) > 1:
-        raise ValueError(f"{path} has {len(lists)} columns of lists: {listing(lists)}. {way_out}")
-    asked = [key] if key in arrays else [part.strip() for part in (key or "").split(",")]
-    names = (lists or numbers) if key is None else asked
-    if unknown := [name for name in names if name not in arrays]:
-        raise ValueError(f"{path} has no column {listing(map(repr, unknown))}; its columns are {listing(arrays)}.")
+def _choose_columns(path: str, table: StoredTable, key: str | None, way_out: str) -> StoredArray:
+    """The columns that a key names, or the column of lists, or the columns of numbers."""
+    lists, numbers = table.of_kind("list"), table.of_kind("number")
+    if key is None:
+        if len(lists) > 1:
+            raise ValueError(f"{path} has {len(lists)} columns of lists: {listing(lists)}. {way_out}")
+        names = lists or numbers
+    elif key in table:
+        names = [key]
+    else:
+        names = [part.strip() for part in key.split(",")]
+    if unknown := [name for name in names if name not in table]:
+        raise ValueError(f"{path} has no column {listing(map(repr, unknown))}; its columns are {listing(table)}.")
     if len(names) == 1 and names[0] in lists:
-        return arrays[names[0]]
-    if bad := [name for name in names or arrays if name not in numbers]:
-        seen = listing(f"{name} (first value {arrays[name].read(0, 1)[0]!r:.60})" for name in bad)
+        return table[names[0]]
+    if bad := [name for name in names or table if name not in numbers]:
+        with damage_named(path):
+            seen = listing(f"{name} (first value {table[name].read(0, 1)[0]!r:.60})" for name in bad)
         raise TypeError(f"{path} has no numbers to read in its column{'s' * (len(bad) > 1)} {seen}. Name others.")
-    joined = in_memory(np.column_stack([arrays[name].read(0, arrays[name].shape[0]) for name in names]))
-    out = [name for name in arrays if name not in numbers] if key is None else []
-    what = "1 column that is not a number" if len(out) == 1 else f"{len(out)} columns that are not numbers"
-    notes = (f"left out {what}: {listing(out, most=5)}",) if out else ()
-    return dataclasses.replace(joined, columns=tuple(names), notes=arrays[names[0]].notes + notes)
+    array = table.side_by_side(names)
+    left_out = [name for name in table if name not in numbers]
+    if key is not None or not left_out:
+        return array
+    what = "1 column that is not a number"
+    if len(left_out) > 1:
+        what = f"{len(left_out)} columns that are not numbers"
+    return dataclasses.replace(array, notes=(*array.notes, f"left out {what}: {listing(left_out, most=5)}"))
 
 
 def _features(path: str, key: str | None) -> StoredArray:
@@ -207,7 +216,10 @@ def _features(path: str, key: str | None) -> StoredArray:
             ' for example with `np.save("flat.npy", x.reshape(-1, x.shape[-1]))`, or average over the positions.'
         )
     if 0 in array.shape:
-        raise ValueError(f"{seen}: it has no {'rows' if array.shape[0] == 0 else 'columns'}.")
+        missing = "columns"
+        if array.shape[0] == 0:
+            missing = "rows"
+        raise ValueError(f"{seen}: it has no {missing}.")
     return array
 
 
@@ -219,8 +231,11 @@ def _labels(path: str, key: str | None) -> np.ndarray:
     with damage_named(path):
         values = array.read(0, array.shape[0])
         if isinstance(values, Tensor):
-            values = (values.float() if values.dtype is torch.bfloat16 else values).numpy()
-        values = np.char.decode(values, "utf-8") if values.dtype.kind == "S" else values
+            if values.dtype is torch.bfloat16:
+                values = values.float()
+            values = values.numpy()
+        if values.dtype.kind == "S":
+            values = np.char.decode(values, "utf-8")
     values = np.asarray(values).reshape(-1)
     if values.dtype.kind == "O":
         bad = next((i for i, value in enumerate(values) if not isinstance(value, str)), None)
@@ -232,7 +247,14 @@ def _labels(path: str, key: str | None) -> np.ndarray:
     return values.astype(values.dtype.newbyteorder("="), copy=False)
 
 
-# ---- reading ----
+# ---- from shards to one source ----
+
+
+@dataclasses.dataclass(frozen=True)
+class _Shard:
+    path: str
+    array: StoredArray
+    dtype: torch.dtype  # of the rows that `_read` gives
 
 
 def _read(path: str, array: StoredArray, start: int, stop: int) -> Tensor:
@@ -241,26 +263,48 @@ def _read(path: str, array: StoredArray, start: int, stop: int) -> Tensor:
     return as_tensor(rows, path)
 
 
-def _joined(name: str, shards: list[tuple[str, StoredArray]]) -> Source:
-    first_path, first = shards[0]
-    for path, array in shards[1:]:
-        if array.shape[1] != first.shape[1]:
-            widths = f"{first_path} has {first.shape[1]} features, {path} has {array.shape[1]}"
-            raise ValueError(f"The shards of {name} differ in width: {widths}. Give a pattern that matches one kind.")
-        if array.columns != first.columns:
-            ours, theirs = next(pair for pair in zip(first.columns, array.columns, strict=True) if pair[0] != pair[1])
-            raise ValueError(f"The shards of {name} differ in columns: {ours!r} in {first_path}, {theirs!r} in {path}.")
-    starts = np.cumsum([0, *(array.shape[0] for _, array in shards)]).tolist()
-    dtype = functools.reduce(torch.promote_types, [_read(path, array, 0, 0).dtype for path, array in shards])
+def _joined(name: str, shards: list[_Shard]) -> Source:
+    _check_alike(name, shards)
+    width = shards[0].array.shape[1]
+    starts = np.cumsum([0, *(shard.array.shape[0] for shard in shards)]).tolist()
+    dtype = functools.reduce(torch.promote_types, [shard.dtype for shard in shards])
+    read_last: set[int] = set()  # the shards that may hold something in memory: one, while rows are read in order
+    lock = threading.Lock()  # for `read_last`: rows are read ahead by a second thread
 
     def read(start: int, stop: int) -> Tensor:
         start, stop, _ = slice(start, stop).indices(starts[-1])
-        pieces = [
-            _read(path, array, max(start - at, 0), min(stop - at, array.shape[0])).to(dtype)
-            for at, (path, array) in zip(starts, shards, strict=False)
-            if start < at + array.shape[0] and at < stop and start < stop
-        ]
-        return pieces[0] if len(pieces) == 1 else torch.cat([torch.empty((0, first.shape[1]), dtype=dtype), *pieces])
+        pieces = [torch.empty((0, width), dtype=dtype)]
+        for i, (shard, at) in enumerate(zip(shards, starts, strict=False)):
+            n_rows = shard.array.shape[0]
+            if start < stop and start < at + n_rows and at < stop:
+                rows = _read(shard.path, shard.array, max(start - at, 0), min(stop - at, n_rows))
+                pieces.append(rows.to(dtype))
+                release_others(i)
+        if len(pieces) == 2:
+            return pieces[1]
+        return torch.cat(pieces)
 
-    notes = dict.fromkeys(note for _, array in shards for note in array.notes)
-    return Source(name, starts[-1], first.shape[1], dtype, read, tuple(notes), tuple(path for path, _ in shards))
+    def release_others(i: int) -> None:
+        """Let go of the shards read before this one, so that memory does not grow with their number."""
+        with lock:
+            finished = read_last - {i}
+            read_last.difference_update(finished)
+            read_last.add(i)
+        for other in finished:
+            shards[other].array.release()
+
+    notes = dict.fromkeys(note for shard in shards for note in shard.array.notes)
+    return Source(name, starts[-1], width, dtype, read, tuple(notes), tuple(shard.path for shard in shards))
+
+
+def _check_alike(name: str, shards: list[_Shard]) -> None:
+    first = shards[0]
+    columns, width = first.array.columns, first.array.shape[1]
+    for shard in shards[1:]:
+        if shard.array.shape[1] != width:
+            widths = f"{first.path} has {width} features, {shard.path} has {shard.array.shape[1]}"
+            raise ValueError(f"The shards of {name} differ in width: {widths}. Give a pattern that matches one kind.")
+        for ours, theirs in itertools.zip_longest(columns, shard.array.columns):
+            if ours != theirs:
+                difference = f"{ours!r} in {first.path}, {theirs!r} in {shard.path}"
+                raise ValueError(f"The shards of {name} differ in columns: {difference}.")

@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from repgeom.data.files import write_whole
 from repgeom.data.processes import Processes
+from repgeom.data.saving import write_whole
 from repgeom.data.sources import Source
 from repgeom.reading.hashing import mixed, row_hashes, value_hashes
 from repgeom.reading.pieces import PairedRows

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from repgeom.data.files import write_whole
+from repgeom.data.saving import write_whole
 from repgeom.robustness.cells import CLEAN, Key
 
 COLUMNS = ["corruption", "severity", "measure", "value", "low", "high", "n", "note"]

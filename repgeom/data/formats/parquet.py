@@ -1,0 +1,311 @@
+"""`.parquet`: columns in groups of rows, read in batches that run forward; which cells are empty is known beforehand."""
+
+from __future__ import annotations
+
+import bisect
+import dataclasses
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from repgeom.data.formats.stored import StoredArray, StoredTable, damage_named, dtype_name, needed
+from repgeom.data.formats.tables import Lists, cells_of, dtype_of_lists, first_filled, lists_of, number_row
+
+BATCH_ROWS = 1024  # 3 MB at 768 features of float32
+READ_BUFFER = 1 << 16  # bytes; without a buffer Arrow reads the whole column of a row group at once
+
+
+def open_parquet(path: str) -> StoredTable:
+    needed("pyarrow", path, "'repgeom[parquet]'")
+    with damage_named(path):
+        layout = _Layout.of(path)
+    if not layout.n_rows or not layout.names:
+        raise ValueError(f"{path} has {layout.n_rows} rows and {len(layout.names)} columns: there is nothing to read.")
+    with damage_named(path):
+        dtypes = _dtypes(path, layout.names)
+        firsts = {name: _first_cell(path, name) for name in layout.names if dtypes[name] == object}
+        columns = _Columns(path, layout, dtypes, firsts)
+    kinds = {name: columns.kind(name) for name in layout.names}
+    return StoredTable(kinds, columns.one, columns.side_by_side)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Layout:
+    """Columns and rows of a file: `group_starts` are the rows at which its groups begin, from which reading can begin."""
+
+    names: tuple[str, ...]
+    n_rows: int
+    group_starts: tuple[int, ...]
+
+    @classmethod
+    def of(cls, path: str) -> _Layout:
+        with _opened(path) as file:
+            schema, metadata = file.schema_arrow, file.metadata
+            # pandas stores the index of a data frame as further columns, and names them beside the schema.
+            index = (schema.pandas_metadata or {}).get("index_columns", [])
+            names = dict.fromkeys(name for name in schema.names if name not in index)
+            sizes = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
+        starts = [0, *np.cumsum(sizes).tolist()]
+        return cls(tuple(names), starts[-1], tuple(starts[:-1]))
+
+
+@dataclasses.dataclass(frozen=True)
+class _FirstCell:
+    """The first cell of a column that is not empty: its row, and how many numbers it holds if it is a list of numbers."""
+
+    row: int
+    width: int | None
+    is_text: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class _Columns:
+    """What is known of the columns before their rows are read."""
+
+    path: str
+    layout: _Layout
+    dtypes: dict[str, np.dtype]
+    firsts: dict[str, _FirstCell]  # of the columns of objects
+
+    def kind(self, name: str) -> str:
+        if self.dtypes[name].kind in "fiu":
+            return "number"
+        if name in self.firsts and self.firsts[name].width is not None:
+            return "list"
+        return "other"
+
+    def one(self, name: str) -> StoredArray:
+        """The array of one column. Lists are looked through once: whether all have one length is not in the header."""
+        if self.kind(name) != "list":
+            return self._cells(name)
+        first = self.firsts[name]
+        assert first.width is not None
+        batches = _batches(self.path, [name])
+        with damage_named(self.path):
+            dtype, problem = dtype_of_lists((_lists(b, name) for b in batches), name, first.row, first.width)
+        shape = (self.layout.n_rows, first.width)
+        if problem:
+            return dataclasses.replace(self._cells(name), shape=shape, dtype="list", problem=problem)
+
+        def rows_of(batch: Any) -> np.ndarray:
+            return _lists(batch, name).rows(shape[1])
+
+        return self._array([name], rows_of, np.empty((0, shape[1]), dtype), dtype_name(dtype))
+
+    def side_by_side(self, names: Sequence[str]) -> StoredArray:
+        """Several columns of numbers, promoted to one dtype."""
+        dtypes = [self.dtypes[name] for name in names]
+        dtype = np.result_type(*dtypes)
+
+        def rows_of(batch: Any) -> np.ndarray:
+            cells = [_flat(batch, name, of) for name, of in zip(names, dtypes, strict=True)]
+            return np.column_stack(cells)
+
+        array = self._array(names, rows_of, np.empty((0, len(names)), dtype), dtype_name(dtype))
+        return dataclasses.replace(array, columns=tuple(names))
+
+    def _cells(self, name: str) -> StoredArray:
+        dtype = self.dtypes[name]
+        shown = dtype_name(dtype)
+        if name in self.firsts and self.firsts[name].is_text:
+            shown = "text"
+        return self._array([name], lambda batch: _flat(batch, name, dtype), np.empty(0, dtype), shown)
+
+    def _array(
+        self, names: Sequence[str], rows_of: Callable[[Any], np.ndarray], no_rows: np.ndarray, dtype: str
+    ) -> StoredArray:
+        path, columns = self.path, list(dict.fromkeys(names))
+
+        def pieces(group: int) -> Iterator[np.ndarray]:
+            return (rows_of(batch) for batch in _batches(path, columns, group))
+
+        rows = _ForwardRows(pieces, self.layout.group_starts, no_rows)
+        shape = (self.layout.n_rows, *no_rows.shape[1:])
+        return StoredArray(shape, dtype, rows.read, release=rows.release)
+
+
+class _ForwardRows:
+    """Rows of a stream of pieces. It runs forward once; reading backwards begins it again.
+
+    Args:
+        pieces: gives the rows from the n-th place on at which the stream can begin.
+        places: the rows of those places, ascending, the first being 0.
+        no_rows: zero rows of the shape and dtype that all pieces are brought to.
+    """
+
+    def __init__(
+        self, pieces: Callable[[int], Iterator[np.ndarray]], places: Sequence[int], no_rows: np.ndarray
+    ) -> None:
+        self._begin, self._places, self._no_rows = pieces, places, no_rows
+        self._lock = threading.Lock()  # two threads must not move one stream at the same time
+        self._drop()
+
+    def read(self, start: int, stop: int) -> np.ndarray:
+        if start >= stop:
+            return self._no_rows
+        with self._lock:
+            try:
+                self._go_near(start)
+                return self._taken(start, stop)
+            except BaseException:
+                self._drop()
+                raise
+
+    def release(self) -> None:
+        with self._lock:
+            self._drop()
+
+    def _drop(self) -> None:
+        self._pieces: Iterator[np.ndarray] | None = None
+        self._ahead = self._no_rows  # what the last piece holds beyond the rows that were read
+        self._at = 0  # the row that comes next
+
+    def _go_near(self, start: int) -> None:
+        """Begin the stream where it would otherwise have to go back, or can leave out what lies between."""
+        nearest = bisect.bisect_right(self._places, start) - 1
+        if self._pieces is None or start < self._at or self._at < self._places[nearest]:
+            self._drop()
+            self._pieces = self._begin(nearest)
+            self._at = self._places[nearest]
+
+    def _taken(self, start: int, stop: int) -> np.ndarray:
+        taken = [self._no_rows]
+        while self._at < stop:
+            if not len(self._ahead):
+                assert self._pieces is not None
+                self._ahead = next(self._pieces, self._no_rows)
+                if not len(self._ahead):
+                    raise ValueError("it became shorter while it was read")
+            used = min(len(self._ahead), stop - self._at)
+            taken.append(self._ahead[max(start - self._at, 0) : used])
+            self._ahead = self._ahead[used:]
+            self._at += used
+        rows = np.concatenate(taken)
+        return rows.astype(self._no_rows.dtype, copy=False)
+
+
+def _opened(path: str) -> Any:
+    from pyarrow import parquet
+
+    return parquet.ParquetFile(path, buffer_size=READ_BUFFER)
+
+
+def _batches(path: str, names: Sequence[str], group: int = 0) -> Iterator[Any]:
+    """Record batches of some columns, from the first row of a group of rows on."""
+    with _opened(path) as file:
+        groups = range(group, file.num_row_groups)
+        yield from file.iter_batches(BATCH_ROWS, row_groups=groups, columns=list(names))
+
+
+def _column(table: Any, name: str) -> Any:
+    return table.column(table.schema.get_all_field_indices(name)[-1])
+
+
+def _series(table: Any, name: str) -> Any:
+    """One column as pandas reads it, which turns what the file says of pandas' own types into them."""
+    return table.select([table.schema.get_all_field_indices(name)[-1]]).to_pandas().iloc[:, 0]
+
+
+def _dtypes(path: str, names: Sequence[str]) -> dict[str, np.dtype]:
+    """The dtype that holds every cell of a column, the empty ones too."""
+    from pyarrow import types
+
+    with _opened(path) as file:
+        schema = file.schema_arrow
+        with_empty_cells = _with_empty_cells(path, file.metadata, names)
+    dtypes: dict[str, np.dtype] = {}
+    others = {}
+    for name in names:
+        field = schema.field(schema.get_all_field_indices(name)[-1])
+        if types.is_integer(field.type) and name in with_empty_cells:
+            dtypes[name] = np.dtype(np.float64)  # whole numbers have no NaN
+        elif types.is_integer(field.type) or (types.is_floating(field.type) and name not in with_empty_cells):
+            dtypes[name] = np.dtype(field.type.to_pandas_dtype())
+        else:
+            others[name] = field
+    # What pandas makes of the other types, and of an empty cell among them, is asked of pandas by an example.
+    for empty_cells in (0, 1):
+        fields = {name: field for name, field in others.items() if (name in with_empty_cells) == bool(empty_cells)}
+        dtypes |= _dtypes_by_example(fields, schema.metadata, empty_cells)
+    return dtypes
+
+
+def _dtypes_by_example(fields: dict[str, Any], metadata: Any, empty_cells: int) -> dict[str, np.dtype]:
+    import pyarrow
+
+    examples = [pyarrow.nulls(empty_cells, field.type) for field in fields.values()]
+    schema = pyarrow.schema(list(fields.values()), metadata)
+    frame = pyarrow.Table.from_arrays(examples, schema=schema).to_pandas()
+    return {name: cells_of(frame.iloc[:, i]).dtype for i, name in enumerate(fields)}
+
+
+def _with_empty_cells(path: str, metadata: Any, names: Sequence[str]) -> set[str]:
+    """The columns that have empty cells: as their statistics say, or as looking through them shows."""
+    places: dict[str, list[int]] = {}
+    for i in range(metadata.num_columns):
+        places.setdefault(metadata.schema.column(i).path, []).append(i)
+    found = set()
+    for name in names:
+        counts: list[int | None] = [None]
+        if len(places.get(name, [])) == 1:
+            counts = [
+                _empty_cells(metadata.row_group(g).column(places[name][0])) for g in range(metadata.num_row_groups)
+            ]
+        if None in counts:
+            counts = [_column(batch, name).null_count for batch in _batches(path, [name])]
+        if any(counts):
+            found.add(name)
+    return found
+
+
+def _empty_cells(chunk: Any) -> int | None:
+    """How many cells of a column in a group of rows are empty; None where the file does not say."""
+    statistics = chunk.statistics
+    if statistics is None or not statistics.has_null_count:
+        return None
+    return int(statistics.null_count)
+
+
+def _first_cell(path: str, name: str) -> _FirstCell:
+    start = 0
+    for batch in _batches(path, [name]):
+        series = _series(batch, name)
+        i = first_filled(series)
+        if series.notna().iloc[i]:
+            cell = cells_of(series)[i]
+            row = number_row(cell)
+            if row is None:
+                return _FirstCell(start + i, None, isinstance(cell, str))
+            return _FirstCell(start + i, len(row), False)
+        start += len(series)
+    return _FirstCell(0, None, False)
+
+
+def _flat(batch: Any, name: str, dtype: np.dtype) -> np.ndarray:
+    """The cells of a column that are no lists, in the dtype that holds all of them."""
+    from pyarrow import types
+
+    column = _column(batch, name)
+    if column.null_count and dtype.kind in "iub":
+        raise ValueError(f"column {name!r} has empty cells where its statistics say that it has none")
+    if types.is_integer(column.type) or types.is_floating(column.type):
+        cells = column.to_numpy(zero_copy_only=False)
+    else:
+        cells = cells_of(_series(batch, name))
+    return np.asarray(cells.astype(dtype, copy=False))
+
+
+def _lists(batch: Any, name: str) -> Lists:
+    """The lists of a column. Arrow keeps their numbers in one array, so that no list need be looked at by itself."""
+    from pyarrow import compute, types
+
+    column = _column(batch, name)
+    if types.is_list(column.type) or types.is_large_list(column.type) or types.is_fixed_size_list(column.type):
+        numbers = column.type.value_type
+        if types.is_integer(numbers) or types.is_floating(numbers):
+            lengths = compute.fill_null(compute.list_value_length(column), -1).to_numpy(zero_copy_only=False)
+            values = column.flatten().to_numpy(zero_copy_only=False)
+            return Lists(lengths, values, lambda i: cells_of(_series(batch, name))[i])
+    return lists_of(cells_of(_series(batch, name)))

@@ -1,0 +1,143 @@
+"""What every opener hands over and uses: stored arrays and tables, values held until released, errors for damage."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import importlib
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+import torch
+
+T = TypeVar("T")
+
+
+def _nothing() -> None:
+    """Do nothing: the default where an array has nothing to check or to release."""
+
+
+@dataclasses.dataclass(frozen=True)
+class StoredArray:
+    """An array that lies in a file: what its header says, and how to read rows start..stop-1."""
+
+    shape: tuple[int, ...]
+    dtype: str
+    read: Callable[[int, int], Any]
+    problem: str = ""  # why it cannot be read; raised only once somebody asks for this array
+    columns: tuple[str, ...] = ()  # shards of a table must agree on these
+    notes: tuple[str, ...] = ()
+    check: Callable[[], None] = _nothing  # raises where reading in pieces would not notice damage; called when chosen
+    release: Callable[[], None] = _nothing  # lets go of what `read` keeps in memory; a later `read` begins again
+
+
+class StoredTable(Mapping[str, StoredArray]):
+    """The columns of a table by name. A column is looked through only when it is asked for.
+
+    Args:
+        kinds: for each column "number", "list" (of numbers) or "other".
+        column: the array of one column.
+        side_by_side: the array of several columns of numbers.
+        notes: what a reader of the report should know about how the table was read.
+    """
+
+    def __init__(
+        self,
+        kinds: dict[str, str],
+        column: Callable[[str], StoredArray],
+        side_by_side: Callable[[Sequence[str]], StoredArray],
+        notes: tuple[str, ...] = (),
+    ) -> None:
+        self.kinds = kinds
+        self.side_by_side = side_by_side
+        self.notes = notes
+        self._column = column
+
+    def __getitem__(self, name: str) -> StoredArray:
+        if name not in self.kinds:
+            raise KeyError(name)
+        return self._column(name)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.kinds
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.kinds)
+
+    def __len__(self) -> int:
+        return len(self.kinds)
+
+    def of_kind(self, kind: str) -> list[str]:
+        return [name for name, its_kind in self.kinds.items() if its_kind == kind]
+
+
+class Held(Generic[T]):
+    """A value that is loaded when it is first asked for and kept until it is released."""
+
+    def __init__(self, load: Callable[[], T]) -> None:
+        self._load = load
+        self._value: T | None = None
+        self._lock = threading.Lock()  # a file is read ahead by a second thread
+
+    def get(self) -> T:
+        with self._lock:
+            if self._value is None:
+                self._value = self._load()
+            return self._value
+
+    def release(self) -> None:
+        with self._lock:
+            self._value = None
+
+
+def in_memory(values: np.ndarray, dtype: str = "") -> StoredArray:
+    """An array of a file so small that it stays in memory, such as labels."""
+    return StoredArray(tuple(values.shape), dtype or dtype_name(values.dtype), lambda start, stop: values[start:stop])
+
+
+def dtype_name(dtype: np.dtype | torch.dtype) -> str:
+    if isinstance(dtype, np.dtype) and dtype.kind in "fiubc":
+        return dtype.name  # without the byte order
+    return str(dtype).removeprefix("torch.")
+
+
+def extension_of(path: str) -> str:
+    return os.path.splitext(path)[1].lower()
+
+
+def listing(names: Iterable[str], most: int = 20) -> str:
+    """Names for a message, separated by commas; beyond `most` only their number."""
+    names = list(names)
+    text = ", ".join(names[:most])
+    if len(names) > most:
+        text += f" and {len(names) - most} more"
+    return text
+
+
+@contextlib.contextmanager
+def damage_named(path: str) -> Iterator[None]:
+    """Whatever a format's library raises on damaged content becomes one ValueError that names the file."""
+    try:
+        yield
+    except (ImportError, MemoryError, PermissionError, FileNotFoundError, Warning):
+        raise
+    except Exception as error:
+        kind = f"{extension_of(path)} file"
+        raise ValueError(f"{path} is not a {kind} or damaged: {reason_of(error)}. Write or copy it again.") from None
+
+
+def reason_of(error: Exception) -> str:
+    """The first line of an error's message, or its type where it has none."""
+    message = str(error).strip() or type(error).__name__
+    return message.splitlines()[0][:200].rstrip(". ")
+
+
+def needed(module: str, path: str, install: str) -> Any:
+    """The optional package that a format needs, or an ImportError that says how to install it."""
+    try:
+        return importlib.import_module(module)
+    except ImportError:
+        raise ImportError(f"Reading {path} needs {module}: `pip install {install}`.") from None
