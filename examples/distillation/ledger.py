@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from .claims import CLAIMS
 from .configs import Config, Setting
@@ -40,7 +40,7 @@ def _row(test: Test, reader: Reader, config: Config, setting: Setting) -> Row:
             reasons.append(str(missing))
     if not found:
         return Row(test, None, NOT_RUN, reasons[0])
-    back = float
+    back: Callable[[float], float] = float
     if test.ratio:
         back = math.exp
     summary = over_seeds(found, back)

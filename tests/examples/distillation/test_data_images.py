@@ -1,6 +1,5 @@
 """Images as arrays: resizing against Pillow, cropping as torchvision does, parts and checksums."""
 
-
 import pytest
 import torch
 from conftest import photographs
