@@ -179,7 +179,7 @@ def test_the_rule(low, high, verdict):
 
 
 @pytest.mark.parametrize(
-    ("verdicts", "verdict"),
+    ("of_tests", "verdict"),
     [
         ([SUPPORTED, SUPPORTED], SUPPORTED),
         ([SUPPORTED, CONTRADICTED, NOT_RUN], CONTRADICTED),
@@ -188,8 +188,8 @@ def test_the_rule(low, high, verdict):
         ([NOT_RUN, NOT_RUN], NOT_RUN),
     ],
 )
-def test_a_claim_is_as_good_as_its_tests(verdicts, verdict):
-    assert verdicts.verdict_of(verdicts) == verdict
+def test_a_claim_is_as_good_as_its_tests(of_tests, verdict):
+    assert verdicts.verdict_of(of_tests) == verdict
 
 
 def test_a_share_of_one_is_within_above_nine_tenths():
