@@ -8,6 +8,7 @@ import pytest
 import torch
 from conftest import photographs
 from repgeom_examples.distillation.features import encoded
+from repgeom_examples.distillation.teachers import pretrained
 from repgeom_examples.distillation.teachers.pretrained import load_clip, load_dinov2
 from repgeom_examples.distillation.teachers.teacher import Preprocessing
 
@@ -174,6 +175,19 @@ def test_weights_that_are_not_whole(content, checkpoints, tmp_path):
     with pytest.raises(OSError, match="could not be loaded as CLIPVisionModelWithProjection") as caught:
         load_clip(str(tmp_path), "cpu")
     assert str(tmp_path) in str(caught.value)
+
+
+@pytest.mark.parametrize(("load", "name"), [(load_clip, None), (load_dinov2, None), (load_clip, "nobody/no-such-clip")])
+def test_a_hub_name_without_a_network(load, name, monkeypatch, tmp_path):
+    import huggingface_hub.constants
+
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    asked = name or (pretrained.CLIP if load is load_clip else pretrained.DINOV2)
+    with pytest.raises(
+        OSError, match=f"{asked} could not be loaded.*hf download {asked} --local-dir DIR.*--teacher-path DIR"
+    ):
+        load(name, "cpu")
 
 
 @pytest.mark.parametrize("name", ["/no/such/folder", "./folder", "~/folder", "folder", "a/b/c"])
