@@ -10,11 +10,10 @@ import sys
 from matplotlib.figure import Figure
 
 import repgeom as rg
-from repgeom.demo import digit_features
 
 
 def demo_figure() -> Figure:
-    features, digits = digit_features()
+    features, digits = rg.demo.digit_features()
     spectra = {name: rg.spectrum(x) for name, x in features.items()}
     figure = Figure(figsize=(11, 3.6), layout="constrained")
     left, middle, right = figure.subplots(1, 3)

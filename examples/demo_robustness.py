@@ -17,9 +17,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import repgeom as rg
-from repgeom.demo import digit_halves, info_nce, pull_together, train_encoder
 
-LOSSES = {"contrastive": info_nce, "alignment only": pull_together}
+LOSSES = {"contrastive": rg.demo.info_nce, "alignment only": rg.demo.pull_together}
 SIZE = 32  # the digits' 8 x 8 pixels are enlarged to it, because the published strengths are made for it
 
 
@@ -30,7 +29,7 @@ def as_photographs(digits: Tensor) -> Tensor:
 
 
 def seen_through(network: nn.Module) -> Callable[[Tensor], Tensor]:
-    """The encoder as the tables want it: from images in [0, 1] to features, its own preprocessing inside."""
+    """An encoder of digits as one of photographs: it turns them grey and small before it encodes them."""
     return lambda images: network(F.adaptive_avg_pool2d(images.mean(1), 8))
 
 
@@ -61,7 +60,7 @@ def tables_drawn(tables: dict[str, pd.DataFrame]) -> Figure:
 
 def maps_drawn(maps: dict[str, rg.types.FourierHeatmap]) -> Figure:
     figure = Figure(figsize=(11, 4.2), layout="constrained")
-    worst = max(float(np.max(heat.drift if heat.error is None else heat.error)) for heat in maps.values())
+    worst = max(float(np.max(heat.error)) for heat in maps.values() if heat.error is not None)
     for ax, (name, heat) in zip(figure.subplots(1, len(maps)), maps.items(), strict=True):
         rg.plot_fourier_heatmap(heat, ax=ax).set_title(f"{name}, clean error {heat.clean_error:.3f}")
         ax.images[0].set_clim(0, worst)  # one scale for all
@@ -69,14 +68,23 @@ def maps_drawn(maps: dict[str, rg.types.FourierHeatmap]) -> Figure:
 
 
 def main(
-    folder: Path | None = None, *, severities: Sequence[float] = (1, 2, 3, 4, 5), n_maps: int | None = None
+    folder: Path | None = None,
+    *,
+    severities: Sequence[float] = (1, 2, 3, 4, 5),
+    n_images: int | None = None,
+    n_maps: int | None = None,
+    steps: int = 300,
 ) -> None:
-    """Prints the table and writes the rest; `n_maps` limits the images behind the heat maps, which take the most time."""
-    train, held_out, train_digits, digits = digit_halves()
-    images = as_photographs(held_out)
+    """Prints the table, and writes it whole with its pictures to `folder`.
+
+    `n_images` limits the images that are corrupted, `n_maps` those behind the heat maps, which take the most time; `steps`
+    is how long the encoders are trained.
+    """
+    train, held_out, train_digits, digits = rg.demo.digit_halves()
+    images, digits = as_photographs(held_out)[:n_images], digits[:n_images]
     tables, maps = {}, {}
     for name, loss in LOSSES.items():
-        encoder = seen_through(train_encoder(train, loss))
+        encoder = seen_through(rg.demo.train_encoder(train, loss, steps=steps))
         with torch.no_grad():
             probe = rg.probes.fit_linear_probe(encoder(as_photographs(train)), train_digits)
         tables[name] = rg.robustness.corruption_robustness(encoder, images, digits, probe=probe, severities=severities)
@@ -89,4 +97,4 @@ def main(
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]) if len(sys.argv) > 1 else None)
+    main(*map(Path, sys.argv[1:2]))

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 
 import repgeom as rg
-from repgeom.demo import digit_halves, info_nce, train_encoder
 
 
 def layer_spectra(network: nn.Sequential, batches: Iterable[Tensor]) -> dict[str, rg.Spectrum]:
@@ -27,9 +26,10 @@ def layer_spectra(network: nn.Sequential, batches: Iterable[Tensor]) -> dict[str
     return {name: accumulator.spectrum() for name, accumulator in seen.items()}
 
 
-def main() -> None:
-    train, held_out, _, _ = digit_halves()
-    network = train_encoder(train, info_nce)
+def main(steps: int = 300) -> None:
+    """Prints the effective rank of each layer of the demo's encoder, trained for so many steps."""
+    train, held_out, _, _ = rg.demo.digit_halves()
+    network = rg.demo.train_encoder(train, rg.demo.info_nce, steps=steps)
     assert isinstance(network, nn.Sequential)
     for name, s in layer_spectra(network, held_out.split(128)).items():
         ranks = f"{float(rg.effective_rank(s)):6.2f} {float(rg.effective_rank(s, of='singular_values')):6.2f}"

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
+from typing import Any
 
 from matplotlib.figure import Figure
 
 import repgeom as rg
-from repgeom.demo import digit_features
+
+
+def curves_drawn(features: Any, *, draws: int = 40, sizes: Sequence[int] | None = None) -> Figure:
+    """Effective rank of ever more rows of some features, from σ² on the left and from σ on the right."""
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    measures = ("effective_rank", "effective_rank_sigma")
+    for ax, measure in zip(figure.subplots(1, 2), measures, strict=True):
+        rg.plot_sample_size_curve(rg.sample_size_curve(features, measure, draws=draws, sizes=sizes), ax=ax)
+        ax.set_title(measure)
+    return figure
 
 
 def main() -> None:
-    healthy = digit_features()[0]["contrastive"]
-    measures = ("effective_rank", "effective_rank_sigma")
-    figure = Figure(figsize=(9, 3.6), layout="constrained")
-    for ax, measure in zip(figure.subplots(1, 2), measures, strict=True):
-        rg.plot_sample_size_curve(rg.sample_size_curve(healthy, measure, draws=40), ax=ax)
-        ax.set_title(measure)
-    figure.savefig(sys.argv[1], dpi=120)
+    healthy = rg.demo.digit_features()[0]["contrastive"]
+    curves_drawn(healthy).savefig(sys.argv[1], dpi=120)
 
 
 if __name__ == "__main__":

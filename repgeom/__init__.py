@@ -8,7 +8,7 @@
 
 from importlib.metadata import version as _version
 
-from repgeom import corruptions, probes, robustness, testing, types
+from repgeom import corruptions, demo, probes, robustness, testing, types
 from repgeom.auditing.audit import audit
 from repgeom.auditing.report import Report
 from repgeom.data.files import open_source
@@ -67,6 +67,7 @@ __all__ = [
     "condition_number",
     "corruptions",
     "cosine_alignment",
+    "demo",
     "effective_rank",
     "estimate",
     "feature_std",

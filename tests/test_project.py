@@ -12,7 +12,7 @@ import pytest
 import repgeom as rg
 
 ROOT = Path(__file__).parent.parent
-PLACES = (rg, rg.corruptions, rg.probes, rg.robustness, rg.testing)
+PLACES = (rg, rg.corruptions, rg.demo, rg.probes, rg.robustness, rg.testing)
 PUBLIC = [getattr(place, name) for place in PLACES for name in place.__all__]
 FUNCTIONS = [f for f in PUBLIC if inspect.isfunction(f)]
 TESTS = "\n".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
@@ -123,7 +123,7 @@ def test_only_public_names_and_named_subpackages_are_seen():
     seen = {name for name in dir(rg) if not name.startswith("__")}
     assert seen == set(rg.__all__)
     modules = {name for name in seen if inspect.ismodule(getattr(rg, name))}
-    assert modules == {"corruptions", "probes", "robustness", "testing", "types"}
+    assert modules == {"corruptions", "demo", "probes", "robustness", "testing", "types"}
 
 
 def test_packages_of_the_wheel_are_the_folders():

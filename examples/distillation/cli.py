@@ -36,26 +36,26 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from . import report, running
+    from . import findings, preparing, report_text, running
 
     config = configured(arguments)
     out = Path(arguments.out or Path("runs") / config.name)
     bar = not arguments.quiet and os.environ.get("LOCAL_RANK", "0") == "0"
-    place = running.Place(out, _cache(arguments), _device(arguments.device), bar, arguments.download)
+    place = preparing.Place(out, _cache(arguments), _device(arguments.device), bar, arguments.download)
     running.run(config, place)
     if int(os.environ.get("RANK", "0")) == 0:
-        found = report.read(out)
-        print(report.text(found))
+        found = findings.read(out)
+        print(report_text.text(found))
         print(f"\nFigures, tables and a page: repgeom-distill report {out}")
     return 0
 
 
 def _report(arguments: argparse.Namespace) -> int:
-    from . import report
+    from . import findings, report, report_text
 
-    found = report.read(Path(arguments.run))
-    print(report.text(found))
-    folder = Path(arguments.to) if arguments.to else Path(arguments.run) / "report"
+    found = findings.read(Path(arguments.run))
+    print(report_text.text(found))
+    folder = Path(arguments.to or Path(arguments.run) / "report")
     print("\nwritten: " + ", ".join(str(path) for path in report.write(found, folder)))
     return 0
 
@@ -68,16 +68,16 @@ def _status(arguments: argparse.Namespace) -> int:
 
 
 def _teacher(arguments: argparse.Namespace) -> int:
-    from . import running, stored
+    from . import costs, stored
     from .configs import Setting
     from .teachers.load import TRAINED_HERE, load_teacher
-    from .teachers.measured import about
+    from .teachers.quality import about
 
     config = configured(arguments)
     if arguments.teacher_name not in TRAINED_HERE:
         raise ValueError(f"{arguments.teacher_name} is not trained here; there are {', '.join(TRAINED_HERE)}.")
     cache = _cache(arguments)
-    stored.check_room(cache, running.room(config))
+    stored.check_room(cache, costs.room(config))
     setting = next(
         (s for s in config.settings if s.teacher == arguments.teacher_name), Setting(arguments.teacher_name, "shapes10")
     )
@@ -163,9 +163,11 @@ def _device(name: str | None) -> Any:
     if device.type != "cuda":
         return device
     n_devices = torch.cuda.device_count()
-    number = int(os.environ.get("LOCAL_RANK", "0")) % max(1, n_devices) if device.index is None else device.index
+    number = device.index
+    if number is None:
+        number = int(os.environ.get("LOCAL_RANK", "0")) % max(1, n_devices)
     if number >= n_devices:
-        raise ValueError(f"--device {name}: torch sees {n_devices or 'no'} GPU{'s' if n_devices > 1 else ''} here.")
+        raise ValueError(f"--device {name}: the number of GPUs that torch sees here is {n_devices}.")
     return torch.device("cuda", number)
 
 

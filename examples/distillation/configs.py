@@ -6,7 +6,7 @@ import dataclasses
 import math
 from typing import Any
 
-from repgeom.robustness.resume import fingerprint
+from .stored import fingerprint
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What is measured of a model, teacher or student: every number comes from repgeom, with what each test image adds to it."""
+"""What is measured of a model, teacher or student: each number comes from repgeom, with what each test image adds to it."""
 
 from __future__ import annotations
 
@@ -13,8 +13,6 @@ from torch.nn import functional as F
 
 import repgeom as rg
 from repgeom.corruptions import add_noise
-from repgeom.data.arrays import unit_rows
-from repgeom.robustness.spread import Spread
 
 from .configs import Evaluation
 from .data.images import Images
@@ -93,29 +91,37 @@ def accuracy_key(level: tuple[float, str] | None) -> str:
 
 
 def geometry(features: Tensor, teacher: Tensor, evaluation: Evaluation) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """How unit rows spread, and how they lie to the teacher's; everything is centred where not said otherwise."""
-    units, target = unit_rows(features.double()), unit_rows(teacher.double())
-    spread = Spread(units)
-    if spread.flat:
-        raise Diverged("its embeddings of all test images are equal")
-    s = spread.spectrum()
+    """How a model's unit rows spread and how they lie to the teacher's: the numbers, and what each row adds to them.
+
+    Everything is centred where not said otherwise.
+
+    Raises:
+        Diverged: all rows are equal.
+    """
+    units, target = F.normalize(features.double()), F.normalize(teacher.double())
+    spectrum = rg.spectrum(units)
+    try:
+        rank = float(rg.effective_rank(spectrum))
+    except ValueError as error:  # the rows have no variance
+        raise Diverged("its embeddings of all test images are equal") from error
+    rank_sigma = float(rg.effective_rank(spectrum, of="singular_values"))
     captured, captured_parts = _captured(units, target, evaluation.leading)
     cosines = (units * target).sum(1)
     uniformity, uniformity_parts = _uniformity(units)
     contrast = infonce_per_image(units, target, evaluation.infonce_temperature, evaluation.infonce_batch)
     arrays = {
-        "log_effective_rank": spread.log_rank("effective_rank_ratio")[1],
-        "log_effective_rank_sigma": spread.log_rank("effective_rank_ratio_sigma")[1],
+        "log_effective_rank": _log_influence(units, "effective_rank", rank),
+        "log_effective_rank_sigma": _log_influence(units, "effective_rank_sigma", rank_sigma),
         "captured": captured_parts,
         "cosine": cosines,
         "infonce": contrast,
         "uniformity": uniformity_parts,
     }
     record = {
-        "effective_rank": float(rg.effective_rank(s)),
-        "effective_rank_sigma": float(rg.effective_rank(s, of="singular_values")),
-        "n_components_90": int(rg.n_components(s, variance=0.9)),
-        "variance_ratio": s.variance_ratio.tolist(),
+        "effective_rank": rank,
+        "effective_rank_sigma": rank_sigma,
+        "n_components_90": int(rg.n_components(spectrum, variance=0.9)),
+        "variance_ratio": spectrum.variance_ratio.tolist(),
         "captured": captured,
         "captured_curve": rg.captured_variance(units, target).tolist(),
         "captured_student_not_centred": _captured_not_centred(units, target, evaluation.leading),
@@ -124,6 +130,13 @@ def geometry(features: Tensor, teacher: Tensor, evaluation: Evaluation) -> tuple
         "uniformity": uniformity,
     }
     return record, {name: value.float() for name, value in arrays.items()}
+
+
+def _log_influence(units: Tensor, measure: str, value: float) -> Tensor:
+    """What each row adds to the logarithm of a rank, (n,): d ln(rank) / d(row's weight), mean zero."""
+    n = len(units)
+    # `rg.influence` differentiates by variances over n − 1; a row's weight moves variances over n.
+    return rg.influence(units, measure) / value * n / (n - 1)
 
 
 def infonce_per_image(units: Tensor, target: Tensor, temperature: float, batch: int) -> Tensor:

@@ -8,10 +8,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from repgeom.robustness.resume import fingerprint
-
 from .data.images import Images
-from .stored import Stored, made_once
+from .stored import Stored, fingerprint, made_once
 from .teachers.teacher import Teacher
 from .views import crop_flip
 

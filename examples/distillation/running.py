@@ -17,50 +17,18 @@ import torch
 from torch import nn
 
 from . import sharing, stored
-from .configs import Config, Setting, Training
-from .data.images import Dataset
-from .data.load import load_dataset
+from .configs import Config, Training
+from .costs import cost, flops_per_image, room
 from .evaluation import Model, measurements
-from .features import teacher_features
 from .grid import Cell, cells_of
+from .preparing import Place, Prepared, described, prepare, sizing
 from .progress import progress_bar
 from .students import make_student, n_parameters
-from .teachers.load import load_teacher
-from .teachers.teacher import Teacher
 from .training import Diverged, train_student
-
-LEAST_TEST = 4  # images, below which nothing can be measured
 
 
 class Refused(RuntimeError):
     """The run cannot begin in this folder."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Place:
-    """Where a run works. `bar` shows progress on standard error."""
-
-    out: Path
-    cache: Path
-    device: torch.device
-    bar: bool = True
-    downloading: bool = False
-
-    def result(self, cell: Cell) -> Path:
-        """Of a cell, without its ending."""
-        return self.out / "cells" / cell.name
-
-
-@dataclasses.dataclass(frozen=True)
-class Prepared:
-    """A setting with everything that its cells share, on the device."""
-
-    setting: Setting
-    dataset: Dataset
-    teacher: Teacher
-    targets: list[torch.Tensor]  # the teacher's features of the training images as they are
-    augmented: list[torch.Tensor]  # of each epoch's crops and flips; empty where not asked for
-    teacher_test: torch.Tensor
 
 
 # ---- a whole run ----
@@ -85,28 +53,20 @@ def run(config: Config, place: Place) -> None:
         raise Refused(f"{place.out} is in use by {busy}; wait for it, or name another folder with --out.") from None
 
 
-def room(config: Config) -> int:
-    """Bytes that a run may write: features, at most 1,024 wide, and 100 MB for the rest."""
-    n_images = sum(
-        (s.n_train or 50_000) * (1 + s.augmented * config.training.epochs) + (s.n_test or 10_000)
-        for s in config.settings
-    )
-    return n_images * 1024 * 4 + 100_000_000
-
-
 def _run_cells(config: Config, place: Place) -> None:
+    """Trains and measures every model that is missing, unless another process does."""
     cells = cells_of(config)
     finished = {cell for cell in cells if _is_finished(config, place, cell)}
     waiting = [cell for cell in cells if cell not in finished]
     needed = {cell.setting for cell in waiting}
     prepared = {s.name: prepare(s, config, place) for s in config.settings if s.name in needed}
-    costs = {cell: _cost(cell, prepared[cell.setting], config) for cell in waiting}
+    costs = {cell: cost(cell, prepared[cell.setting], config) for cell in waiting}
     with progress_bar(sum(costs.values()), shown=place.bar and bool(waiting), leave=True) as bar:
         while waiting:
-            taken = 0
+            n_taken = 0
             for cell in list(waiting):
-                with sharing.taken(place.result(cell)) as mine:
-                    if not mine:
+                with sharing.taken(place.result(cell)) as is_free:
+                    if not is_free:
                         continue
                     if _is_finished(config, place, cell):  # by another process, meanwhile
                         bar.update(costs[cell])
@@ -114,8 +74,8 @@ def _run_cells(config: Config, place: Place) -> None:
                         bar.set_description_str(f"{len(cells) - len(waiting)}/{len(cells)} {cell.name}")
                         _run_cell(cell, prepared[cell.setting], config, place, bar.update)
                     waiting.remove(cell)
-                    taken += 1
-            if waiting and not taken:
+                    n_taken += 1
+            if waiting and not n_taken:
                 time.sleep(0.5)  # the rest is in the hands of other processes; should one die, its cell is free again
 
 
@@ -158,54 +118,28 @@ def _difference(saved: Any, asked: Any, where: str = "") -> str:
     """The first place in which two plain values differ, in words; empty where they do not."""
     if isinstance(saved, dict) and isinstance(asked, dict):
         for key in sorted({*saved, *asked}):
-            found = _difference(saved.get(key), asked.get(key), f"{where}.{key}" if where else key)
+            found = _difference(saved.get(key), asked.get(key), f"{where}.{key}".removeprefix("."))
             if found:
                 return found
         return ""
     if isinstance(saved, list) and isinstance(asked, list) and len(saved) == len(asked):
         differences = (_difference(a, b, f"{where}[{i}]") for i, (a, b) in enumerate(zip(saved, asked, strict=True)))
         return next((found for found in differences if found), "")
-    return "" if saved == asked else f"{where}: {saved!r} there, {asked!r} now"
-
-
-# ---- a setting ----
-
-
-def prepare(setting: Setting, config: Config, place: Place) -> Prepared:
-    """Images, teacher and the teacher's features, from the cache where they are there already."""
-    dataset = load_dataset(setting, downloading=place.downloading)
-    if len(dataset.train) < config.training.batch_size:
-        raise ValueError(
-            f"{setting.name} has {len(dataset.train)} images to train on, fewer than one batch of "
-            f"{config.training.batch_size}."
-        )
-    if len(dataset.test) < LEAST_TEST:
-        raise ValueError(
-            f"{setting.name} has {len(dataset.test)} images to measure on; {LEAST_TEST} at least are needed."
-        )
-    train, test = dataset.train.to(place.device), dataset.test.to(place.device)
-    teacher = load_teacher(setting, place.cache, place.device, bar=place.bar)
-    views: list[int | None] = [None, *(range(config.training.epochs) if setting.augmented else ())]
-    total = len(test) + len(views) * len(train)
-    padding = config.training.crop_padding
-    with progress_bar(total, f"{setting.name}: teacher's features", shown=place.bar) as bar:
-        found = [
-            teacher_features(teacher, images, place.cache, view=view, padding=padding, tick=bar.update)
-            for images, view in [(test, None), *((train, view) for view in views)]
-        ]
-    moved = dataclasses.replace(dataset, train=train, test=test)
-    return Prepared(setting, moved, teacher, found[1:2], found[2:], found[0])
+    if saved == asked:
+        return ""
+    return f"{where}: {saved!r} there, {asked!r} now"
 
 
 # ---- a cell ----
 
 
 def _run_cell(cell: Cell, prepared: Prepared, config: Config, place: Place, advance: Callable[[float], Any]) -> None:
+    """Trains and measures one model and writes its record; one that cannot be measured is recorded as failed."""
     start = time.perf_counter()
     about: dict[str, Any] = {
         "cell": dataclasses.asdict(cell),
         "config": config.fingerprint,
-        "setting": _described(prepared),
+        "setting": described(prepared),
     }
     try:
         record, arrays = _measured(cell, prepared, config, place, advance)
@@ -218,7 +152,8 @@ def _run_cell(cell: Cell, prepared: Prepared, config: Config, place: Place, adva
 def _measured(
     cell: Cell, p: Prepared, config: Config, place: Place, advance: Callable[[float], Any]
 ) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
-    flops = _flops(cell, p)
+    """Trains a student (a teacher is there) and measures the model: its record and its arrays."""
+    flops = flops_per_image(cell, p)
     about: dict[str, Any] = {"flops_per_image": flops}
     known = None
     if cell.kind == "teacher":
@@ -227,7 +162,7 @@ def _measured(
     else:
         student, losses = _trained(cell, p, config.training, place, lambda n: advance(3 * n * flops))
         about |= {"n_parameters": n_parameters(student), "losses": losses}
-        model = Model(student, _sizing(p), p.teacher.preprocessing)
+        model = Model(student, sizing(p), p.teacher.preprocessing)
     data, tick = p.dataset, lambda n: advance(n * flops)
     record, arrays = measurements(model, data.train, data.test, p.teacher_test, config.evaluation, tick, known)
     return {**about, **record}, arrays
@@ -236,12 +171,16 @@ def _measured(
 def _trained(
     cell: Cell, p: Prepared, training: Training, place: Place, tick: Callable[[int], Any]
 ) -> tuple[nn.Module, list[float]]:
+    """A trained student in evaluation mode, and the mean loss of each epoch."""
+    targets = p.targets
+    if cell.augmented:
+        targets = p.augmented
     student = make_student(cell.architecture, cell.width, p.teacher.width, cell.seed).to(place.device)
-    sized = _sizing(p)
+    sized = sizing(p)
     losses = train_student(
         student,
         p.dataset.train.pixels,
-        p.augmented if cell.augmented else p.targets,
+        targets,
         cell.objective,
         training,
         as_input=lambda pixels: p.teacher.preprocessing.normalized(sized(pixels)),
@@ -250,58 +189,6 @@ def _trained(
         tick=tick,
     )
     return student.eval(), losses
-
-
-def _sizing(p: Prepared) -> Callable[[torch.Tensor], torch.Tensor]:
-    """From images as they lie to the size that the student sees."""
-    if p.setting.student_input == "teacher":
-        return p.teacher.preprocessing.sized
-    return lambda pixels: pixels
-
-
-def _described(p: Prepared) -> dict[str, Any]:
-    """What the setting is, for tables: whether its teacher and its images are real, and how many images."""
-    return {
-        "name": p.setting.name,
-        "teacher": p.teacher.name,
-        "pretrained": p.teacher.pretrained,
-        "teacher_recipe": dict(p.teacher.recipe),
-        "width": p.teacher.width,
-        "std": list(p.teacher.preprocessing.std),
-        "data": p.dataset.name,
-        "real_images": p.dataset.real,
-        "n_train": len(p.dataset.train),
-        "n_test": len(p.dataset.test),
-        "n_classes": len(p.dataset.classes),
-    }
-
-
-# ---- how much work a cell is ----
-
-
-def _cost(cell: Cell, p: Prepared, config: Config) -> float:
-    """In floating-point operations: a training step is three forward passes."""
-    evaluation, training = config.evaluation, config.training
-    n_train, n_test = len(p.dataset.train), len(p.dataset.test)
-    noisy = n_test * len(evaluation.sigmas) * len(evaluation.spaces)
-    if cell.kind == "teacher":
-        return float(noisy) * _flops(cell, p)
-    trained = 3 * training.epochs * (n_train - n_train % training.batch_size)
-    return float(noisy + n_test + n_train + trained) * _flops(cell, p)
-
-
-def _flops(cell: Cell, p: Prepared) -> float:
-    """Of one image through the cell's model."""
-    from torch.utils.flop_counter import FlopCounterMode
-
-    first = p.dataset.test.pixels[:1]
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        if cell.kind == "teacher":
-            p.teacher.encode(p.teacher.preprocessing(first))
-        else:
-            student = make_student(cell.architecture, cell.width, p.teacher.width, 0).eval()
-            student(p.teacher.preprocessing.normalized(_sizing(p)(first)).cpu())
-    return float(counter.get_total_flops())
 
 
 def results(config: Config, out: Path) -> Iterator[tuple[Cell, stored.Stored]]:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from .configs import Config
+from .findings import settings_of
 from .grid import Cell, cells_of
-from .report import settings_of
 from .running import results
 from .tables import Cells
 
 
 def text(out: Path) -> str:
-    """For a terminal.
+    """The progress of a run for a terminal.
 
     Raises:
         FileNotFoundError: no run in this folder.
@@ -26,7 +26,8 @@ def text(out: Path) -> str:
         f"{out}: {len(cells) - len(failed)} of {len(wanted)} cells done, {len(failed)} failed, {len(waiting)} remain"
     ]
     lines += [f"  failed  {c.name}: {cells[c].record['reason']}" for c in failed]
-    lines += ["  (a failed cell is tried again when its .json is removed)"] if failed else []
+    if failed:
+        lines.append("  (a failed cell is tried again when its .json is removed)")
     lines += [f"  remains {c.name}" for c in waiting]
     if waiting:
         lines.append(_outlook(config, cells, waiting))
@@ -41,13 +42,15 @@ def _outlook(config: Config, cells: Cells, waiting: list[Cell]) -> str:
         return "no student is finished yet, so there is no telling how long the rest will take"
     total = 0.0
     for cell in waiting:
-        alike = [s for c, s in done.items() if _kind(c) == _kind(cell)]
-        other = [seconds * _weight(cell) / _weight(c) for c, seconds in students.items()]
-        total += sum(alike) / len(alike) if alike else sum(other) / len(other)
+        seconds = [s for c, s in done.items() if _kind(c) == _kind(cell)]
+        if not seconds:
+            seconds = [s * _weight(cell) / _weight(c) for c, s in students.items()]
+        total += sum(seconds) / len(seconds)
     return f"about {_spoken(total)} of one process remain, by the cells that are done"
 
 
 def _kind(cell: Cell) -> tuple[object, ...]:
+    """What must be the same for two models to take the same time."""
     return cell.setting, cell.kind, cell.architecture, cell.width, cell.augmented
 
 
@@ -57,7 +60,10 @@ def _weight(cell: Cell) -> float:
 
 
 def _spoken(seconds: float) -> str:
+    """A time in minutes, or in hours from an hour and a half."""
     minutes = max(1, round(seconds / 60))
     if minutes >= 90:
         return f"{seconds / 3600:.1f} hours"
-    return f"{minutes} minute{'s' if minutes > 1 else ''}"
+    if minutes == 1:
+        return "1 minute"
+    return f"{minutes} minutes"

@@ -23,18 +23,16 @@ from safetensors.torch import load as arrays_of
 from safetensors.torch import save as bytes_of
 from torch import Tensor
 
-from repgeom.data.saving import write_whole
-
 
 class Stored(NamedTuple):
-    """What a record says, and its arrays by name."""
+    """A record of plain values, and the arrays that were saved with it, by name."""
 
     record: dict[str, Any]
     arrays: dict[str, Tensor]
 
 
 class Damaged(ValueError):
-    """A file that is not what was written."""
+    """A file does not have the checksum that it was written with."""
 
 
 class Busy(RuntimeError):
@@ -151,14 +149,41 @@ def check_room(folder: Path, n_bytes: int) -> None:
         )
 
 
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Writes a temporary file beside `path` and renames it, so that a reader never sees half a file.
+
+    Raises:
+        OSError: the folder cannot be written, or its disk is full; what was at `path` before is still there.
+    """
+    try:
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    except OSError as error:
+        raise OSError(f"{path} cannot be written: {error.strerror or error}.") from None
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(temporary, 0o666 & ~umask)  # mkstemp lets only its owner read; a result is as readable as any new file
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def fingerprint(recipe: Mapping[str, Any]) -> str:
+    """Twelve hexadecimal digits that change with any value of a recipe, whatever the order of its keys."""
+    return _sha(json.dumps(recipe, sort_keys=True))[:12]
+
+
+def plain(recipe: Mapping[str, Any]) -> Any:
+    """A recipe as JSON gives it back: tuples become lists."""
+    return json.loads(json.dumps(recipe))
+
+
 def _beside(path: Path, ending: str) -> Path:
     return path.with_name(path.name + ending)
 
 
 def _sha(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def plain(recipe: Mapping[str, Any]) -> Any:
-    """As JSON gives it back: tuples become lists."""
-    return json.loads(json.dumps(recipe))

@@ -7,12 +7,17 @@ import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from .claims import Entry, Missing, Reader
+import torch
+
+import repgeom as rg
+
 from .configs import Config
 from .evaluation import accuracy_key
 from .grid import Cell, cells_of
-from .measured import Measured, Summary, over_seeds
+from .reader import Missing, Reader
 from .stored import Stored
+from .uncertainty import Summary, over_images, over_seeds
+from .verdicts import Entry, Row
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -57,7 +62,9 @@ def models(config: Config, cells: Cells) -> list[ModelRow]:
 
 
 def _failure(cell: Cell, reason: str) -> str:
-    return reason if cell.kind == "teacher" else f"seed {cell.seed}: {reason}"
+    if cell.kind == "teacher":
+        return reason
+    return f"seed {cell.seed}: {reason}"
 
 
 def geometry_table(config: Config, cells: Cells) -> pd.DataFrame:
@@ -65,7 +72,9 @@ def geometry_table(config: Config, cells: Cells) -> pd.DataFrame:
 
     def row(model: ModelRow) -> dict[str, Any]:
         records = [cells[c].record for c in model.done]
-        found: dict[str, Any] = {"parameters": records[0].get("n_parameters") if records else None}
+        found: dict[str, Any] = {"parameters": None}
+        if records:
+            found["parameters"] = records[0].get("n_parameters")
         for key, name in GEOMETRY.items():
             found |= _columns(name, summary_of(model, cells, key))
         found["dimensions for 90 %"] = _mean([r["n_components_90"] for r in records])
@@ -97,15 +106,20 @@ def record_table(config: Config, cells: Cells) -> pd.DataFrame:
         records = [cells[c].record for c in model.done]
         shares = [r["variance_ratio"] for r in records]
         noise = summary_of(model, cells, accuracy_key((config.evaluation.strongest, "normalized")))
+        scatter = unbiased = None
+        if noise is not None:
+            scatter = noise.scatter
+            if noise.n_seeds > 1:
+                unbiased = scatter * math.sqrt(noise.n_seeds / (noise.n_seeds - 1))
         return {
             "rank from σ²": _mean([r["effective_rank"] for r in records]),
             "rank from σ": _mean([r["effective_rank_sigma"] for r in records]),
             "rank of the mean spectrum": _rank_of_mean(shares),
             "captured, centred": _mean([r["captured"] for r in records]),
             "captured, student not centred": _mean([r["captured_student_not_centred"] for r in records]),
-            "± over seeds, ddof 0": None if noise is None else noise.scatter,
-            "± over seeds, ddof 1": None if noise is None or noise.n_seeds < 2 else noise.scatter * math.sqrt(noise.n_seeds / (noise.n_seeds - 1)),
-        }  # fmt: skip
+            "± over seeds, ddof 0": scatter,
+            "± over seeds, ddof 1": unbiased,
+        }
 
     return _table(config, cells, row)
 
@@ -114,26 +128,29 @@ def ledger_table(entries: Sequence[Entry]) -> pd.DataFrame:
     """Every test of every claim: statistic, value, interval, published figure, rule, verdict."""
     import pandas as pd
 
-    rows = [
-        {
-            "claim": entry.claim.number,
-            "text": entry.claim.text,
-            "setting": entry.setting.name,
-            "claim verdict": entry.verdict,
-            "test": row.test.text,
-            "value": None if row.summary is None else row.summary.value,
-            "low": None if row.summary is None else row.summary.low,
-            "high": None if row.summary is None else row.summary.high,
-            "seeds": 0 if row.summary is None else row.summary.n_seeds,
-            "published": row.test.published,
-            "rule": row.rule,
-            "verdict": row.verdict,
-            "reason": row.reason,
-        }
-        for entry in entries
-        for row in entry.rows
-    ]
-    return pd.DataFrame(rows)
+    return pd.DataFrame([_ledger_row(entry, row) for entry in entries for row in entry.rows])
+
+
+def _ledger_row(entry: Entry, row: Row) -> dict[str, Any]:
+    value = low = high = None
+    n_seeds = 0
+    if row.summary is not None:
+        value, low, high, n_seeds = row.summary.value, row.summary.low, row.summary.high, row.summary.n_seeds
+    return {
+        "claim": entry.claim.number,
+        "text": entry.claim.text,
+        "setting": entry.setting.name,
+        "claim verdict": entry.verdict,
+        "test": row.test.text,
+        "value": value,
+        "low": low,
+        "high": high,
+        "seeds": n_seeds,
+        "published": row.test.published,
+        "rule": row.rule,
+        "verdict": row.verdict,
+        "reason": row.reason,
+    }
 
 
 def _table(config: Config, cells: Cells, row: Callable[[ModelRow], dict[str, Any]]) -> pd.DataFrame:
@@ -142,28 +159,29 @@ def _table(config: Config, cells: Cells, row: Callable[[ModelRow], dict[str, Any
 
     found = []
     for model in models(config, cells):
-        note = "; ".join([*model.failed, *([f"{model.missing} not run"] if model.missing else [])])
+        notes = list(model.failed)
+        if model.missing:
+            notes.append(f"{model.missing} not run")
         head = {"setting": model.setting, "model": model.model, "seeds": len(model.done)}
-        found.append({**head, **row(model), "note": note})
+        found.append({**head, **row(model), "note": "; ".join(notes)})
     return pd.DataFrame(found)
 
 
 def summary_of(model: ModelRow, cells: Cells, key: str) -> Summary | None:
     """Over the seeds that finished; a teacher has one and no seeds, so its interval is over images alone."""
     reader = Reader(cells)
+    read = reader.of
+    if key in RANKS:
+        read = reader.rank
     try:
-        found = [(reader.rank if key in RANKS else reader.of)(cell, key) for cell in model.done]
+        found = [read(cell, key) for cell in model.done]
     except Missing:
         return None
     if not found:
         return None
-    return over_images(found[0]) if model.cell.kind == "teacher" else over_seeds(found)
-
-
-def over_images(measured: Measured) -> Summary:
-    """With the interval that the images alone give."""
-    half = 1.96 * math.sqrt(measured.image_variance())
-    return Summary(measured.value, measured.value - half, measured.value + half, 1, 0.0)
+    if model.cell.kind == "teacher":
+        return over_images(found[0])
+    return over_seeds(found)
 
 
 def _columns(name: str, summary: Summary | None) -> dict[str, float | None]:
@@ -173,15 +191,13 @@ def _columns(name: str, summary: Summary | None) -> dict[str, float | None]:
 
 
 def _mean(values: Sequence[float]) -> float | None:
-    return sum(values) / len(values) if values else None
+    if not values:
+        return None
+    return sum(values) / len(values)
 
 
 def _rank_of_mean(shares: Sequence[Sequence[float]]) -> float | None:
     """Effective rank of the spectrum averaged over seeds, as the paper takes it."""
-    import torch
-
-    import repgeom as rg
-
     if not shares:
         return None
     widest = max(len(s) for s in shares)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from repgeom.corruptions.seeds import Draws
+from repgeom.corruptions import Draws
 
 
 def crop_flip(images: Tensor, rows: Tensor, view: int, padding: float) -> Tensor:

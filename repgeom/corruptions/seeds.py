@@ -40,7 +40,26 @@ def _mixed(z: Tensor) -> Tensor:
 
 
 class Draws:
-    """Independent numbers for each image. Every call opens the next stream, so calls must come in a fixed order."""
+    """Random numbers for images, as the corruptions draw them: for a corruption or an augmentation of one's own.
+
+    What image number i draws depends on the seed, on the name and on i alone: not on its batch, on the order of the images
+    or on the device. Each call gives each image new numbers, independent of all others, so the calls of one object
+    must come in a fixed order.
+
+    Args:
+        seed: whole number.
+        indices: (b,), the images' own numbers; the draws lie on their device.
+        name: of what is drawn; another name gives other numbers for the same seed.
+
+    Raises:
+        ValueError: `seed` is not a whole number.
+
+    >>> shifts = Draws(0, torch.arange(4), "shift").below(3, 2)  # for each of four images two of {0, 1, 2}
+    >>> shifts.shape
+    torch.Size([4, 2])
+    >>> torch.equal(Draws(0, torch.tensor([2]), "shift").below(3, 2), shifts[2:3])
+    True
+    """
 
     def __init__(self, seed: int, indices: Tensor, name: str) -> None:
         """A generator for images with these numbers (b,); another `seed` or `name` gives other numbers.

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from repgeom.corruptions.seeds import Draws
+from repgeom.corruptions import Draws
 
 SIZE = 32
 N_OBJECTS = 4

@@ -12,12 +12,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from repgeom.robustness.resume import fingerprint
-
 from ..configs import TeacherTraining
 from ..data.shapes import SIZE
 from ..progress import progress_bar
-from ..stored import Stored, made_once
+from ..stored import Stored, fingerprint, made_once
 from .teacher import Preprocessing, Teacher, frozen, weights_digest
 
 PREPROCESSING = Preprocessing(SIZE, SIZE, mean=(0.45, 0.45, 0.45), std=(0.27, 0.27, 0.27))  # about those of shapes

@@ -1,0 +1,98 @@
+"""Finished models of a run, looked up by what they are: the numbers that claims and tables are made of."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+from .configs import Config, Setting
+from .evaluation import accuracy_key
+from .grid import Cell
+from .stored import Stored
+from .students import BASE
+from .uncertainty import Measured
+
+
+class Missing(LookupError):
+    """A model that a test needs is not there, or did not measure what it asks for."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Reader:
+    """The results of a run, from which numbers are read with what each image adds to them."""
+
+    cells: dict[Cell, Stored]
+
+    def of(self, cell: Cell, key: str) -> Measured:
+        """A number of a model with what each image adds to it. `key` is an array's name; log_... is the logarithm.
+
+        Raises:
+            Missing: the model is not there, or failed, or did not measure this.
+        """
+        if cell not in self.cells:
+            raise Missing(f"{cell.name} is not there")
+        record, arrays = self.cells[cell]
+        if record["status"] != "done":
+            raise Missing(f"{cell.name} failed: {record['reason']}")
+        if key not in arrays:
+            raise Missing(f"{key} was not measured")
+        value = record[key.removeprefix("log_")]
+        if key.startswith("log_"):
+            value = math.log(value)
+        setting = record["setting"]
+        return Measured.of(value, f"{setting['data']}, {setting['n_test']} images", arrays[key])
+
+    def width(self, cell: Cell) -> int:
+        """How many features the teacher has in a model's setting."""
+        if cell not in self.cells:
+            raise Missing(f"{cell.name} is not there")
+        return int(self.cells[cell].record["setting"]["width"])
+
+    def rank(self, cell: Cell, key: str) -> Measured:
+        """An effective rank itself; what images add to it is kept of its logarithm."""
+        return self.of(cell, f"log_{key}").exp()
+
+
+@dataclasses.dataclass(frozen=True)
+class Models:
+    """The models of one setting and one seed, which claims are about."""
+
+    reader: Reader
+    config: Config
+    setting: Setting
+    seed: int
+
+    def teacher(self, key: str) -> Measured:
+        """A number of the teacher."""
+        return self.reader.of(Cell(self.setting.name, "teacher"), key)
+
+    def student(
+        self, key: str, width: int, *, objective: str = "cosine", architecture: str = BASE, augmented: bool = False
+    ) -> Measured:
+        """A number of a student."""
+        cell = Cell(self.setting.name, "student", architecture, width, objective, augmented, self.seed)
+        return self.reader.of(cell, key)
+
+    @property
+    def small(self) -> int:
+        """The smallest width, the paper's S."""
+        return min(self.config.widths)
+
+    @property
+    def large(self) -> int:
+        """The largest width, the paper's L."""
+        if len(self.config.widths) < 2:
+            raise Missing("two widths at least are needed")
+        return max(self.config.widths)
+
+    @property
+    def contrastive(self) -> str:
+        """The run's first objective with an InfoNCE term."""
+        for objective in self.config.objectives:
+            if objective.startswith("cosine+infonce"):
+                return objective
+        raise Missing("cosine+infonce is not among the objectives")
+
+    def noisy(self) -> str:
+        """The name of the accuracy under the strongest noise, in the paper's space."""
+        return accuracy_key((self.config.evaluation.strongest, "normalized"))

@@ -1,0 +1,93 @@
+"""Numbers and tables as text: for a terminal, for Markdown and for the page."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from .verdicts import Row
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def number(value: float) -> str:
+    """A number with four figures, without an exponent where it lies between 0.0001 and a million."""
+    if not math.isfinite(value):
+        return {math.inf: "∞", -math.inf: "−∞"}.get(value, "–")
+    size = abs(value)
+    if value == int(value) and size < 1e6:
+        text = f"{int(value):,}"
+    elif size >= 1e6 or size < 1e-4:
+        text = f"{value:.2e}"
+    else:
+        n_decimals = 0
+        if size < 1000:
+            n_decimals = min(5, max(0, 3 - math.floor(math.log10(size))))
+        text = f"{value:,.{n_decimals}f}"
+    return text.replace("-", "−")
+
+
+def value_of(row: Row) -> str:
+    """The value of a test with its interval, or the reason why it has none."""
+    if row.summary is None:
+        return row.reason
+    s = row.summary
+    text = number(s.value)
+    if s.low is not None and s.high is not None:
+        text += f" [{number(s.low)}, {number(s.high)}]"
+    if row.reason:
+        text += f" ({row.reason})"
+    return text
+
+
+def shown(table: pd.DataFrame) -> list[list[str]]:
+    """Header and rows as text: an interval stands behind its value, an empty column is left out."""
+    names = [c for c in table.columns if not c.endswith((" low", " high"))]
+    if "note" in names and not (table["note"] != "").any():
+        names.remove("note")
+    rows = [[_entry(row, name) for name in names] for row in table.to_dict("records")]
+    return [names, *rows]
+
+
+def _entry(row: dict[str, Any], name: str) -> str:
+    value = row[name]
+    if isinstance(value, str):
+        return value
+    if value is None or math.isnan(value):
+        return "–"
+    if name in ("parameters", "seeds"):
+        return f"{int(value):,}"
+    low, high = row.get(f"{name} low"), row.get(f"{name} high")
+    if low is None or high is None or math.isnan(low):
+        return _rounded(value)
+    return f"{_rounded(value)} ±{_rounded((high - low) / 2)}"
+
+
+def _rounded(value: float) -> str:
+    n_decimals = 3
+    if abs(value) >= 10:
+        n_decimals = 1
+    return f"{value:.{n_decimals}f}"
+
+
+def aligned(rows: list[list[str]]) -> str:
+    """Rows of text in columns: the two names to the left, numbers to the right."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    lines = []
+    for row in rows:
+        names = [text.ljust(width) for text, width in zip(row[:2], widths[:2], strict=True)]
+        numbers = [text.rjust(width) for text, width in zip(row[2:], widths[2:], strict=True)]
+        lines.append("  ".join([*names, *numbers]).rstrip())
+    return "\n".join(lines)
+
+
+def escaped(text: str) -> str:
+    """Text on one line that stays within its place in a Markdown table."""
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+def piped(rows: list[list[str]]) -> str:
+    """Rows of text as a Markdown table."""
+    lines = ["| " + " | ".join(escaped(text) for text in row) + " |" for row in rows]
+    return "\n".join([lines[0], "|" + " --- |" * len(rows[0]), *lines[1:]])

@@ -1,0 +1,1 @@
+"""Tests of the distillation experiments; a package, so that its conftest.py stands beside that of all tests."""

@@ -1,0 +1,177 @@
+"""The report's files, and what they say."""
+
+import base64
+import dataclasses
+import html
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+from repgeom_examples.distillation import (
+    findings,
+    report,
+    report_text,
+    table_text,
+    tables,
+)
+from repgeom_examples.distillation.configs import Config, Setting
+from repgeom_examples.distillation.grid import cells_of
+from repgeom_examples.distillation.verdicts import NOT_RUN
+
+from .planted_results import CLIP, CONFIG, failed, kept, planted, row_of, student
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    """The report of a run in which one model failed in one seed."""
+    cells = failed(planted(n=40), lambda cell: cell == student(CLIP, 2, seed=123), "the loss became nan")
+    folder = kept(tmp_path_factory.mktemp("run"), CONFIG, cells)
+    found = findings.read(folder)
+    return found, report.write(found, folder / "report"), folder / "report"
+
+
+def read(file):
+    """Its text as a browser shows it."""
+    return html.unescape(file.read_text(encoding="utf-8"))
+
+
+def test_report_writes_every_file(written):
+    _, paths, folder = written
+    names = {"report.html", "report.md", "table1.csv", "table2.csv", "record.csv", "ledger.csv"}
+    assert {path.name for path in paths} == names | {f"figure{i}.png" for i in (1, 2, 3)}
+    assert all((folder / f"figure{i}.png").read_bytes().startswith(b"\x89PNG") for i in (1, 2, 3))
+
+
+def test_csv_files_are_the_tables(written):
+    found, _, folder = written
+    for name, table in found.tables.items():
+        back = pd.read_csv(folder / f"{name}.csv")
+        assert list(back.columns) == list(table.columns)
+        numeric = table.select_dtypes("number").columns
+        assert np.allclose(back[numeric], table[numeric].astype(float), equal_nan=True)
+    assert len(pd.read_csv(folder / "ledger.csv")) == sum(len(e.rows) for e in found.entries)
+
+
+def test_page_has_nothing_to_load(written):
+    page = (written[2] / "report.html").read_text(encoding="utf-8")
+    assert not re.findall(r"<(?:script|link|iframe|object)\b|@import|url\(|https?://", page)
+    sources = re.findall(r'\bsrc="([^"]*)"', page)
+    assert len(sources) == 3
+    for source in sources:
+        assert base64.b64decode(source.removeprefix("data:image/png;base64,")).startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("form", ["html", "md", "text"])
+def test_report_says_what_was_run(form, written):
+    found, _, folder = written
+    text = report_text.text(found) if form == "text" else read(folder / f"report.{form}")
+    assert "checkpoint " in text
+    assert "EMBEDDED" not in text
+    assert "3 seeds (42, 123, 456)" in text
+    assert f"{len(cells_of(CONFIG)) - 1} of {len(cells_of(CONFIG))} cells" in text  # one has failed
+    assert "cnn-w2-cosine, seed 123: the loss became nan" in text
+    for e in found.entries:
+        assert e.claim.text in text
+        assert all(table_text.value_of(row) in text and row.test.published in text for row in e.rows)
+
+
+@pytest.mark.parametrize("form", ["html", "md"])
+def test_report_says_where_the_papers_record_disagrees_with_itself(form, written):
+    text = read(written[2] / f"report.{form}")
+    for n, published in (("811,264", "0.5 M"), ("1,405,440", "2 M"), ("2,732,032", "8 M")):
+        assert f"{n} parameters; the paper says {published}" in text
+    for words in (
+        "rank of the mean spectrum",
+        "rank from σ²",
+        "rank from σ",
+        "captured, student not centred",
+        "ddof 0",
+    ):
+        assert words in text
+    assert "the paper's figure centres the teacher only" in text
+    assert "σ = 0.1 after normalisation is 0.027 in pixels" in text
+    assert "draws it afresh" in text
+
+
+def test_parameters_are_told_whatever_the_objective(tmp_path):
+    config = dataclasses.replace(CONFIG, objectives=("infonce",), settings=(CLIP,))
+    assert "811,264 parameters" in report_text.markdown(findings.read(kept(tmp_path, config, planted(config, n=40))))
+
+
+def test_embedded_is_said_plainly(tmp_path):
+    config = Config("small", (Setting("tiny-clip", "shapes10"),), widths=(1,), seeds=(42,))
+    lines = report_text.heading(findings.read(kept(tmp_path, config, planted(config, n=40))))
+    assert "EMBEDDED teacher, trained here" in lines[0]
+    assert "EMBEDDED procedural images" in lines[0]
+    assert "checkpoint" not in lines[0]
+    assert "do not settle what it says of CLIP on CIFAR-10" in lines[1]
+    assert "1 seed (42)" in lines[2]
+
+
+def test_report_of_a_run_that_has_just_begun(tmp_path):
+    found = findings.read(kept(tmp_path, CONFIG, {}))
+    assert len(report.write(found, tmp_path / "report")) == 9
+    assert "nothing is finished yet" in report_text.text(found)
+    assert {e.verdict for e in found.entries} == {NOT_RUN}
+
+
+def test_no_run_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"holds no run; `repgeom-distill run --out"):
+        findings.read(tmp_path)
+
+
+def test_a_damaged_cell_is_named_and_missing(tmp_path, capsys):
+    folder, cell = kept(tmp_path, CONFIG, planted(n=40)), student(CLIP, 1)
+    file = folder / "cells" / f"{cell.name}.json"
+    file.write_text(file.read_text(encoding="utf-8").replace('"accuracy"', '"accurate"'), encoding="utf-8")
+    found = findings.read(folder)
+    assert cell not in found.cells
+    assert f"{cell.name}.json is damaged" in capsys.readouterr().err
+    assert row_of(found.tables["table1"], CLIP.name, "cnn-w1-cosine")["note"] == "1 not run"
+
+
+NASTY = "<b>loss</b> & |x|\nnan"
+
+
+@pytest.fixture(scope="module")
+def nasty(tmp_path_factory):
+    """A run whose name and reasons would break a page or a table."""
+    config = dataclasses.replace(CONFIG, name="<script>alert(1)</script>", settings=(CLIP,), widths=(1, 2))
+    cells = failed(planted(config, n=40), lambda cell: cell.objective == "cosine+infonce", NASTY)
+    return findings.read(kept(tmp_path_factory.mktemp("nasty"), config, cells))
+
+
+def test_names_and_reasons_are_escaped_in_the_page(nasty):
+    page = report.html(nasty, {})
+    assert "<script" not in page
+    assert "<b>" not in page
+    assert "&lt;b&gt;loss&lt;/b&gt; &amp; |x|" in page
+
+
+def test_a_reason_keeps_a_markdown_table_whole(nasty):
+    text = report_text.markdown(nasty)
+    for block in re.split(r"\n\n", text):
+        rows = block.split("\n")
+        if rows[0].startswith("|"):
+            columns = [len(re.findall(r"(?<!\\)\|", row)) for row in rows]
+            assert len(set(columns)) == 1, rows[columns.index(max(columns))]
+
+
+def test_intervals_are_shown_beside_their_values():
+    table = pd.DataFrame({"setting": ["s"], "model": ["m"], "seeds": [3], "x": [0.5], "x low": [0.4], "x high": [0.6], "note": [""]})  # fmt: skip
+    assert table_text.shown(table) == [["setting", "model", "seeds", "x"], ["s", "m", "3", "0.500 ±0.100"]]
+    assert table_text.shown(table.assign(**{"x low": np.nan, "x high": np.nan}))[1][-1] == "0.500"
+    assert table_text.shown(table.assign(x=np.nan))[1][-1] == "–"
+
+
+def test_a_shown_interval_is_the_interval():
+    """A rank's interval comes from logarithms: 20 with 10 to 40 is not 20 ± 15."""
+    cells = planted(change=lambda cell: {"effective_rank": {42: 14.0, 123: 20.0, 456: 28.0}.get(cell.seed, 100.0)})
+    table = tables.geometry_table(CONFIG, cells)
+    row = row_of(table, CLIP.name, "cnn-w1-cosine")
+    names, *rows = table_text.shown(table)
+    shown = next(r for r in rows if r[:2] == [CLIP.name, "cnn-w1-cosine"])[names.index("effective rank")]
+    ends = [float(x) for x in re.findall(r"[\d.]+", shown)]
+    low, high = (ends[0] - ends[1], ends[0] + ends[1]) if "±" in shown else ends[-2:]
+    assert (low, high) == pytest.approx((row["effective rank low"], row["effective rank high"]), abs=0.1)
