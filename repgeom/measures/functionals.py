@@ -35,7 +35,7 @@ class Functional:
         doubt: relative error for each feature per row that the model of the rows has shown in simulations, beside which the
             rows' influence says nothing; added to the standard error.
         tails: it feels heavy tails so much that rows must be counted by what they weigh (Kish's effective number).
-        known: rows per feature from which simulations found its interval to hold (benchmarks/README.md).
+        known: rows per feature from which simulations found its interval to hold (studies/estimates.md).
     """
 
     naive: Callable[[Spectrum], float]

@@ -29,7 +29,7 @@ def test_the_collapsed_encoder_drifts_further_under_corruption(capsys, tmp_path)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["fourier.png", "robustness.csv", "robustness.png"]
 
 
-@pytest.mark.parametrize("name", ["examples", "tests", "benchmarks"])
+@pytest.mark.parametrize("name", ["examples", "tests", "benchmarks", "studies"])
 def test_only_the_examples_own_name_is_installed(name):
     from importlib.metadata import distribution
 
