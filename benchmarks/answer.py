@@ -12,21 +12,21 @@ HEAD = ["question", "time", "relative error", "memory", "others take, times ours
 
 # What a time may be, in times its floor, by the start of the answer's key; and why it is not 1.
 LIMITS: dict[str, tuple[float, str]] = {
-    "spectrum": (1.25, "besides the floor, values are checked and the mean is taken off"),
+    "spectrum": (1.4, "values are checked and centred; steep spectra keep their leading directions apart from the rest"),
     "effective_rank": (
         1.25,
-        "the same. Three times faster than `svdvals`, asked for once, cannot be promised on two cores: the floor alone is a "
-        "third of `svdvals`",
+        "values are checked and centred. Three times faster than `svdvals` cannot be promised on two cores: the floor alone "
+        "is a third of `svdvals`",
     ),
-    "narrow": (1.5, "centring reads as many numbers as the product, in float64"),
-    "stack": (2.5, "the matrices are small, so that centring and checks cost what the product does; half is `eigvalsh`"),
+    "narrow": (1.5, "so few rows are multiplied in float64, the floor in float32"),
+    "stack": (2.5, "small products are in float64, and centring costs as much as they do; half of the time is `eigvalsh`, the floor's too"),
     "estimate": (4.0, "a second pass over the rows gives each row's influence, which needs the directions too"),
     "compare": (4.0, "two estimates at once; the floor is that of both arrays"),
     "audit": (2.5, "an audit also compares sampled rows with each other, looks for repeats and works out intervals"),
     "labelled": (5.0, "every class adds up a product of its own beside that of all rows"),
     "start": (1.6, "NumPy, SciPy and the library are imported after torch"),
     "process": (2.5, "the same as of an audit and of a start"),
-    "large": (3.0, "values are checked, repeats looked for, and sums kept in float64, row by row"),
+    "large": (3.0, "as of an audit, over every row"),
 }  # fmt: skip
 
 
@@ -75,7 +75,7 @@ class Answer:
         if self.error is not None:
             error = f"{self.error:.0e}"
         if self.memory is not None:
-            memory = f"{self.memory / 1e6:,.0f} MB"
+            memory = in_megabytes(self.memory)
         return [self.question, self._time(), error, memory, self._others(), *self._floor()]
 
     def _time(self) -> str:
@@ -88,7 +88,7 @@ class Answer:
     def _others(self) -> str:
         if self.seconds is None:
             return self.compared
-        parts = [f"{name} {seconds / self.seconds:.3g}" for name, seconds in self.others.items()]
+        parts = [f"{name} {seconds / self.seconds:.2g}" for name, seconds in self.others.items()]
         return "; ".join([*parts, self.compared]).strip("; ")
 
     def _floor(self) -> list[str]:
@@ -107,6 +107,12 @@ def in_seconds(seconds: float) -> str:
     if seconds < 1:
         return f"{1000 * seconds:.3g} ms"
     return f"{seconds:.3g} s"
+
+
+def in_megabytes(memory: float) -> str:
+    if memory < 5e5:
+        return "< 1 MB"
+    return f"{memory / 1e6:,.0f} MB"
 
 
 def table(answers: list[Answer]) -> str:

@@ -104,12 +104,17 @@ def problem_answers(
             rows[candidate]["seconds"],
             floor,
             rows[candidate].get("error"),
-            others={rival_name(rival, rows[rival]): rows[rival]["seconds"] for rival in rivals},
+            others={rival_name(r, rows[r]): rows[r]["seconds"] for r in rivals if worth_showing(r, candidate)},
         )
         if not quick:
             answer = replace(answer, memory=child("weigh", str(path), candidate)["memory"])
         found.append(answer)
     return found
+
+
+def worth_showing(rival: str, candidate: str) -> bool:
+    """The long list of rivals stands once, beside the effective rank."""
+    return candidate != "repgeom.spectrum" or rival.startswith("torch")
 
 
 def rival_name(rival: str, row: dict[str, Any]) -> str:

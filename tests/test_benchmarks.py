@@ -17,12 +17,12 @@ SPECTRUM = Answer("spectrum a", "`rg.spectrum` of 50 × 7", 0.3, 0.2, 1e-9, 2e6,
 
 def test_a_row_shows_ratios_to_the_rival_and_to_the_floor():
     assert SPECTRUM.cells() == [
-        "`rg.spectrum` of 50 × 7", "300 ms", "1e-09", "2 MB", "torch svd 7", "**1.50**", "1.25",
+        "`rg.spectrum` of 50 × 7", "300 ms", "1e-09", "2 MB", "torch svd 7", "**1.50**", "1.4",
     ]  # fmt: skip
 
 
 def test_a_time_within_its_limit_is_not_in_bold():
-    assert Answer("spectrum a", "?", 0.25, 0.2).cells()[-2:] == ["1.25", "1.25"]
+    assert Answer("spectrum a", "?", 0.25, 0.2).cells()[-2:] == ["1.25", "1.4"]
 
 
 def test_a_row_that_was_stopped_says_after_how_long_and_has_no_ratio():
@@ -32,13 +32,13 @@ def test_a_row_that_was_stopped_says_after_how_long_and_has_no_ratio():
 
 
 def test_a_limit_is_that_of_the_whole_first_word():
-    assert Answer("spectrum a", "?").limit == 1.25
+    assert Answer("spectrum a", "?").limit == 1.4
     assert Answer("spectrums a", "?").limit is None
 
 
 def test_the_table_gives_the_reason_of_every_limit_it_shows_and_of_no_other():
     text = answer.table([SPECTRUM])
-    assert "* spectrum: 1.25: " in text
+    assert "* spectrum: 1.4: " in text
     assert "* stack" not in text
 
 
