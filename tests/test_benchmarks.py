@@ -2,12 +2,13 @@
 
 import ast
 import re
+import sys
 from pathlib import Path
 
 import pytest
 
 from benchmarks import __main__ as benchmarks
-from benchmarks import answer, arrays, processes, stored
+from benchmarks import answer, arrays, files, pipelines, processes, stored
 from benchmarks.answer import Answer
 from studies import __main__ as studies
 
@@ -92,10 +93,6 @@ def test_what_a_run_did_not_have_stays_stored(tmp_path):
 
 
 def test_a_process_is_stopped_when_its_time_is_up():
-    import sys
-
-    from benchmarks import files
-
     found = files.run([sys.executable, "-c", "import time; time.sleep(60)"], longest=0.2)
     assert found.stopped
     with pytest.raises(RuntimeError, match="ended with status 3"):
@@ -116,10 +113,39 @@ def test_the_program_that_starts_the_others_stays_small():
             assert large.isdisjoint(name.split(".")[0] for name in names), module
 
 
-def test_process_questions_are_named_by_the_first_word_of_their_keys():
-    text = (ROOT / "benchmarks" / "processes.py").read_text()
-    for name in processes.QUESTIONS:
-        assert re.search(rf'f?"{name} ', text), name
+@pytest.fixture
+def measured_at_once(monkeypatch, tmp_path):
+    """Nothing is run: every process takes two seconds and one megabyte, every child program half a second."""
+    run = files.Run(2.0, 10**6, "")
+    half = dict.fromkeys(("seconds", "features", "notebook", "error", "scikit-learn"), 0.5) | {
+        "cells": [0.5],
+        "memory": 1,
+    }
+    monkeypatch.setattr(files, "run", lambda command, longest=None: run)
+    monkeypatch.setattr(
+        processes, "child", lambda action, *rest: {"seconds": 9.0} if len(rest) > 1 else {"product": 1.0}
+    )
+    monkeypatch.setattr(processes, "checked", lambda features, truth: 1e-9)
+    monkeypatch.setattr(processes, "write_shards", lambda folder, kind, *shape: folder / kind)
+    monkeypatch.setattr(pipelines, "child", lambda module, *command: half)
+    return processes.Setting(tmp_path, benchmarks.FULL, 1, False, None)
+
+
+def test_answers_about_processes_are_named_after_their_question(measured_at_once):
+    for name, question in processes.QUESTIONS.items():
+        assert {found.key.split(" ")[0] for found in question(measured_at_once)} == {name}
+
+
+def test_a_page_holds_every_row_and_how_it_was_made(measured_at_once, monkeypatch):
+    monkeypatch.setattr(benchmarks, "machine", lambda others: "* Date: today\n")
+    rows = [row for question in processes.QUESTIONS.values() for row in question(measured_at_once)]
+    rows += pipelines.answers(1)
+    assert len(rows) == 15
+    page = benchmarks.page(measured_at_once, rows)
+    assert "    python -m benchmarks\n" in page
+    assert "* Date: today" in page
+    assert all(f"| {row.question} | {row.seconds:.3g} s | " in page or row.seconds < 1 for row in rows)
+    assert "36 shards take 1.00 × the memory of 12" in page
 
 
 @pytest.mark.parametrize("name", studies.STUDIES)
