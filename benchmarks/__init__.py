@@ -1,1 +1,1 @@
-"""How fast, how exact and how large: `python -m benchmarks` from the repository root. See README.md here."""
+"""How fast, how exact and how large: `python -m benchmarks` from the repository root writes README.md here."""

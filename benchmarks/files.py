@@ -8,6 +8,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,25 +19,34 @@ IMPORT_TORCH = [sys.executable, "-c", "import torch"]
 
 @dataclass(frozen=True)
 class Run:
-    """One finished process."""
+    """One process that ended, by itself or because its time was up."""
 
     seconds: float
     memory: int  # peak resident memory in bytes
     output: str
+    stopped: bool = False
 
 
-def run(command: list[str]) -> Run:
-    """Runs a process to its end. The peak is never below this process's own size, which is why it must stay small."""
+def run(command: list[str], longest: float | None = None) -> Run:
+    """Runs a process to its end or for `longest` seconds.
+
+    The peak is never below this process's own size, which is why it must stay small.
+    """
     with tempfile.TemporaryFile("w+") as out:
         start = time.perf_counter()
         process = subprocess.Popen(command, stdout=out)
+        clock = threading.Timer(longest or 0, process.kill)
+        if longest is not None:
+            clock.start()
         _, status, usage = os.wait4(process.pid, 0)
+        clock.cancel()
         seconds = time.perf_counter() - start
         process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode:
+        stopped = longest is not None and seconds >= longest
+        if process.returncode and not stopped:
             raise RuntimeError(f"{' '.join(command)} ended with status {process.returncode}.")
         out.seek(0)
-        return Run(seconds, usage.ru_maxrss * 1024, out.read())
+        return Run(seconds, usage.ru_maxrss * 1024, out.read(), stopped)
 
 
 def child(*command: str) -> Any:
@@ -60,32 +70,21 @@ def median(command: list[str], runs: int) -> Run:
     return alternate({"": command}, runs)[""]
 
 
-def audit_command(features: Path, *, processes: int = 1) -> list[str]:
+def audit_command(features: Path, *options: str, processes: int = 1) -> list[str]:
     """`repgeom audit` of a file, or of a folder's shards, by one process or by several."""
-    launcher = ["torch.distributed.run", "--nproc-per-node", str(processes), "-m"] if processes > 1 else []
-    pattern = str(features / "*.npy") if features.is_dir() else str(features)
-    return [sys.executable, "-m", *launcher, "repgeom", "audit", pattern, "--json", str(report(features))]
+    launcher = []
+    if processes > 1:
+        launcher = ["torch.distributed.run", "--nproc-per-node", str(processes), "-m"]
+    pattern = str(features)
+    if features.is_dir():
+        pattern = str(features / "part-*")
+    return [sys.executable, "-m", *launcher, "repgeom", "audit", pattern, "--json", str(report(features)), *options]
 
 
 def report(features: Path) -> Path:
     return features.with_suffix(".report")
 
 
-def audited(features: Path, run_: Run) -> dict[str, Any]:
-    value = json.loads(report(features).read_text())["measures"]["effective_rank"]["value"]
-    return {"seconds": run_.seconds, "memory": run_.memory, "value": float(value)}
-
-
-def audit_once(features: Path, processes: int = 1) -> dict[str, Any]:
-    return audited(features, run(audit_command(features, processes=processes)))
-
-
-def spectralyte_audit(file: Path, rivals: str) -> dict[str, Any]:
-    once = run([str(Path(rivals).with_name("spectralyte")), "audit", str(file), "--json"])
-    value = json.loads(once.output)["dimensionality"]["participation_ratio"]
-    return {"seconds": once.seconds, "memory": once.memory, "value": value}
-
-
-def starts(file: Path, runs: int) -> dict[str, Run]:
-    """What `import torch` costs by itself, and a whole audit of a small file."""
-    return alternate({"import torch": IMPORT_TORCH, "audit": audit_command(file)}, runs)
+def audited_rank(features: Path) -> float:
+    """The effective rank in the report that an audit left."""
+    return float(json.loads(report(features).read_text())["measures"]["effective_rank"]["value"])

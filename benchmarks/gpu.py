@@ -16,9 +16,10 @@ from torch import Tensor
 
 import repgeom as rg
 from benchmarks import timing
-from benchmarks.page import ERROR_BAR, error, say
-from benchmarks.speed import centred, rank_of
-from benchmarks.speed_data import Values
+from benchmarks.answer import ERROR_LIMIT
+from benchmarks.data import Values
+from benchmarks.inside import centred, rank_of
+from benchmarks.page import error, say
 
 PRECISIONS = ("float64", "float32", "bfloat16")
 
@@ -72,7 +73,7 @@ def problem(x: Tensor, runs: int) -> Values:
     for name, function in functions.items():
         value = function()
         rows[name] = {"value": value, "error": error(value, known), "threads": "GPU"}
-        if name.startswith("repgeom") and not rows[name]["error"] <= ERROR_BAR:
+        if name.startswith("repgeom") and not rows[name]["error"] <= ERROR_LIMIT:
             raise SystemExit(f"{name} of {tuple(x.shape)} {x.dtype} is off by {rows[name]['error']:.1e}.")
     pieces = parts(x)
     for function in pieces.values():

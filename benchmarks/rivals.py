@@ -48,6 +48,13 @@ def scikit_dimension(x: np.ndarray) -> float:
 
 
 TOOLS = {"spectralyte": spectralyte, "vecscope": vecscope, "effdim": effdim, "scikit-dimension": scikit_dimension}
+# What each calls effective rank or dimension.
+MEASURES = {
+    "spectralyte": "participation_ratio",
+    "vecscope": "participation_ratio_unit_rows",
+    "effdim": "effective_rank",
+    "scikit-dimension": "participation_ratio",
+}
 
 
 def peak() -> int:
@@ -65,13 +72,7 @@ def measure(path: str, name: str, runs: int) -> dict[str, Any]:
         start = time.perf_counter()
         TOOLS[name](x)
         seconds.append(time.perf_counter() - start)
-    return {"seconds": statistics.median(seconds), "value": value, "memory": memory, "threads": threads()}
-
-
-def threads() -> str:
-    from threadpoolctl import threadpool_info
-
-    return str(max(pool["num_threads"] for pool in threadpool_info()))
+    return {"seconds": statistics.median(seconds), "value": value, "memory": memory, "measure": MEASURES[name]}
 
 
 def versions() -> dict[str, str]:

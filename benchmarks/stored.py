@@ -5,33 +5,31 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from benchmarks.page import HERE, Row
+from benchmarks.answer import Answer
+from benchmarks.page import HERE
 
 STORED = HERE / "stored.json"
-SLOWER = 1.5  # a ratio that grew by more than this is a regression
+SLOWER = 1.5  # a ratio that grew by more than this is a regression: noise stays below it
 RED = "\033[31m{}\033[0m"
 
-Tables = dict[str, dict[str, Row]]  # problem, then what, then its row
-Ratios = dict[str, float]
+Ratios = dict[str, float]  # times the floor by the answer's key: higher is worse
 
 
-def ratios(tables: Tables) -> Ratios:
-    """Of each row of ours to the floor of its problem: higher is worse."""
-    return {
-        f"{problem} / {what}": row["seconds"] / rows["floor"]["seconds"]
-        for problem, rows in tables.items()
-        for what, row in rows.items()
-        if what.startswith("repgeom")
-    }
+def ratios(answers: list[Answer]) -> Ratios:
+    return {answer.key: answer.ratio for answer in answers if answer.ratio is not None}
 
 
 def read(mode: str, path: Path = STORED) -> Ratios:
-    return json.loads(path.read_text()).get(mode, {}) if path.exists() else {}
+    if not path.exists():
+        return {}
+    return json.loads(path.read_text()).get(mode, {})
 
 
 def write(mode: str, found: Ratios, path: Path = STORED) -> None:
     """Rows that this run did not have (no GPU, no rival) stay as they are."""
-    stored = json.loads(path.read_text()) if path.exists() else {}
+    stored = {}
+    if path.exists():
+        stored = json.loads(path.read_text())
     stored[mode] = stored.get(mode, {}) | {name: round(ratio, 3) for name, ratio in found.items()}
     path.write_text(json.dumps(stored, indent=2, ensure_ascii=False) + "\n")
 

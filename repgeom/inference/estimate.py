@@ -96,7 +96,7 @@ def estimate(
 
     Assumes independent rows of one law. Frames of one video or tokens of one text are not independent: say so with
     `groups`. Rows that repeat exactly may be copies or, in discrete features, just alike: only `groups` can say which, and without
-    it more than 1 % of them leave no interval. In simulations (benchmarks/README.md) the effective rank's mean error is below
+    it more than 1 % of them leave no interval. In simulations (studies/estimates.md) the effective rank's mean error is below
     2 % from one row per feature and below 10 % at half a row per feature for Gaussian rows. Intervals are given from 100 rows
     and two rows per feature (participation ratio: four; stable rank: four, and where the leading variance stands clear of the
     next; n_components: never), and not where single rows or groups decide the result. Heavy tails are taken to be those of

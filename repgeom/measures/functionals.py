@@ -36,7 +36,7 @@ class Functional:
             rows' influence says nothing; added to the standard error.
         tails: it feels heavy tails so much that rows must be counted by what they weigh (Kish's effective number).
         needs_tail: it rests on the smallest singular values too.
-        known: rows per feature from which simulations found its interval to hold (benchmarks/README.md).
+        known: rows per feature from which simulations found its interval to hold (studies/estimates.md).
     """
 
     naive: Callable[[Spectrum], float]

@@ -79,7 +79,7 @@ def corruption_robustness(
         `repgeom.robustness.drift.MEASURES` says what each measure is. Intervals hold for independent images and are
         paired: the same images clean and corrupted. Where none is known to hold they are NaN and `note` says why: a rank
         by itself, directions fitted to the same images, and ratios of ranks with fewer than 16 images per feature.
-        benchmarks/README.md says how often the others hold. Where the encoder returned NaN or another number of rows,
+        studies/robustness.md says how often the others hold. Where the encoder returned NaN or another number of rows,
         values are NaN with n = 0, `note` says so, and a warning names the corruption and severity.
 
     Raises:

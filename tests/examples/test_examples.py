@@ -104,7 +104,7 @@ def test_the_collapsed_encoder_drifts_further_under_corruption(capsys, tmp_path)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["fourier.png", "robustness.csv", "robustness.png"]
 
 
-@pytest.mark.parametrize("name", ["examples", "tests", "benchmarks"])
+@pytest.mark.parametrize("name", ["examples", "tests", "benchmarks", "studies"])
 def test_only_the_examples_own_name_is_installed(name):
     top_level = distribution("repgeom").read_text("top_level.txt")
     assert "repgeom_examples" in (top_level or "repgeom_examples").split()

@@ -76,7 +76,7 @@ class _CompressedRows:
     def __init__(self, path: str, info: zipfile.ZipInfo, header: NpyHeader) -> None:
         self._header = header
         self._row_bytes = math.prod(header.shape[1:]) * header.dtype.itemsize
-        self._file: Held[IO[bytes]] = Held(lambda: zipfile.ZipFile(path).open(info))
+        self._file: Held[IO[bytes]] = Held(lambda: zipfile.ZipFile(path).open(info))  # noqa: SIM115, it stays open
         self._lock = threading.Lock()  # two threads must not move one stream at the same time
 
     def read(self, start: int, stop: int) -> np.ndarray:
@@ -97,7 +97,7 @@ def _fill(file: IO[bytes], values: np.ndarray) -> None:
     """Fill a contiguous array from a stream in small pieces, so that the bytes are not held twice."""
     rest = values.reshape(-1).view(np.uint8)
     while len(rest):
-        n_bytes = file.readinto(rest[:PIECE_BYTES])
+        n_bytes = file.readinto(rest[:PIECE_BYTES])  # type: ignore[attr-defined]
         if not n_bytes:
             raise ValueError("it became shorter while it was read")
         rest = rest[n_bytes:]

@@ -25,7 +25,7 @@ def open_parquet(path: str) -> StoredTable:
         raise ValueError(f"{path} has {layout.n_rows} rows and {len(layout.names)} columns: there is nothing to read.")
     with damage_named(path):
         dtypes = _dtypes(path, layout.names)
-        firsts = {name: _first_cell(path, name) for name in layout.names if dtypes[name] == object}
+        firsts = {name: _first_cell(path, name) for name in layout.names if dtypes[name] == object}  # noqa: E721, a dtype
         columns = _Columns(path, layout, dtypes, firsts)
     kinds = {name: columns.kind(name) for name in layout.names}
     return StoredTable(kinds, columns.one, columns.side_by_side)

@@ -1,6 +1,6 @@
 """Contact sheets of every corruption at every severity, ours above the reference's, for a person to look at.
 
-python -m benchmarks.corruption_sheets FOLDER [SIZE ...]
+python -m studies.corruption_sheets FOLDER [SIZE ...]
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from benchmarks.robustness import both, photographs
+from benchmarks.references import photographs
 from repgeom import corruptions
+from studies.corruptions import both
 
 PER_SHEET = 5  # corruptions
 

@@ -1,0 +1,76 @@
+"""Questions about whole pipelines (corruptions, probes, distillation) and about a GPU where there is one."""
+
+from __future__ import annotations
+
+import json
+import sys
+from importlib.util import find_spec
+from typing import Any
+
+from benchmarks import files
+from benchmarks.answer import Answer
+from benchmarks.page import say
+
+ON_GPU = {"features": (50_000, 1_024), "layers": 24, "small": (16, 31, 32, 33, 64, 128)}
+CELLS = 18  # of one setting of the paper's grid: they share the teacher's features
+
+
+def child(module: str, *command: Any) -> Any:
+    say(" ".join((module, *map(str, command))))
+    return files.child(sys.executable, "-m", f"benchmarks.{module}", *map(str, command))
+
+
+def answers(runs: int) -> list[Answer]:
+    found = [*corruption_answers(runs), probe_answer(runs), suite_answer()]
+    if find_spec("transformers") is not None:
+        found.append(distillation_answer())
+    return found
+
+
+def corruption_answers(runs: int) -> list[Answer]:
+    found = []
+    for pixels, images in ((32, 512), (224, 16)):
+        row = child("images", "corruptions", pixels, images, runs, "cpu")
+        others = {name: row[name] for name in ("imagecorruptions",) if name in row}
+        question = f"All 19 corruptions of one image of {pixels} px at severity 3, in batches of {images}"
+        found.append(Answer(f"corruptions {pixels}", question, row["seconds"], others=others))
+    return found
+
+
+def probe_answer(runs: int) -> Answer:
+    rows, features = 10_000, 256
+    row = child("images", "probe", rows, features, runs)
+    question = (
+        f"A linear probe of {rows:,} × {features}, 10 classes, 20 strengths of regularisation (error: of the objective)"
+    )
+    return Answer("probe", question, row["seconds"], error=row["error"], others={"scikit-learn": row["scikit-learn"]})
+
+
+def suite_answer() -> Answer:
+    images = 2_000
+    row = child("images", "suite", images)
+    question = f"`rg.robustness.corruption_robustness`, 19 × 5 over {images:,} images of 32 px, small encoder"
+    return Answer("suite", question, row["seconds"], memory=row["memory"])
+
+
+def distillation_answer() -> Answer:
+    images, epochs = 128, 3
+    row = child("distillation", images, epochs, 1, "cpu")
+    own = row["features"] / CELLS + row["cells"][0]
+    question = f"One of {CELLS} students distilled from CLIP ViT-B/32, {images} images, {epochs} epochs"
+    others = {"teacher asked in every epoch, as in the paper's notebook,": row["notebook"]}
+    return Answer("distillation", question, own, others=others)
+
+
+def gpu_answers(runs: int) -> list[Answer]:
+    """The effective rank on the GPU, with torch's own decompositions beside it."""
+    found = []
+    for title, rows in child("gpu", json.dumps(ON_GPU), runs).items():
+        if "repgeom.effective_rank" not in rows:
+            continue
+        own = rows["repgeom.effective_rank"]
+        floor = sum(row["seconds"] for name, row in rows.items() if name.startswith("floor"))
+        others = {name: row["seconds"] for name, row in rows.items() if name.startswith("torch.linalg")}
+        question = f"`rg.effective_rank` on the {title}"
+        found.append(Answer(f"gpu {title}", question, own["seconds"], floor, own["error"], others=others))
+    return found

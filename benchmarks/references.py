@@ -1,0 +1,15 @@
+"""The slow references and photographs of tests/, which is no package and must be told where it lies."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+TESTS = Path(__file__).parent.parent / "tests"
+sys.path[:0] = [str(TESTS), str(TESTS / "corruptions")]
+
+import corruption_reference  # noqa: E402
+import incumbent  # noqa: E402
+from conftest import photographs  # noqa: E402
+
+__all__ = ["corruption_reference", "incumbent", "photographs"]
