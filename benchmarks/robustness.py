@@ -33,10 +33,10 @@ from torch import Tensor
 import repgeom as rg
 from repgeom import corruptions
 from repgeom.corruptions import strengths
-from repgeom.inference.intervals import Reading, interval
 from repgeom.probes.linear import DEFAULT_C
 from repgeom.probes.logistic import LogisticPath
 from repgeom.robustness.drift import Clean
+from repgeom.robustness.measurement import Measurement
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "corruptions"))
 import corruption_reference
@@ -238,8 +238,8 @@ def coverage(replicates: int) -> list[Values]:
     return found
 
 
-def holds(reading: Reading, value: float) -> bool:
-    low, high = interval(reading, 0.95)
+def holds(measured: Measurement, value: float) -> bool:
+    low, high = measured.interval(0.95)
     return low <= value <= high
 
 

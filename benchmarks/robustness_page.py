@@ -153,6 +153,5 @@ def coverage_part(found: list[Row], replicates: int) -> str:
     return (
         f"\n## Do intervals of 95 % hold?\n\nShare of {replicates} samples whose interval holds the value of 50,000 rows (of "
         "the last three, which depend on the number of rows, the mean of all samples). Normal rows whose variances fall "
-        "as given; n/d is samples per feature, and below 16 ratios of ranks get no interval.\n\n"
-        + markdown(head, lines)
+        "as given; n/d is samples per feature.\n\n" + markdown(head, lines)
     )

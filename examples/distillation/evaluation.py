@@ -14,7 +14,6 @@ from torch.nn import functional as F
 import repgeom as rg
 from repgeom.corruptions import add_noise
 from repgeom.data.arrays import unit_rows
-from repgeom.robustness.spread import Spread
 
 from .configs import Evaluation
 from .data.images import Images
@@ -92,28 +91,31 @@ def accuracy_key(level: tuple[float, str] | None) -> str:
     return "accuracy" if level is None else f"accuracy/{level[1]}/{level[0]:g}"
 
 
+_RANKS = {"effective_rank": "variances", "effective_rank_sigma": "singular_values"}
+
+
 def geometry(features: Tensor, teacher: Tensor, evaluation: Evaluation) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """How unit rows spread, and how they lie to the teacher's; everything is centred where not said otherwise."""
     units, target = unit_rows(features.double()), unit_rows(teacher.double())
-    spread = Spread(units)
-    if spread.flat:
+    away = units - units.mean(0)
+    if float(away.abs().max()) <= 8 * torch.finfo(units.dtype).eps:
         raise Diverged("its embeddings of all test images are equal")
-    s = spread.spectrum()
+    s = rg.spectrum(units)
+    ranks = {name: float(rg.effective_rank(s, of=of)) for name, of in _RANKS.items()}
     captured, captured_parts = _captured(units, target, evaluation.leading)
     cosines = (units * target).sum(1)
     uniformity, uniformity_parts = _uniformity(units)
     contrast = infonce_per_image(units, target, evaluation.infonce_temperature, evaluation.infonce_batch)
     arrays = {
-        "log_effective_rank": spread.log_rank("effective_rank_ratio")[1],
-        "log_effective_rank_sigma": spread.log_rank("effective_rank_ratio_sigma")[1],
+        # What each image adds to the logarithm.
+        **{f"log_{name}": rg.influence(units, name) / rank for name, rank in ranks.items()},
         "captured": captured_parts,
         "cosine": cosines,
         "infonce": contrast,
         "uniformity": uniformity_parts,
     }
     record = {
-        "effective_rank": float(rg.effective_rank(s)),
-        "effective_rank_sigma": float(rg.effective_rank(s, of="singular_values")),
+        **ranks,
         "n_components_90": int(rg.n_components(s, variance=0.9)),
         "variance_ratio": s.variance_ratio.tolist(),
         "captured": captured,
