@@ -90,7 +90,7 @@ def corruption_robustness(
         interval is known to hold `low` and `high` are NaN and `note` says why: also for directions fitted to the same
         images, and for `linear_cka` and `drift_share_in_probe` where few images carry the variance of squared lengths
         (heavy tails). Overlaps of neighbours depend on the number of images and their intervals are wide: of 95 % they
-        hold 97 to 100 %. benchmarks/README.md says how often the others hold. Where the encoder returned NaN or another number of rows,
+        hold 96 to 100 %. benchmarks/README.md says how often the others hold. Where the encoder returned NaN or another number of rows,
         values are NaN with n = 0, `note` says so, and a warning names the corruption and severity.
 
     Raises:

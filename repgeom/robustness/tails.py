@@ -1,9 +1,10 @@
 """Are the tails light enough for an interval of what rests on squares of features?
 
 The error of a mean of squares is read from fourth powers. Where a few rows carry those, the sample does not show how far
-the next row may lie, and an interval says too little: with steps from Student's t of 2.5 degrees one of 95 % held 57 to
-73 % of the time. Such a sample often looks harmless in the influence of its rows, because the heavy rows did not come;
-the lengths of its steps give it away (benchmarks/README.md).
+the next row may lie, and an interval says too little: with steps from Student's t of 2.5 degrees, one of 95 % for CKA
+held 56 to 73 % of the time at 200 to 2,000 rows of 24 features. Such a sample often looks harmless in the influence of
+its rows, because the heavy rows did not come; the lengths of its steps give it away. In 200 draws each, this rule gives
+an interval in 96 to 100 % of normal samples, which then covers 93 to 95 %, and in 0 to 4 % of those of 2.5 degrees.
 """
 
 from __future__ import annotations
