@@ -12,12 +12,12 @@ from torch import Tensor
 
 from repgeom.inference.compare import Comparison
 from repgeom.inference.estimate import Estimate, Sample
-from repgeom.inference.intervals import Reading
 from repgeom.measures import rank
 from repgeom.measures.classes import ClassRanks
 from repgeom.measures.cloud import uniformity
 from repgeom.measures.cloud_tally import Health, Norms
 from repgeom.measures.pairs import mutual_knn
+from repgeom.robustness.measurement import Measurement as DriftMeasurement
 from repgeom.spectral.isotropic import isotropic_baseline
 from repgeom.spectral.spectrum import Spectrum
 
@@ -47,7 +47,7 @@ class ReferenceEvidence:
 @dataclasses.dataclass(frozen=True)
 class DriftEvidence:
     name: str
-    readings: Mapping[str, Reading]
+    readings: Mapping[str, DriftMeasurement]
 
 
 @dataclasses.dataclass(frozen=True)

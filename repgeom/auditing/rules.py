@@ -12,7 +12,6 @@ from typing import Any
 
 from repgeom.auditing.catalogue import Evidence
 from repgeom.inference.estimate import Estimate
-from repgeom.inference.intervals import interval
 from repgeom.measures import rank
 from repgeom.spectral.isotropic import isotropic_baseline
 
@@ -174,7 +173,7 @@ def _drift(measure: str) -> Callable[[Evidence], float | None]:
 
 def _drift_interval(measure: str) -> Callable[[Evidence], tuple[float, float] | None]:
     def ends(e: Evidence) -> tuple[float, float] | None:
-        found = None if e.drift is None else interval(e.drift.readings[measure], 0.95)
+        found = None if e.drift is None else e.drift.readings[measure].interval(0.95)
         return None if found is None or math.isnan(found[0]) else found
 
     return ends

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from typing import Any
+
+import numpy as np
 
 from repgeom.data.arrays import check_normalize
 from repgeom.inference.estimate import (
@@ -16,11 +19,10 @@ from repgeom.inference.estimate import (
     counted_once,
     mean_variance,
     opened,
-    quantile,
     sample_of,
     shown,
 )
-from repgeom.inference.intervals import check_confidence
+from repgeom.inference.intervals import check_confidence, p_value, quantile
 from repgeom.measures.functionals import Array, functional
 
 
@@ -114,18 +116,18 @@ def comparison_of(
     estimates = shown(a, first, measure, confidence), shown(b, second, measure, confidence)
     values = estimates[0].value, estimates[1].value
     warnings = tuple(f"{name}: {w}" for name, e in zip(names, estimates, strict=True) for w in e.warnings)
-    low = high = p_value = ratio_low = ratio_high = None
+    low = high = p = ratio_low = ratio_high = None
     difference = values[1] - values[0]
     if a.error is not None and b.error is not None:
         error, degrees = _error(first, second, a, b, values, paired)
         error = math.hypot(error, FINENESS * max(values))
         half = quantile(confidence, degrees) * error
-        low, high, p_value = difference - half, difference + half, _p_value(difference, error, degrees)
+        low, high, p = difference - half, difference + half, p_value(difference, error, degrees)
         error, degrees = _error(first, second, a, b, (1.0, 1.0), paired)
         factor = math.exp(quantile(confidence, degrees) * error)
         ratio_low, ratio_high = values[1] / values[0] / factor, values[1] / values[0] * factor
     return Comparison(
-        measure, estimates[0], estimates[1], difference, low, high, p_value, values[1] / values[0], ratio_low, ratio_high,
+        measure, estimates[0], estimates[1], difference, low, high, p, values[1] / values[0], ratio_low, ratio_high,
         paired, warnings,
     )  # fmt: skip
 
@@ -136,23 +138,35 @@ def _error(
     """Standard error of the difference of both, each times its scale, and degrees of freedom."""
     if paired:
         clustered = first if second.groups is None else second
-        variance, degrees = mean_variance(scale[1] * b.influence - scale[0] * a.influence, clustered)
-        parts = scale[0] * a.beyond**0.5, scale[1] * b.beyond**0.5
-        # What is of second order is alike as the square of what is of first order.
-        alike = min(1.0, _correlation(a.influence, b.influence) ** 2)
-        beyond = parts[0] ** 2 + parts[1] ** 2 - 2 * alike * parts[0] * parts[1]
-        return min(variance, counted_once(variance, beyond)) ** 0.5, degrees
+        influence, second_order = combined([(-scale[0], a), (scale[1], b)])
+        variance, degrees = mean_variance(influence, clustered)
+        return paired_variance(variance, second_order) ** 0.5, degrees
     assert a.error is not None
     assert b.error is not None
     return math.hypot(scale[0] * a.error, scale[1] * b.error), min(a.degrees, b.degrees)
 
 
+def combined(terms: Sequence[tuple[float, Corrected]]) -> tuple[Array, float]:
+    """Add up scale · ln measure over measures of the same rows.
+
+    Returns each row's influence on the sum, and the variance of what is of second order in the rows.
+    """
+    influence: Array = np.sum([scale * c.influence for scale, c in terms], axis=0)
+    second_order = 0.0
+    for i, (scale, one) in enumerate(terms):
+        second_order += scale**2 * one.beyond
+        for other_scale, other in terms[:i]:
+            # Parts of second order are alike as the square of how much those of first order are.
+            alike = min(1.0, _correlation(one.influence, other.influence) ** 2)
+            second_order += 2 * alike * scale * other_scale * (one.beyond * other.beyond) ** 0.5
+    return influence, max(0.0, second_order)
+
+
+def paired_variance(variance: float, second_order: float) -> float:
+    """Return the variance of a sum over the same rows, given that of its influence and its part of second order."""
+    return min(variance, counted_once(variance, second_order))
+
+
 def _correlation(a: Array, b: Array) -> float:
     scale = math.sqrt(float(a @ a) * float(b @ b))
     return float(a @ b) / scale if scale > 0 else 0.0
-
-
-def _p_value(difference: float, error: float, degrees: int) -> float:
-    from scipy.special import stdtr
-
-    return float(2 * stdtr(degrees, -abs(difference) / error))

@@ -21,7 +21,7 @@ from repgeom.data import files
 from repgeom.data.arrays import as_features, check_normalize, give_back, shape_of
 from repgeom.data.sources import Source, source_of
 from repgeom.inference.influence import Scores, in_sample, score
-from repgeom.inference.intervals import check_confidence
+from repgeom.inference.intervals import check_confidence, quantile
 from repgeom.inference.population import EVEN, Population, RowWeights, binned, drawn_in, population, standing_alone
 from repgeom.measures import rank
 from repgeom.measures.functionals import Array, Functional, functional
@@ -420,13 +420,6 @@ def shown(c: Corrected, sample: Sample, measure: str, confidence: float) -> Esti
     half = quantile(confidence, c.degrees) * c.error
     low, high = max(1.0, value * math.exp(-half)), min(float(sample.most), value * math.exp(half))
     return Estimate(value, naive, low, high, value * c.error, sample.n, c.method, c.warnings)
-
-
-def quantile(confidence: float, degrees: int) -> float:
-    """Student's t, two-sided."""
-    from scipy.special import stdtrit  # a third of a second sooner there than scipy.stats
-
-    return float(stdtrit(degrees, (1 + confidence) / 2))
 
 
 def _inverted(f: Functional, sample: Sample) -> float:

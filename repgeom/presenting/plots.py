@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from repgeom.measures.classes import ClassRanks
-from repgeom.robustness.cells import CLEAN
+from repgeom.robustness.conditions import CLEAN
 from repgeom.robustness.fourier import FourierHeatmap
 from repgeom.spectral.decompose import spectrum
 from repgeom.spectral.isotropic import isotropic_baseline

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from repgeom.corruptions.images import as_images
-from repgeom.inference.intervals import check_confidence, difference, holm
+from repgeom.inference.intervals import check_confidence, holm
 from repgeom.probes.linear import LinearProbe
 from repgeom.probes.nearest import KNNProbe
-from repgeom.robustness.cells import CLEAN, Settings, corruption_cells, readings_of
+from repgeom.robustness.conditions import CLEAN, Settings, corruption_conditions, measurements_of
 from repgeom.robustness.encoding import Encoder
 
 if TYPE_CHECKING:
@@ -46,8 +46,10 @@ def compare_robustness(
     Returns:
         One row per corruption × severity × measure: `first`, `second`, `difference` (second − first), `n`, `low`, `high`,
         `p_value`, `p_holm`, `test`. For accuracies the test is McNemar's exact one, on the images that only one
-        encoder gets right (1947), the interval Bonett & Price's (2012); for the rest Student's t on what each image
-        contributes. `p_holm` is corrected over the corrupted cells of each measure (Holm 1979). Values are NaN where an
+        encoder gets right (1947), the interval Bonett & Price's (2012); for ratios of ranks Student's t on each image's
+        influence on the four ranks, with which `repgeom.compare` works; for the rest Student's t on what each image
+        contributes. `p_holm` is corrected over the corrupted conditions of each measure (Holm 1979). Where one of the
+        two tables has no interval, the difference has none. Values are NaN where an
         encoder failed, with a warning.
 
     Raises:
@@ -63,14 +65,15 @@ def compare_robustness(
     import pandas as pd
 
     x = as_images(images)
-    cells = corruption_cells(x, corruptions, severities, strengths, frost_images, seed)
+    conditions = corruption_conditions(x, corruptions, severities, strengths, frost_images, seed)
     confidence = check_confidence(confidence)
     both = [Settings(p, n, k, max_pair_rows, seed) for p, n in zip(probes, knns, strict=True)]
+    measured = measurements_of([first, second], x, labels, conditions, both, batch_size, progress)
     rows = []
-    for (name, severity), (mine, theirs) in readings_of([first, second], x, labels, cells, both, batch_size, progress):
+    for (name, severity), (mine, theirs) in measured:
         others = {r.measure: r for r in theirs}  # one encoder may have a probe that the other lacks
         rows += [
-            {"corruption": name, "severity": severity, **difference(r, others[r.measure], confidence)}
+            {"corruption": name, "severity": severity, **r.difference(others[r.measure], confidence)}
             for r in mine
             if r.measure in others
         ]

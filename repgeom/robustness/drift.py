@@ -1,7 +1,7 @@
 """What does a change of the input do to features? Row i of both is the same sample, before and after.
 
-Each measure is a `Reading`: its value and what each sample contributes to it. Distances and neighbours are means over
-samples; for ranks, variance shares and CKA the contributions are influence functions.
+Each measure is a `Measurement`: its value and what each sample contributes to it. Distances and neighbours are means over
+samples. Ranks and their ratios are those that `repgeom.estimate` and `repgeom.compare` give for the same rows.
 """
 
 from __future__ import annotations
@@ -14,17 +14,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from repgeom.data.arrays import row_norms, unit_rows
+from repgeom.data.arrays import centred, row_norms, unit_rows
 from repgeom.data.labels import as_labels
-from repgeom.inference.intervals import Reading
-from repgeom.measures.pair_sums import PairSums, check_k, check_pair
+from repgeom.measures.pair_sums import check_k, check_pair
 from repgeom.probes.linear import LinearProbe
 from repgeom.probes.nearest import KNNProbe, fit_knn_probe
+from repgeom.robustness.alignment import cka_measurement
+from repgeom.robustness.measurement import Measurement
 from repgeom.robustness.neighbourhoods import Neighbourhoods
-from repgeom.robustness.spread import RANKS, Spread
+from repgeom.robustness.ranks import RATIOS, Ranks, all_rows_equal
+from repgeom.robustness.tails import heavy_tails
 
 LEADING = 0.9  # share of the clean variance that the "leading directions" hold
-SAMPLES_PER_FEATURE = 16  # below it few samples bias a ratio of ranks by more than its interval is wide
 # What each measure is and where it can lie. Drift is 0 where nothing moves; ratios and overlaps are 1 there.
 MEASURES = {
     "accuracy": "share of samples that the linear probe, fitted on clean features, gets right",
@@ -36,8 +37,8 @@ MEASURES = {
     "relative_l2_drift": "mean distance moved / mean norm of the clean features",
     "centred_relative_l2_drift": "mean distance moved / mean distance of clean features from their mean",
     "mean_norm": "mean length of the clean features",
-    "effective_rank": "exp entropy of the corrupted features' shares of variance",
-    "effective_rank_ratio": "corrupted / clean effective rank (of variances)",
+    "effective_rank": "exp entropy of the corrupted features' shares of variance, corrected for the number of samples",
+    "effective_rank_ratio": "corrupted / clean effective rank (of variances), both corrected, as compare(paired=True) gives",
     "effective_rank_ratio_sigma": "the same of singular values",
     "participation_ratio_ratio": "corrupted / clean participation ratio",
     "leading_variance": f"share of corrupted variance in the clean directions that hold {LEADING:.0%} of clean variance, "
@@ -69,14 +70,12 @@ class Clean:
         if rows.ndim != 2 or n < 4:
             raise ValueError(f"`clean` must be (n_samples, n_features) with at least 4 rows, got {tuple(rows.shape)}.")
         self.rows = rows.double()
-        self.spread = Spread(self.rows)
-        if self.spread.flat:
+        if all_rows_equal(self.rows):
             raise ValueError("`clean` has zero variance: all rows are equal, so there is nothing to compare with.")
         if not (isinstance(seed, (int, np.integer)) and seed >= 0):
             raise ValueError(f"`seed` must be a whole number of at least 0, got {seed!r}.")
         if max_pair_rows < min(n, k + 2):
             raise ValueError(f"`max_pair_rows` must be at least k + 2, which is {k + 2}, got {max_pair_rows!r}.")
-        self.log_ranks = {name: self.spread.log_rank(name) for name in RANKS}
         self.chosen = np.sort(np.random.default_rng(seed).permutation(n)[:max_pair_rows])
         k = check_k(k, len(self.chosen) - 2)
         units = self._units(self.rows)
@@ -92,30 +91,33 @@ class Clean:
             if knn is None:
                 self.knn = fit_knn_probe(units, self.labels[self.chosen], k=k)
         self.right = self._right(self.rows)
+        self.mean = self.rows.mean(0)
+        self.ranks = Ranks.of(self.rows, "clean")
+        self.coordinates = self.ranks.coordinates(self.rows)
 
-    def itself(self) -> list[Reading]:
+    def itself(self) -> list[Measurement]:
         """The clean features' own accuracy, rank and norm."""
         return [
-            *(Reading.mean(name, right, "binary") for name, right in self.right.items()),
-            self.spread.effective_rank(),
-            Reading.mean("mean_norm", row_norms(self.rows), "positive"),
+            *(Measurement.mean(name, right, "binary") for name, right in self.right.items()),
+            self.ranks.effective_rank(),
+            Measurement.mean("mean_norm", row_norms(self.rows), "positive"),
         ]
 
-    def compared(self, corrupted: Tensor) -> list[Reading]:
+    def compared(self, corrupted: Tensor) -> list[Measurement]:
         """All measures of one corrupted version. Raises ValueError for another shape."""
         check_pair(tuple(self.rows.shape), tuple(corrupted.shape), True, True, ("clean", "corrupted"))
         moved = corrupted.double()
         return [
             *self._accuracies(moved),
             *self._distances(moved),
-            *self._spectral(Spread(moved)),
+            *self._spectral(moved),
             *self.neighbourhoods.compared(self._units(moved)),
             *self._in_probe(moved),
         ]
 
-    def failed(self, why: str) -> list[Reading]:
+    def failed(self, why: str) -> list[Measurement]:
         """What stands in the place of `compared` where there are no corrupted features."""
-        return [Reading(r.measure, math.nan, 0, note=why) for r in self.compared(self.rows)]
+        return [Measurement(r.measure, math.nan, 0, note=why) for r in self.compared(self.rows)]
 
     def _units(self, rows: Tensor) -> Tensor:
         """The chosen rows for all that needs pairs, of unit length."""
@@ -138,62 +140,47 @@ class Clean:
             found |= dict(zip(names, votes, strict=True))
         return found
 
-    def _accuracies(self, moved: Tensor) -> list[Reading]:
-        readings = []
+    def _accuracies(self, moved: Tensor) -> list[Measurement]:
+        found = []
         for name, right in self._right(moved).items():
-            drop = Reading.mean(f"{name}_drop", self.right[name] - right, "change")
-            readings += [Reading.mean(name, right, "binary"), drop]
-        return readings
+            drop = Measurement.mean(f"{name}_drop", self.right[name] - right, "change")
+            found += [Measurement.mean(name, right, "binary"), drop]
+        return found
 
-    def _distances(self, moved: Tensor) -> list[Reading]:
-        away, moved_away = self.rows - self.spread.mean, moved - self.spread.mean
+    def _distances(self, moved: Tensor) -> list[Measurement]:
+        away, moved_away = self.rows - self.mean, moved - self.mean
         distance = row_norms(moved - self.rows)
         return [
-            Reading.mean("cosine_drift", 1 - _cosines(self.rows, moved)),
+            Measurement.mean("cosine_drift", 1 - _cosines(self.rows, moved)),
             _centred_cosine_drift(away, moved_away),
-            Reading.ratio("relative_l2_drift", distance, row_norms(self.rows)),
-            Reading.ratio("centred_relative_l2_drift", distance, _norms_about_mean(away)),
+            Measurement.ratio("relative_l2_drift", distance, row_norms(self.rows)),
+            Measurement.ratio("centred_relative_l2_drift", distance, _norms_about_mean(away)),
         ]
 
-    def _spectral(self, moved: Spread) -> list[Reading]:
-        if moved.flat:
-            names = ("effective_rank", *RANKS, "leading_variance", "linear_cka")
-            return [Reading(name, math.nan, len(self.rows), note="all corrupted rows are equal") for name in names]
-        ratios = []
-        for name, (there, theirs) in self.log_ranks.items():
-            here, mine = moved.log_rank(name)
-            value = math.exp(here - there)
-            ratios.append(Reading(name, value, len(mine), value * (1 + mine - theirs), "positive"))
-        if len(self.rows) < SAMPLES_PER_FEATURE * self.rows.shape[1]:
-            note = f"no interval: fewer than {SAMPLES_PER_FEATURE} samples per feature, which bias it"
-            ratios = [dataclasses.replace(r, samples=None, note=note) for r in ratios]
-        return [moved.effective_rank(), *ratios, self._leading_variance(moved), self._cka(moved)]
+    def _spectral(self, moved: Tensor) -> list[Measurement]:
+        """Measure what rests on the covariance of the corrupted rows."""
+        if all_rows_equal(moved):
+            names = ("effective_rank", *RATIOS, "leading_variance", "linear_cka")
+            return [Measurement(name, math.nan, len(self.rows), note="all corrupted rows are equal") for name in names]
+        ranks = Ranks.of(moved, "corrupted")
+        cka = cka_measurement(self.coordinates, ranks.coordinates(moved), _squared_steps(self.rows, moved))
+        return [ranks.effective_rank(), *ranks.ratios_to(self.ranks), self._leading_variance(moved), cka]
 
-    def _leading_variance(self, moved: Spread) -> Reading:
-        """Σ_j c_j v_jᵀΣ'v_j / tr Σ': c_j is 1 along clean directions v_j as long as they hold 90 %, a fraction for the last."""
-        variances = self.spread.variances
+    def _leading_variance(self, moved: Tensor) -> Measurement:
+        """Measure Σ_j c_j v_jᵀΣ'v_j / tr Σ' along clean directions v_j.
+
+        c_j is 1 as long as they hold 90 % of the clean variance, and a fraction for the last.
+        """
+        variances = self.ranks.variances
         needed = LEADING * variances.sum() - (variances.cumsum(0) - variances)
-        along = (moved.rows @ self.spread.directions).square().sum(0)
-        value = float(along @ (needed / variances).clamp(0, 1) / moved.rows.square().sum())
+        rows = centred(moved)
+        rows = rows / rows.abs().max()
+        along = (rows @ self.ranks.vectors).square().sum(0)
+        value = float(along @ (needed / variances).clamp(0, 1) / rows.square().sum())
         note = "no interval: the directions are fitted to the same samples, which bias it"
-        return Reading("leading_variance", value, len(moved.rows), note=note)
+        return Measurement("leading_variance", value, len(rows), note=note)
 
-    def _cka(self, moved: Spread) -> Reading:
-        x, y = self.spread.scores, moved.scores
-        sums = PairSums(x.new_zeros(()), x.mT @ x, y.mT @ y)
-        sums.update(x, y, own=False)
-        value = float(sums.linear_cka())
-        parts = [
-            _off_diagonal(x, sums.cross, y),
-            _off_diagonal(x, sums.square_x, x),
-            _off_diagonal(y, sums.square_y, y),
-        ]
-        if not math.isfinite(value) or any(float(part.mean()) <= 0 for part in parts):
-            return Reading("linear_cka", value, len(x), note="too few samples for an interval")
-        both, first, second = (part / part.mean() - 1 for part in parts)
-        return Reading("linear_cka", value, len(x), value * (1 + 2 * both - first - second), "similarity")
-
-    def _in_probe(self, moved: Tensor) -> list[Reading]:
+    def _in_probe(self, moved: Tensor) -> list[Measurement]:
         if self.probe is None:
             return []
         clean, corrupted = ((unit_rows(x) if self.probe.normalize else x) for x in (self.rows, moved))
@@ -202,13 +189,16 @@ class Clean:
             basis = basis.new_zeros(len(basis), 1)
         away, step = clean - clean.mean(0), corrupted - clean
         seen, moves = away @ basis, step @ basis
-        return [
-            Reading.ratio("probe_drift", row_norms(moves), _norms_about_mean(seen)),
-            Reading.ratio(
-                "drift_outside_probe", row_norms(_outside(step, basis)), _norms_about_mean(_outside(away, basis))
-            ),
-            Reading.ratio("drift_share_in_probe", moves.square().sum(1), step.square().sum(1), "share"),
-        ]
+        inside = Measurement.ratio("probe_drift", row_norms(moves), _norms_about_mean(seen))
+        step_outside, away_outside = _outside(step, basis), _outside(away, basis)
+        outside = Measurement.ratio("drift_outside_probe", row_norms(step_outside), _norms_about_mean(away_outside))
+        squares = step.square().sum(1)
+        share = Measurement.ratio("drift_share_in_probe", moves.square().sum(1), squares, "share")
+        if share.known:
+            note = heavy_tails(squares)
+            if note:
+                share = share.without_interval(note)
+        return [inside, outside, share]
 
 
 def _norms_about_mean(away: Tensor) -> Tensor:
@@ -217,14 +207,24 @@ def _norms_about_mean(away: Tensor) -> Tensor:
     return lengths - away @ unit_rows(away).mean(0)
 
 
-def _centred_cosine_drift(away: Tensor, moved: Tensor) -> Reading:
+def _centred_cosine_drift(away: Tensor, moved: Tensor) -> Measurement:
     """1 − mean cosine of rows about the clean mean, which every clean row has a part in."""
     cosine, p, q = _cosines(away, moved)[:, None], unit_rows(away), unit_rows(moved)
     lengths = (torch.where(n > 0, n, torch.inf)[:, None] for n in (row_norms(away), row_norms(moved)))
     parts = zip((q - cosine * p, p - cosine * q), lengths, strict=True)
     slope = sum(((part / length).mean(0) for part, length in parts), away.new_zeros(away.shape[1]))
     drift = 1 - cosine[:, 0]
-    return dataclasses.replace(Reading.mean("centred_cosine_drift", drift), samples=drift + away @ slope)
+    return dataclasses.replace(Measurement.mean("centred_cosine_drift", drift), contributions=drift + away @ slope)
+
+
+def _squared_steps(clean: Tensor, moved: Tensor) -> Tensor:
+    """Return how far each row moves beside the others, squared, in units of the largest; 0 where only rounding moves."""
+    steps = centred(moved - clean)
+    rounding = 8 * torch.finfo(steps.dtype).eps * torch.maximum(clean.abs().max(), moved.abs().max())
+    largest = steps.abs().max()
+    if bool(largest <= rounding):
+        return torch.zeros_like(steps[:, 0])
+    return (steps / largest).square().sum(1)
 
 
 def _outside(rows: Tensor, basis: Tensor) -> Tensor:
@@ -235,8 +235,3 @@ def _outside(rows: Tensor, basis: Tensor) -> Tensor:
 def _cosines(x: Tensor, y: Tensor) -> Tensor:
     """Cosines of rows, (n,); 1 where they are equal, rows of zeros too."""
     return torch.where((x == y).all(1), 1, (unit_rows(x) * unit_rows(y)).sum(1))
-
-
-def _off_diagonal(x: Tensor, cross: Tensor, y: Tensor) -> Tensor:
-    """Row i's sum over j ≠ i of (x_i·x_j)(y_i·y_j)."""
-    return ((x @ cross) * y).sum(1) - x.square().sum(1) * y.square().sum(1)

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from repgeom.data.arrays import pair_blocks
-from repgeom.inference.intervals import Reading
 from repgeom.measures.pairs import nearest
+from repgeom.robustness.measurement import Measurement
 
 GROUPS = 20
 
@@ -31,7 +31,7 @@ class Neighbourhoods:
         self.left_out = torch.arange(-1, min(GROUPS, n), device=units.device)  # −1: none
         self.clean = _listed(units, units, self.listed)[1]
 
-    def compared(self, moved: Tensor) -> list[Reading]:
+    def compared(self, moved: Tensor) -> list[Measurement]:
         """Shared neighbours and self-retrieval of corrupted rows of unit length."""
         similarity, found = _listed(moved, self.units, self.listed)
         among = _listed(moved, moved, self.listed)[1]
@@ -40,9 +40,9 @@ class Neighbourhoods:
         tolerance = 64 * torch.finfo(moved.dtype).eps
         own = (moved * self.units).sum(1)
         return [
-            self._reading("knn_overlap", self._shared(found), "share"),
-            self._reading("mutual_knn", self._shared(among), "share"),
-            self._reading("self_retrieval", own >= best[..., 0] - tolerance, "binary"),
+            self._measurement("knn_overlap", self._shared(found), "share"),
+            self._measurement("mutual_knn", self._shared(among), "share"),
+            self._measurement("self_retrieval", own >= best[..., 0] - tolerance, "binary"),
         ]
 
     def _kept(self, rows: Tensor) -> Tensor:
@@ -61,15 +61,15 @@ class Neighbourhoods:
         kept = self._kept(rows)
         return kept & (kept.cumsum(2) <= self.k)
 
-    def _reading(self, name: str, values: Tensor, kind: str) -> Reading:
+    def _measurement(self, name: str, values: Tensor, kind: str) -> Measurement:
         """From what each row reads when none, or one group, is left out."""
         asking = self._kept(torch.arange(len(self.units), device=values.device))
         n = len(self.units)
         whole, *without = ((values * asking).sum(1).double() / asking.sum(1)).unbind()
         if n < GROUPS:
-            return Reading(name, float(whole), n, note=f"no interval: fewer than {GROUPS} samples")
+            return Measurement(name, float(whole), n, note=f"no interval: fewer than {GROUPS} samples")
         pseudo = len(without) * whole - (len(without) - 1) * torch.stack(without)
-        return Reading(name, float(whole), n, pseudo, kind)
+        return Measurement(name, float(whole), n, pseudo, kind)
 
 
 def _listed(queries: Tensor, units: Tensor, k: int) -> tuple[Tensor, Tensor]:

@@ -1,4 +1,4 @@
-"""How does a long table survive an interruption? Finished cells are kept in a .csv and not redone."""
+"""How does a long table survive an interruption? Finished conditions are kept in a .csv and not redone."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from typing import Any
 import torch
 
 from repgeom.data.saving import write_whole
-from repgeom.robustness.cells import CLEAN, Key
+from repgeom.robustness.conditions import CLEAN, Key
 
 COLUMNS = ["corruption", "severity", "measure", "value", "low", "high", "n", "note"]
 Row = dict[str, Any]
 
 
 class Kept:
-    """Rows of finished cells in a .csv, rewritten whole after each, so that an interruption loses one cell at most.
+    """Rows of finished conditions in a .csv, rewritten whole after each, so that an interruption loses one at most.
 
     `recipe` stands in every row: a file that was begun with another one is refused.
     """
@@ -29,10 +29,10 @@ class Kept:
         self.path, self.recipe = Path(path), recipe
         if self.path.is_dir():
             raise ValueError(f"`out` ({self.path}) is a folder; name a .csv to write.")
-        self.cells: dict[Key, list[Row]] = {}
+        self.conditions: dict[Key, list[Row]] = {}
         if self.path.exists():
             for row in self._loaded():
-                self.cells.setdefault((row["corruption"], row["severity"]), []).append(row)
+                self.conditions.setdefault((row["corruption"], row["severity"]), []).append(row)
 
     def _loaded(self) -> list[Row]:
         import pandas as pd
@@ -54,17 +54,17 @@ class Kept:
         return rows
 
     def has(self, key: Key) -> bool:
-        """Whether a cell is finished; one that failed is not."""
-        return key in self.cells and not any(row["n"] == 0 for row in self.cells[key])
+        """Whether a condition is finished; one that failed is not."""
+        return key in self.conditions and not any(row["n"] == 0 for row in self.conditions[key])
 
     def add(self, key: Key, rows: list[Row]) -> None:
-        """Adds one cell's rows in place of older ones. Raises ValueError if the clean ones have changed."""
+        """Adds one condition's rows in place of older ones. Raises ValueError if the clean ones have changed."""
         import pandas as pd
 
         if key[0] == CLEAN:
-            self._check_same_encoder(rows, self.cells.get(key, []))
-        self.cells[key] = rows
-        table = pd.DataFrame([row for cell in self.cells.values() for row in cell], columns=COLUMNS)
+            self._check_same_encoder(rows, self.conditions.get(key, []))
+        self.conditions[key] = rows
+        table = pd.DataFrame([row for rows_of_one in self.conditions.values() for row in rows_of_one], columns=COLUMNS)
         write_whole(self.path, table.assign(recipe=self.recipe).to_csv(index=False))
 
     def _check_same_encoder(self, rows: list[Row], old: list[Row]) -> None:
@@ -78,8 +78,8 @@ class Kept:
                 )
 
     def rows(self, keys: Sequence[Key]) -> list[Row]:
-        """All rows of these cells, in their order."""
-        return [row for key in keys for row in self.cells[key]]
+        """All rows of these conditions, in their order."""
+        return [row for key in keys for row in self.conditions[key]]
 
 
 def fingerprint(settings: Mapping[str, Any]) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from repgeom.corruptions.registry import names
-from repgeom.robustness.cells import CLEAN
+from repgeom.robustness.conditions import CLEAN
 
 if TYPE_CHECKING:
     import pandas as pd

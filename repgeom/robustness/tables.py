@@ -1,6 +1,6 @@
 """What does each corruption do to accuracy and to geometry? Encodes clean and corrupted images and compares the pairs.
 
-One way through: cells (a corruption at a severity) ─▶ features ─▶ readings (drift.py) ─▶ rows of one table.
+One way through: conditions (a corruption at a severity) ─▶ features ─▶ measurements (drift.py) ─▶ rows of one table.
 """
 
 from __future__ import annotations
@@ -22,7 +22,14 @@ from repgeom.data.labels import as_labels
 from repgeom.inference.intervals import check_confidence
 from repgeom.probes.linear import LinearProbe
 from repgeom.probes.nearest import KNNProbe
-from repgeom.robustness.cells import CLEAN_KEY, Cell, Key, Settings, corruption_cells, readings_of
+from repgeom.robustness.conditions import (
+    CLEAN_KEY,
+    Condition,
+    Key,
+    Settings,
+    corruption_conditions,
+    measurements_of,
+)
 from repgeom.robustness.encoding import Change, Encoder
 from repgeom.robustness.resume import COLUMNS, Kept, Row, digest, fingerprint
 
@@ -30,7 +37,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 ONE: Key = ("corrupted", 1.0)  # what ready features are called that have no name
-WHITE_LEVELS = (0.02, 0.05, 0.1, 0.2)
+WHITE_SIGMAS = (0.02, 0.05, 0.1, 0.2)
 
 
 def corruption_robustness(
@@ -69,17 +76,21 @@ def corruption_robustness(
         k: neighbours of `knn_overlap`, `mutual_knn`, and of the kNN accuracy without `knn`.
         max_pair_rows: what needs all pairs uses at most so many images, drawn with `seed`.
         confidence: of the intervals.
-        out: path of a .csv that is rewritten after each cell. Run again with the same arguments after an interruption,
-            finished cells are not redone.
+        out: path of a .csv that is rewritten after each condition. Run again with the same arguments after an interruption,
+            finished conditions are not redone.
         progress: show a progress bar on standard error.
 
     Returns:
         One row per corruption × severity × measure: `corruption`, `severity`, `measure`, `value`, `low`, `high`, `n`, `note`.
         Rows "clean" at severity 0 hold the clean accuracy, rank and norm. Frost without photographs is "frost_procedural".
         `repgeom.robustness.drift.MEASURES` says what each measure is. Intervals hold for independent images and are
-        paired: the same images clean and corrupted. Where none is known to hold they are NaN and `note` says why: a rank
-        by itself, directions fitted to the same images, and ratios of ranks with fewer than 16 images per feature.
-        studies/robustness.md says how often the others hold. Where the encoder returned NaN or another number of rows,
+        paired: the same images clean and corrupted. `effective_rank` is what `repgeom.estimate` gives and ratios of ranks
+        are the `ratio` of `repgeom.compare(clean, corrupted, paired=True)`: corrected for the number of images, with its
+        interval, and without one where it gives none (few images per feature, single heavy rows, repeats). Where no
+        interval is known to hold `low` and `high` are NaN and `note` says why: also for directions fitted to the same
+        images, and for `linear_cka` and `drift_share_in_probe` where few images carry the variance of squared lengths
+        (heavy tails). Overlaps of neighbours depend on the number of images and their intervals are wide: of 95 % they
+        hold 96 to 100 %. benchmarks/README.md says how often the others hold. Where the encoder returned NaN or another number of rows,
         values are NaN with n = 0, `note` says so, and a warning names the corruption and severity.
 
     Raises:
@@ -94,10 +105,10 @@ def corruption_robustness(
     True
     """
     x = as_images(images)
-    cells = corruption_cells(x, corruptions, severities, strengths, frost_images, seed)
+    conditions = corruption_conditions(x, corruptions, severities, strengths, frost_images, seed)
     settings = Settings(probe, knn, k, max_pair_rows, seed)
     recipe = {"strengths": strengths, "frost": None if frost_images is None else [digest(p) for p in frost_images]}
-    return _table(encoder, x, labels, cells, settings, batch_size, confidence, out, progress, recipe)
+    return _table(encoder, x, labels, conditions, settings, batch_size, confidence, out, progress, recipe)
 
 
 def noise_robustness(
@@ -105,7 +116,7 @@ def noise_robustness(
     images: Any,
     labels: Any = None,
     *,
-    sigmas: float | Sequence[float] = WHITE_LEVELS,
+    sigmas: float | Sequence[float] = WHITE_SIGMAS,
     space: str = "pixel",
     std: Sequence[float] | None = None,
     clip: bool | None = None,
@@ -150,11 +161,14 @@ def noise_robustness(
     def noisy(sigma: float) -> Change:
         return lambda part, rows: add_noise(part, sigma, space=space, std=std, clip=clip, seed=seed, indices=rows)
 
-    cells = [Cell(f"{space}_noise", sigma, noisy(sigma)) for sigma in rms]
+    conditions = [Condition(f"{space}_noise", sigma, noisy(sigma)) for sigma in rms]
     settings = Settings(probe, knn, k, max_pair_rows, seed)
     recipe = {"std": None if std is None else [float(s) for s in std], "clip": clip}
-    table = _table(encoder, x, labels, cells, settings, batch_size, confidence, out, progress, recipe)
-    extra = [_row(cell.key, {"measure": "noise_rms", "value": rms[cell.severity], "n": len(x)}) for cell in cells]
+    table = _table(encoder, x, labels, conditions, settings, batch_size, confidence, out, progress, recipe)
+    extra = [
+        _row(condition.key, {"measure": "noise_rms", "value": rms[condition.severity], "n": len(x)})
+        for condition in conditions
+    ]
     return _frame([*table.to_dict("records"), *extra])
 
 
@@ -201,10 +215,10 @@ def feature_robustness(
     found = [_row(CLEAN_KEY, r.row(confidence)) for r in base.itself()]
     for key, features in named.items():
         try:
-            readings = base.compared(finite_matrix(features, "corrupted", torch.float64).to(rows.device))
+            measurements = base.compared(finite_matrix(features, "corrupted", torch.float64).to(rows.device))
         except ValueError as error:
             raise ValueError(f"at {key[0]}, severity {key[1]:g}: {error}") from None
-        found += [_row(key, r.row(confidence)) for r in readings]
+        found += [_row(key, r.row(confidence)) for r in measurements]
     return _frame(found)
 
 
@@ -212,7 +226,7 @@ def _table(
     encoder: Encoder,
     images: Tensor,
     labels: Any,
-    cells: Sequence[Cell],
+    conditions: Sequence[Condition],
     settings: Settings,
     batch_size: int | None,
     confidence: float,
@@ -224,12 +238,14 @@ def _table(
     kept = None if out is None else Kept(out, _fingerprint(images, labels, settings, confidence, recipe))
     done = (lambda key: False) if kept is None else kept.has
     rows: list[Row] = []
-    for key, (readings,) in readings_of([encoder], images, labels, cells, [settings], batch_size, progress, done):
-        here = [_row(key, r.row(confidence)) for r in readings]
+    for key, (measurements,) in measurements_of(
+        [encoder], images, labels, conditions, [settings], batch_size, progress, done
+    ):
+        here = [_row(key, r.row(confidence)) for r in measurements]
         rows += here
         if kept is not None:
             kept.add(key, here)
-    return _frame(rows if kept is None else kept.rows([CLEAN_KEY, *(cell.key for cell in cells)]))
+    return _frame(rows if kept is None else kept.rows([CLEAN_KEY, *(condition.key for condition in conditions)]))
 
 
 def _checked_key(key: Any) -> Key:

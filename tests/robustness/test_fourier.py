@@ -1,4 +1,4 @@
-"""Fourier heat maps and band noise: what the encoder is shown, against numpy's FFT, closed forms and a slow loop."""
+"""Fourier heat maps: what the encoder is shown, against numpy's FFT, closed forms and a slow loop."""
 
 import collections
 import itertools
@@ -6,81 +6,11 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from matplotlib.backend_bases import MouseEvent
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
+from fourier_images import added, filtered, flat, greyish, pair, plane, random_images, shown, spread, wave
 
 import repgeom as rg
-from repgeom.robustness.resume import COLUMNS
 
-
-def flat(x):
-    return x.flatten(1)
-
-
-def random_images(n=5, h=8, seed=0):
-    return torch.rand(n, 3, h, h, generator=torch.Generator().manual_seed(seed))
-
-
-def greyish(n=5, h=8):
-    """Images in which a wave of the published size is not clipped."""
-    return 0.5 + 0.05 * (random_images(n, h) - 0.5)
-
-
-def wave(h, i, j, phase=0.0):
-    y, x = np.mgrid[:h, :h]
-    u = np.cos(2 * np.pi * (i * y + j * x) / h + phase)
-    return u / np.linalg.norm(u)
-
-
-def plane(h):
-    """All frequencies (i, j) in the map's order."""
-    return list(itertools.product(range(-(h // 2), h - h // 2), repeat=2))
-
-
-def pair(h, i, j):
-    """A wave's two places in numpy's DFT."""
-    return frozenset({(i % h, j % h), (-i % h, -j % h)})
-
-
-def spread(features):
-    features = np.asarray(features, dtype=np.float64)
-    return np.linalg.norm(features - features.mean(0), axis=1).mean()
-
-
-def shown(images, encoder=flat, **settings):
-    """The heat map, and all perturbed images that its encoder was shown, in no order."""
-    seen = []
-
-    def recording(x):
-        seen.append(x.double().numpy().copy())
-        return encoder(x)
-
-    heat = rg.robustness.fourier_heatmap(recording, images, **settings)
-    clean = images.double().numpy()
-    every = np.concatenate(seen)
-    return heat, every[~(every[:, None] == clean).all((2, 3, 4)).any(1)]
-
-
-def added(images, **settings):
-    """(frequencies, image numbers, waves (m, 3, h, h)) that were added, found by numpy's FFT of the differences."""
-    _, perturbed = shown(images, **settings)
-    every = perturbed[:, None] - images.double().numpy()
-    power = (np.abs(np.fft.fft2(every)) ** 2).sum(2)
-    power /= power.sum((2, 3), keepdims=True)
-    # The difference to the image that it was made of has one wave, to any other a whole texture besides.
-    own = np.sort(power.reshape(*power.shape[:2], -1))[..., -2:].sum(2).argmax(1)
-    m = np.arange(len(own))
-    places = [frozenset(map(tuple, np.argwhere(p > 1e-6).tolist())) for p in power[m, own]]
-    return places, own, every[m, own]
-
-
-def filtered(gain):
-    """An encoder that multiplies each frequency by `gain` (h, h), in numpy's order."""
-    return lambda x: torch.fft.ifft2(torch.fft.fft2(x.double()) * torch.as_tensor(gain)).real.flatten(1)
-
-
-# --- what the encoder is shown -----------------------------------------------------------------------------------
+# --- what the encoder is shown ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("phase", ["random", 0, np.pi / 4, np.pi / 2])
@@ -144,7 +74,7 @@ def test_a_norm_is_kept_and_given_per_pixel():
     assert (heat.norm, heat.rms) == (15.7, pytest.approx(0.07, abs=2e-4))
 
 
-# --- closed forms and a slow definition --------------------------------------------------------------------------
+# --- closed forms and a slow definition -------------------------------------------------------------------------------
 
 
 def gains(h):
@@ -239,7 +169,7 @@ def test_a_probe_of_one_frequency_errs_there_only(at, batch_size):
     assert heat.clean_error == 0
 
 
-# --- what must not matter ----------------------------------------------------------------------------------------
+# --- what must not matter ---------------------------------------------------------------------------------------------
 
 
 def test_batches_are_filled_over_frequencies_and_their_size_does_not_matter():
@@ -361,7 +291,7 @@ def test_a_progress_bar_goes_to_standard_error(capsys):
     assert (out, "batch" in err) == ("", True)
 
 
-# --- refusals ----------------------------------------------------------------------------------------------------
+# --- refusals ---------------------------------------------------------------------------------------------------------
 
 X = random_images(4)
 BAD = {
@@ -404,203 +334,3 @@ def test_the_frequency_at_which_an_encoder_fails_is_named(how, batch_size):
 def test_another_width_than_the_clean_features_is_refused(width):
     with pytest.raises(ValueError, match=f"at frequency .* the encoder returned {width} features"):
         rg.robustness.fourier_heatmap(lambda x: flat(x) if len(x) == 4 else flat(x)[:, :width], X)
-
-
-# --- band noise --------------------------------------------------------------------------------------------------
-
-
-def noise_of(shape, *band, **settings):
-    x = torch.full(shape, 0.5, dtype=torch.float64)
-    return (rg.robustness.band_noise(x, *band, clip=False, **settings) - x).numpy()
-
-
-def in_band(h, w, low, high, units):
-    i, j = np.meshgrid(np.fft.fftfreq(h), np.fft.fftfreq(w), indexing="ij")
-    radius = np.hypot(i, j) * {"nyquist": 2, "cycles": max(h, w)}[units]
-    return (radius > low - 1e-9) & (radius < (9e9 if high is None else high) - 1e-9)
-
-
-BANDS = [(0, None, "nyquist"), (0, 0.3, "nyquist"), (0.5, None, "nyquist"), (0.3, 0.8, "nyquist"), (1, 4, "cycles")]
-
-
-@pytest.mark.parametrize("size", [(16, 16), (9, 9), (12, 9), (9, 20), (33, 8)], ids=str)
-@pytest.mark.parametrize("band", BANDS, ids=str)
-def test_noise_has_its_size_exactly_and_its_energy_in_the_band_only(size, band):
-    noise = noise_of((4, 3, *size), *band[:2], units=band[2], rms=0.05)
-    assert np.sqrt((noise**2).mean((2, 3))) == pytest.approx(0.05, rel=1e-5)
-    power = np.abs(np.fft.fft2(noise)) ** 2 / (noise**2).sum((2, 3), keepdims=True)
-    assert np.array_equal(power.sum((0, 1)) > 1e-9, in_band(*size, *band))
-
-
-@pytest.mark.parametrize("size", [16, 31, 64])
-def test_one_band_in_nyquist_units_has_one_rms_at_every_size(size):
-    noise = noise_of((2, 3, size, size), 0.25, 0.5, rms=0.08)
-    assert np.linalg.norm(noise, axis=(2, 3)) == pytest.approx(0.08 * size, rel=1e-5)
-    assert np.abs(noise_of((2, 3, size, size), size / 8, size / 4, units="cycles", rms=0.08) - noise).max() < 1e-6
-
-
-@pytest.mark.parametrize("h", [6, 12, 24])
-def test_neighbouring_bands_share_no_frequency_and_leave_none_out(h):
-    bands = [(0, 1 / 3), (1 / 3, 2 / 3), (2 / 3, 1), (1, None)]
-    counts = sum((np.abs(np.fft.fft2(noise_of((9, 3, h, h), *b))) ** 2).sum((0, 1)) > 1e-6 for b in bands)
-    assert (counts == 1).all()
-
-
-def test_noise_is_white_inside_its_band_and_independent_between_channels_and_images():
-    noise = noise_of((1500, 3, 8, 8), 0.3, 0.9, rms=1)
-    inside = in_band(8, 8, 0.3, 0.9, "nyquist")
-    power = (np.abs(np.fft.fft2(noise)) ** 2).mean((0, 1))[inside]
-    assert power == pytest.approx(64 * 64 / inside.sum(), rel=5 * (2 / 4500) ** 0.5)
-    for a, b in [(noise[:, 0], noise[:, 1]), (noise[1:], noise[:-1])]:
-        agreement = (a * b).mean((-2, -1))  # a correlation, of variance 1 / (degrees of freedom)
-        assert abs(agreement.mean()) < 4 / (inside.sum() * agreement.size) ** 0.5
-
-
-def test_all_bands_are_parts_of_one_white_noise():
-    whole, part = (np.fft.fft2(noise_of((3, 3, 16, 16), *band)) for band in [(), (0.3, 0.8)])
-    inside = in_band(16, 16, 0.3, 0.8, "nyquist")
-    ratio = part[..., inside] / whole[..., inside]
-    assert ratio == pytest.approx(np.broadcast_to(ratio.real.mean(2, keepdims=True), ratio.shape), rel=1e-3)
-
-
-def test_clipping_cuts_to_the_unit_range():
-    images = random_images()
-    clipped, free = (rg.robustness.band_noise(images, rms=0.4, clip=clip) for clip in (True, False))
-    assert (free.min() < 0, free.max() > 1, torch.equal(clipped, free.clamp(0, 1))) == (True, True, True)
-
-
-@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
-def test_dtypes_and_kinds_are_kept_and_levels_become_floats(dtype):
-    levels = (random_images() * 255).to(torch.uint8)
-    images = (levels / 255).to(getattr(torch, dtype))
-    noisy = rg.robustness.band_noise(images, rms=0.2)
-    assert noisy.dtype == images.dtype
-    assert noisy.double().numpy() == pytest.approx(
-        rg.robustness.band_noise(images.float(), rms=0.2).numpy(), abs=torch.finfo(noisy.dtype).eps
-    )
-    for same in (levels, levels.numpy(), np.asfortranarray(levels.numpy())):
-        found = rg.robustness.band_noise(same, rms=0.2)
-        assert (type(found), str(found.dtype).split(".")[-1]) == (type(same), "float32")
-        assert np.asarray(found) == pytest.approx(rg.robustness.band_noise(levels / 255, rms=0.2).numpy(), abs=1e-6)
-
-
-def test_no_noise_leaves_images_as_they_were():
-    assert torch.equal(rg.robustness.band_noise(random_images(), rms=0), random_images())
-
-
-def test_no_images_give_none_as_in_corrupt():
-    assert rg.robustness.band_noise(random_images()[:0]).shape == (0, 3, 8, 8)
-
-
-def test_noise_depends_on_the_seed_and_an_images_own_number_only():
-    images, order = random_images(7), [3, 0, 6, 2, 5, 1, 4]
-    together = rg.robustness.band_noise(images, 0.2, seed=4)
-    for i in range(7):
-        assert torch.equal(rg.robustness.band_noise(images[i : i + 1], 0.2, seed=4, indices=[i])[0], together[i])
-    for numbers in (order, np.array(order, dtype=np.uint8), torch.tensor(order)):
-        assert torch.equal(rg.robustness.band_noise(images[order], 0.2, seed=4, indices=numbers), together[order])
-    for other in ({"seed": 5}, {"seed": 4, "indices": range(1, 8)}):
-        assert not torch.isclose(rg.robustness.band_noise(images, 0.2, **other), together).all((1, 2, 3)).any()
-
-
-BAD_NOISE = {
-    "empty band": ({"low": 0.5, "high": 0.5}, "no frequency of 8 x 8 images lies in the band from 0.5 to 0.5 nyquist"),
-    "beyond the corner": ({"low": 1.5}, "the band from 1.5 to None nyquist; .* largest radius is 1.41"),
-    "between frequencies": ({"low": 0.1, "high": 0.9, "units": "cycles"}, "the band from 0.1 to 0.9 cycles"),
-    "NaN": ({"high": float("nan")}, "the band from 0 to nan nyquist"),
-    "rms": ({"rms": -0.1}, "`rms` must be a number of at least 0, got -0.1"),
-    "units": ({"units": "px"}, '`units` must be "nyquist" or "cycles", got \'px\''),
-    "indices": ({"indices": [0, 1]}, r"`indices` must be 4 whole numbers, one for each image, got shape \(2,\)"),
-    "values": ({"images": 2 * X}, r"must lie in \[0, 1\]"),
-    "shape": ({"images": X[0]}, r"must have shape \(b, 3, h, w\), got \(3, 8, 8\)"),
-}
-
-
-@pytest.mark.parametrize(("settings", "message"), BAD_NOISE.values(), ids=BAD_NOISE)
-def test_noise_that_cannot_be_made_is_refused(settings, message):
-    with pytest.raises(ValueError, match=message):
-        rg.robustness.band_noise(**({"images": X} | settings))
-
-
-# --- drawings ----------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def ax():
-    figure = Figure()
-    FigureCanvasAgg(figure)
-    return figure.subplots()
-
-
-def heat_of(drift, error=None):
-    m = len(drift)
-    return rg.types.FourierHeatmap(drift, error, np.arange(m) - m // 2, None, 1.0, 0.125, 1, 1)
-
-
-@pytest.mark.parametrize("m", [1, 4, 5])
-@pytest.mark.parametrize("what", ["drift", "error"])
-def test_a_heat_map_is_drawn_where_its_frequencies_are(m, what, ax, rng):
-    drift, error = rng.random((2, m, m))
-    assert rg.plot_fourier_heatmap(heat_of(drift, error), what=what, ax=ax) is ax
-    ax.figure.canvas.draw()
-    values = {"drift": drift, "error": error}[what]
-    for (i, down), (j, across) in itertools.product(enumerate(np.arange(m) - m // 2), repeat=2):
-        place = MouseEvent("motion_notify_event", ax.figure.canvas, *ax.transData.transform((across, down)))
-        assert ax.images[0].get_cursor_data(place) == values[i, j]
-    assert ax.images[0].norm.vmin == 0
-    assert ("across" in ax.get_xlabel(), "down" in ax.get_ylabel(), "0.125" in ax.get_title()) == (True, True, True)
-    assert ax.figure.axes[1].get_ylabel().startswith({"drift": "distance", "error": "share"}[what])
-
-
-def test_a_heat_map_shows_the_error_where_there_is_one(ax, rng):
-    drift, error = rng.random((2, 3, 3))
-    assert np.array_equal(rg.plot_fourier_heatmap(heat_of(drift, error), ax=ax).images[0].get_array(), error)
-    assert np.array_equal(rg.plot_fourier_heatmap(heat_of(drift), ax=ax).images[1].get_array(), drift)
-    for what in ("error", "err"):
-        with pytest.raises(ValueError, match=f"`what` must be .*; got '{what}'"):
-            rg.plot_fourier_heatmap(heat_of(drift), what=what, ax=ax)
-
-
-def robustness_table(measure="accuracy", clean=True):
-    pd = pytest.importorskip("pandas")
-    rows = [("fog", 1, 0.8, 0.7, 0.85), ("fog", 3, 0.6, 0.5, 0.65), ("zoom_blur", 1, 0.4, np.nan, np.nan)]
-    rows += [("clean", 0, 0.9, 0.85, 0.95)] * clean
-    return pd.DataFrame([(c, float(s), measure, *values, 9, "") for c, s, *values in rows], columns=COLUMNS)
-
-
-def points(ax):
-    """{severity: [(value, row)]} and the ends of each interval, as drawn."""
-    found, ends = {}, []
-    for container in ax.containers:
-        data, _, (bars,) = container.lines
-        found[container.get_label()] = list(
-            zip(data.get_xdata(), np.round(data.get_ydata().astype(float)), strict=True)
-        )
-        ends += [tuple(segment[:, 0].round(12)) for segment in bars.get_segments()]
-    return found, ends
-
-
-@pytest.mark.parametrize("clean", [True, False])
-def test_a_robustness_table_is_drawn_with_its_intervals(clean, ax):
-    assert rg.plot_robustness(robustness_table(clean=clean), ax=ax) is ax
-    found, ends = points(ax)
-    assert found == {"1": [(0.8, 0), (0.4, 1)], "3": [(0.6, 0)]}
-    assert ends == [(0.7, 0.85), (0.4, 0.4), (0.5, 0.65)]
-    assert [t.get_text() for t in ax.get_yticklabels()] == ["fog", "zoom blur"]
-    assert ax.get_ylim()[0] > ax.get_ylim()[1]  # from top to bottom
-    dashed = [line.get_xdata()[0] for line in ax.lines if line.get_linestyle() == "--"]
-    assert dashed == [0.9] * clean
-    assert [t.get_text() for t in ax.get_legend().get_texts()] == ["clean"] * clean + ["1", "3"]
-
-
-def test_the_measure_of_a_drawing_is_the_asked_one_or_the_first_that_is_there(ax):
-    import pandas as pd
-
-    names = ["centred_relative_l2_drift", "effective_rank", "knn_accuracy", "accuracy"]
-    tables = [robustness_table(name) for name in names]
-    for n, expected in [(1, names[0]), (2, names[0]), (3, names[2]), (4, names[3])]:
-        shown_axes = rg.plot_robustness(pd.concat(tables[:n]), ax=Figure().subplots())
-        assert shown_axes.get_xlabel() == expected.replace("_", " ")
-    assert rg.plot_robustness(pd.concat(tables), measure="effective_rank", ax=ax).get_xlabel() == "effective rank"
-    with pytest.raises(ValueError, match="no measure 'rank'; it has accuracy, centred_relative_l2_drift"):
-        rg.plot_robustness(pd.concat(tables), measure="rank", ax=Figure().subplots())

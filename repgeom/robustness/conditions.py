@@ -1,4 +1,4 @@
-"""What is measured, cell by cell: a corruption at a severity, encoded and compared with the clean images."""
+"""What is measured, condition by condition: a corruption at a severity, encoded and compared with the clean images."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from torch import Tensor
 
 from repgeom.corruptions.corrupting import corrupt
 from repgeom.corruptions.registry import CORRUPTIONS, check_name, check_severity, corruption_for, name_in_tables
-from repgeom.inference.intervals import Reading
 from repgeom.probes.linear import LinearProbe
 from repgeom.probes.nearest import KNNProbe
 from repgeom.robustness.drift import Clean
 from repgeom.robustness.encoding import Change, Encoder, EncoderError, encoded
+from repgeom.robustness.measurement import Measurement
 
 CLEAN = "clean"
 Key = tuple[str, float]  # corruption and severity
@@ -24,7 +24,7 @@ CLEAN_KEY: Key = (CLEAN, 0.0)
 
 
 @dataclasses.dataclass(frozen=True)
-class Cell:
+class Condition:
     """One corruption at one severity: how images become corrupted ones, given their numbers."""
 
     corruption: str
@@ -50,14 +50,14 @@ class Settings:
         return Clean(rows, labels, self.probe, self.knn, self.k, self.max_pair_rows, self.seed)
 
 
-def corruption_cells(
+def corruption_conditions(
     images: Tensor,
     corruptions: str | Sequence[str],
     severities: float | Sequence[float],
     strengths: str,
     frost_images: Sequence[Any] | None,
     seed: int,
-) -> list[Cell]:
+) -> list[Condition]:
     """Every corruption at every severity. Raises ValueError for one that does not fit the images, before any work."""
 
     def change(name: str, severity: float) -> Change:
@@ -66,19 +66,19 @@ def corruption_cells(
         )
 
     h, w = images.shape[-2:]
-    cells = []
+    conditions = []
     for name in _names(corruptions):
         for severity in _severities(severities):
             corruption_for(name, severity, strengths, (h, w), frost_images, images.device)
-            cells.append(Cell(name_in_tables(name, frost_images), severity, change(name, severity)))
-    return cells
+            conditions.append(Condition(name_in_tables(name, frost_images), severity, change(name, severity)))
+    return conditions
 
 
 def _names(corruptions: str | Sequence[str]) -> list[str]:
     if corruptions == "all":
         return list(CORRUPTIONS)
     if corruptions == "mCE":
-        return [name for name, corruption in CORRUPTIONS.items() if corruption.in_mce]
+        return [name for name, c in CORRUPTIONS.items() if c.in_mce]
     names = [corruptions] if isinstance(corruptions, str) else list(corruptions)
     if not names:
         raise ValueError('`corruptions` is empty; give names, "mCE" or "all".')
@@ -93,17 +93,17 @@ def _severities(severities: float | Sequence[float]) -> list[float]:
     return found
 
 
-def readings_of(
+def measurements_of(
     encoders: Sequence[Encoder],
     images: Tensor,
     labels: Any,
-    cells: Sequence[Cell],
+    conditions: Sequence[Condition],
     settings: Sequence[Settings],
     batch_size: int | None,
     progress: bool,
     done: Callable[[Key], bool] = lambda key: False,
-) -> Iterator[tuple[Key, list[list[Reading]]]]:
-    """(corruption and severity, readings per encoder): first the clean images, then every cell not yet done."""
+) -> Iterator[tuple[Key, list[list[Measurement]]]]:
+    """(corruption and severity, measurements per encoder): first the clean images, then every condition not yet done."""
     if len(images) < 4:
         raise ValueError(f"`images` has {len(images)} images; at least 4 are needed to compare their features.")
     try:
@@ -112,25 +112,25 @@ def readings_of(
         raise ValueError(f"on the clean images {error}") from None
     bases = [s.clean(rows, labels) for s, rows in zip(settings, clean, strict=True)]
     yield CLEAN_KEY, [base.itself() for base in bases]
-    for cell in _with_progress([c for c in cells if not done(c.key)], progress):
+    for condition in _with_progress([c for c in conditions if not done(c.key)], progress):
         try:
-            moved = encoded(encoders, images, batch_size, cell.change)
+            moved = encoded(encoders, images, batch_size, condition.change)
             for base, rows in zip(bases, moved, strict=True):
                 if rows.shape[1] != base.rows.shape[1]:
                     raise EncoderError(f"the encoder returned {rows.shape[1]} features, {base.rows.shape[1]} before.")
             found = [base.compared(rows) for base, rows in zip(bases, moved, strict=True)]
         except EncoderError as error:
-            warnings.warn(f"at {cell.corruption}, severity {cell.severity:g}: {error}", stacklevel=4)
+            warnings.warn(f"at {condition.corruption}, severity {condition.severity:g}: {error}", stacklevel=4)
             found = [base.failed(str(error)) for base in bases]
         except Exception as error:  # the encoder's own
-            error.add_note(f"at {cell.corruption}, severity {cell.severity:g}")
+            error.add_note(f"at {condition.corruption}, severity {condition.severity:g}")
             raise
-        yield cell.key, found
+        yield condition.key, found
 
 
-def _with_progress(cells: Sequence[Cell], progress: bool) -> Iterable[Cell]:
+def _with_progress(conditions: Sequence[Condition], progress: bool) -> Iterable[Condition]:
     if not progress:
-        return cells
+        return conditions
     from tqdm import tqdm
 
-    return tqdm(cells, unit="cell", leave=False)
+    return tqdm(conditions, unit="condition", leave=False)

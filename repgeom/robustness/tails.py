@@ -1,0 +1,42 @@
+"""Are the tails light enough for an interval of what rests on squares of features?
+
+The error of a mean of squares is read from fourth powers. Where a few rows carry those, the sample does not show how far
+the next row may lie, and an interval says too little: with steps from Student's t of 2.5 degrees, one of 95 % for CKA
+held 56 to 73 % of the time at 200 to 2,000 rows of 24 features. Such a sample often looks harmless in the influence of
+its rows, because the heavy rows did not come; the lengths of its steps give it away. In 200 draws each, this rule gives
+an interval in 96 to 100 % of normal samples, which then covers 93 to 95 %, and in 0 to 4 % of those of 2.5 degrees.
+"""
+
+from __future__ import annotations
+
+import math
+
+from torch import Tensor
+
+
+def carrying_rows(squares: Tensor) -> float:
+    """Return how many rows carry the variance of these squared lengths: n where all deviate as much, 1 for a lone one.
+
+    (Σ c²)² / Σ c⁴ with c the deviation from the mean, which is n over the kurtosis.
+    """
+    largest = squares.max()
+    if not bool(largest > 0):
+        return float(len(squares))
+    # In units of the largest, whose fourth power may lie beyond the range of floats.
+    deviations = (squares / largest - (squares / largest).mean()).square()
+    if float(deviations.max()) < 1e-24:  # equal lengths, but for rounding
+        return float(len(squares))
+    deviations = deviations / deviations.max()
+    return float(deviations.sum().square() / deviations.square().sum())
+
+
+def heavy_tails(*lengths: Tensor) -> str:
+    """Return why there is no interval where fewer than √n rows carry the variance of any of the squared lengths, else ''.
+
+    Normal rows have ten times as many at n = 1,000; a bound that grows with n is passed by tails of finite kurtosis only.
+    """
+    n = len(lengths[0])
+    fewest = min(carrying_rows(squares) for squares in lengths)
+    if fewest >= math.sqrt(n):
+        return ""
+    return f"no interval: {fewest:.2g} of {n:,} rows carry the variance of squared lengths, and it holds from {math.sqrt(n):.2g}"

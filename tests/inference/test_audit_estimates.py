@@ -1,0 +1,186 @@
+"""Estimates as audits show them: in text, JSON, pages and on the command line."""
+
+import html as markup
+import json
+import re
+
+import numpy as np
+import pytest
+from estimate_reference import assert_same, assert_sane, decaying, likenesses, normal, numbers, on_sphere, rank_one
+
+import repgeom as rg
+from repgeom.cli.main import main
+from repgeom.presenting.page import html
+from repgeom.presenting.text import estimated, table
+
+AUDITED = {
+    "healthy": normal(400, 12),
+    "collapsed": normal(600, 12) * np.r_[1, np.full(11, 0.05)],
+    "near a threshold": normal(150, 20) * np.exp(-1.2 * np.arange(20)),
+    "wide": decaying(60, 100),
+    "n = 2": normal(2, 3),
+    "n = 3": normal(3, 3),
+    "n = 4": normal(4, 3),
+    "one column": normal(300, 1),
+    "rank one": rank_one(300, 6),
+    "repeats": np.repeat(normal(150, 10), 2, 0),
+    "sphere": on_sphere(300, 20),
+    "Cauchy": np.random.default_rng(0).standard_cauchy((300, 10)),
+    "half": normal(300, 20).astype(np.float16),
+    "huge": normal(300, 8) * 1e150,
+    "tiny": normal(300, 8) * 1e-150,
+}
+
+
+@pytest.fixture(scope="module")
+def reports():
+    return {name: rg.audit(x, name=name) for name, x in AUDITED.items()}
+
+
+@pytest.mark.parametrize("name", AUDITED)
+def test_an_audit_estimates_as_estimate_does(reports, name):
+    for v in reports[name].values:
+        if v.estimate is not None:
+            assert_same(v.estimate, rg.estimate(AUDITED[name], v.name), 1e-6)
+            assert v.estimate.naive == pytest.approx(v.value, rel=1e-9)
+            assert_sane(v.estimate, AUDITED[name].shape[1])
+    assert (reports[name]["effective_rank"].estimate is None) == (len(AUDITED[name]) < 4)
+
+
+@pytest.mark.parametrize("name", AUDITED)
+def test_dictionary_frame_text_and_page_say_the_same(reports, name):
+    def refuse(constant):
+        raise AssertionError(constant)
+
+    r = reports[name]
+    frame, text, page = r.to_frame(), str(r), markup.unescape(r.to_html())
+    plain = json.loads(r.to_json(), parse_constant=refuse)
+    assert plain == r.to_dict()
+    for v in r.values:
+        read, row = plain["measures"][v.name]["estimate"], frame.loc[v.name]
+        if v.estimate is None:
+            assert read is None
+            assert row[["corrected", "low", "high"]].isna().all()
+            continue
+        assert [read[k] for k in ("value", "low", "high", "se")] == [
+            getattr(v.estimate, k) for k in ("value", "low", "high", "se")
+        ]
+        np.testing.assert_array_equal(row[["corrected", "low", "high"]].astype(float), numbers(v.estimate)[[0, 2, 3]])
+        words = estimated(v.estimate)
+        assert ("[" in words) == (v.estimate.low is not None)
+        assert re.search(rf"{re.escape(v.label)} +{re.escape(words)}", text)
+        assert f'{v.label}</td><td class="n v">{words}</td>' in page
+
+
+@pytest.mark.parametrize("name", AUDITED)
+def test_a_threshold_is_crossed_where_the_whole_interval_lies_beyond(reports, name):
+    for f in reports[name].findings:
+        ends = [f.value] if f.low is None else [f.low, f.high]
+        sign = 1 if f.worse == "above" else -1
+        beyond = [level for level in ("warn", "fail") if getattr(f, level) is not None
+                  and all(sign * end > sign * getattr(f, level) for end in ends)]  # fmt: skip
+        assert f.level == ("fail" if "fail" in beyond else "warn" if beyond else "ok")
+        assert min(ends) <= f.value <= max(ends)
+
+
+def test_the_same_value_is_judged_by_how_sure_it_is():
+    x = normal(3000, 20) * np.exp(-np.arange(20))
+    share = next(f for f in rg.audit(x).findings if f.name == "rank_share")
+    limit = (share.value + share.high) / 2  # above the value, inside the interval
+    found = rg.audit(x, thresholds={"rank_share": (limit, None)}).findings
+    doubted = next(f for f in found if f.name == "rank_share")
+    assert doubted.level == "ok"
+    assert "not sure enough for warn" in doubted.reason
+    sure = rg.audit(x, thresholds={"rank_share": (share.high * 1.001, None)}).findings
+    assert next(f for f in sure if f.name == "rank_share").level == "warn"
+
+
+def test_groups_of_an_audit(tmp_path):
+    x, codes = likenesses(150, 3), np.repeat(np.arange(150), 3)
+    wanted = rg.estimate(x, groups=codes)
+    np.save(tmp_path / "g.npy", codes)
+    (tmp_path / "g.csv").write_text("clip\n" + "\n".join(f"clip {i}" for i in codes) + "\n")
+    for groups in (codes, tmp_path / "g.npy", str(tmp_path / "g.csv"), [f"clip {i}" for i in codes]):
+        assert_same(rg.audit(x, groups=groups)["effective_rank"].estimate, wanted, 1e-7)
+    holed = np.insert(x, 7, np.nan, axis=0)
+    dropped = rg.audit(holed, groups=np.insert(codes, 7, 999), drop_nonfinite=True)
+    assert_same(dropped["effective_rank"].estimate, wanted, 1e-7)
+
+
+def test_rank_retained_is_the_paired_comparison():
+    x = normal(400, 12)
+    student = x @ np.diag(np.arange(1, 13) ** -0.7)
+    r, c = rg.audit(student, reference=x), rg.compare(x, student, paired=True)
+    kept = r["rank_retained"].estimate
+    assert (kept.value, kept.low, kept.high) == pytest.approx((c.ratio, c.ratio_low, c.ratio_high), rel=1e-6)
+    assert kept.naive == pytest.approx(rg.effective_rank(student) / rg.effective_rank(x))
+    assert_same(r["reference_effective_rank"].estimate, rg.estimate(x), 1e-7)
+    f = next(f for f in r.findings if f.name == "rank_retained")
+    assert (f.value, f.low, f.high) == (kept.value, kept.low, kept.high)
+
+
+def test_reports_compare_by_row_where_they_have_as_many():
+    x = decaying(400, 12)
+    y = x + 0.1 * normal(400, 12, 4)
+    first, second, short = rg.audit(x, name="one"), rg.audit(y, name="two"), rg.audit(y[:300], name="three")
+    c = second.compare(first)
+    wanted = rg.compare(x, y, paired=True)
+    assert (c.difference, c.low, c.high) == pytest.approx((wanted.difference, wanted.low, wanted.high), rel=1e-5)
+    assert c.paired
+    assert not short.compare(first).paired
+    assert rg.audit(normal(3, 3)).compare(first) is None
+    text, page = table([first, second, short]), html([first, second, short])
+    for words in ("Effective rank against one", "(row i of both taken for one sample)", "(not paired)"):
+        assert words in text
+        assert words in page
+
+
+def test_reports_that_dropped_different_rows_are_not_paired_out_of_step():
+    x = decaying(400, 10)
+    first, second = (np.where(np.arange(400)[:, None] == row, np.nan, x) for row in (3, 300))
+    c = rg.audit(second, drop_nonfinite=True).compare(rg.audit(first, drop_nonfinite=True))
+    wide = rg.compare(x, x)
+    assert not c.paired or c.high - c.low < 0.3 * (wide.high - wide.low)
+
+
+def test_reports_of_which_one_knows_groups_compare_alike_both_ways():
+    x, y = decaying(600, 10), likenesses(150, 4) * np.arange(1, 11) ** -0.7
+    plain, grouped = rg.audit(x), rg.audit(y, groups=np.repeat(np.arange(150), 4))
+    there, back = plain.compare(grouped), grouped.compare(plain)
+    assert there.high - there.low == pytest.approx(back.high - back.low, rel=0.02)
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_collapsed_features_are_audited_against_a_reference(swapped):
+    pair = [rank_one(300, 6), normal(300, 12)]
+    x, reference = pair[::-1] if swapped else pair
+    assert rg.audit(x, reference=reference).level in ("ok", "warn", "fail")
+
+
+def test_collapsed_and_healthy_features_are_shown_side_by_side():
+    assert "p < 0.0001" in table([rg.audit(normal(300, 6)), rg.audit(rank_one(300, 6))])
+
+
+def test_command_line_with_groups_and_several_files(tmp_path, capsys):
+    x, y = likenesses(150, 2), likenesses(150, 2, seed=1) * np.arange(1, 11) ** -0.5
+    paths = [str(tmp_path / name) for name in ("x.npy", "y.npy", "g.npy")]
+    for path, values in zip(paths, (x, y, np.repeat(np.arange(150), 2)), strict=True):
+        np.save(path, values)
+    assert main(["audit", *paths[:2], "--groups", paths[2]]) == 0
+    out = capsys.readouterr().out
+    assert estimated(rg.estimate(x, groups=np.repeat(np.arange(150), 2))) in out
+    assert "Effective rank against" in out
+    assert main(["audit", *paths[:2], "--reference", paths[0], "--groups", paths[2], "--json", "-"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found[0]["measures"]["rank_retained"]["estimate"]["value"] == 1
+
+
+@pytest.mark.parametrize(
+    "arguments", [["-"], ["/dev/stdin"], ["{x}", "--groups", "nowhere.csv"], ["{x}", "--groups", "{x}"]]
+)
+def test_command_line_errors_are_one_line(tmp_path, capsys, arguments):
+    np.save(tmp_path / "x.npy", normal(30, 3))
+    assert main(["audit", *(a.format(x=tmp_path / "x.npy") for a in arguments)]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("repgeom: error: ")
+    assert error.count("\n") == 1

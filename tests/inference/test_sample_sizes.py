@@ -1,0 +1,55 @@
+"""Curves of a measure against the number of rows."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from estimate_reference import decaying, normal
+
+import repgeom as rg
+
+
+def test_curve_ends_at_the_estimate_of_all_rows(tmp_path):
+    x = decaying(200, 10)
+    np.save(tmp_path / "x.npy", x)
+    curve, e = rg.sample_size_curve(x, sizes=[200, 40, 40], draws=3), rg.estimate(x)
+    assert list(curve.columns) == ["n_samples", "draw", "naive", "corrected", "low", "high"]
+    assert curve.n_samples.tolist() == [40, 40, 40, 200]
+    assert curve.draw.tolist() == [0, 1, 2, 0]
+    assert curve.iloc[-1, 2:].tolist() == pytest.approx([e.naive, e.value, e.low, e.high])
+    assert curve.low[:3].isna().all()
+    assert curve.corrected.nunique() == 4
+    assert curve.equals(rg.sample_size_curve(tmp_path / "x.npy", sizes=[200, 40], draws=3))
+    assert not curve.equals(rg.sample_size_curve(x, sizes=[200, 40], draws=3, seed=1))
+
+
+@pytest.mark.parametrize(("n", "first", "count"), [(16, 16, 1), (17, 16, 2), (200, 16, 10), (6400, 100, 10)])
+def test_sizes_by_default(n, first, count):
+    sizes = rg.sample_size_curve(normal(n, 2), draws=1).n_samples.unique()
+    assert (sizes[0], sizes[-1], len(sizes)) == (first, n, count)
+
+
+@pytest.mark.parametrize(("sizes", "draws"), [([3], 1), ([201], 1), ([], 1), ([-1], 1), ([20], 0)])
+def test_sizes_and_draws_out_of_range_are_refused(sizes, draws):
+    with pytest.raises(ValueError, match=r"`sizes` must be whole numbers between 4 and the 200 rows|`draws` must be"):
+        rg.sample_size_curve(normal(200, 3), sizes=sizes, draws=draws)
+
+
+@pytest.mark.parametrize(("sizes", "draws"), [([100.7], 1), (["a"], 1), ([20], 2.5), ([20], None)])
+def test_sizes_and_draws_of_another_kind_are_refused_in_words(sizes, draws):
+    with pytest.raises((ValueError, TypeError), match=r"`sizes`|`draws`"):
+        rg.sample_size_curve(normal(200, 3), sizes=sizes, draws=draws)
+
+
+def test_curve_is_drawn_by_its_means():
+    curve = rg.sample_size_curve(normal(200, 5), sizes=[20, 200], draws=4)
+    axes = plt.subplots(1, 2)[1]
+    ax = rg.plot_sample_size_curve(curve, ax=axes[0])
+    assert ax is axes[0]
+    assert [line.get_label() for line in ax.lines] == ["corrected", "naive"]
+    for line, column in zip(ax.lines, ("corrected", "naive"), strict=True):
+        assert line.get_xdata().tolist() == [20, 200]
+        assert line.get_ydata() == pytest.approx(curve.groupby("n_samples")[column].mean().to_numpy())
+    rg.plot_sample_size_curve({"a": curve, "b": curve}, ax=axes[1])
+    words = [text.get_text() for text in axes[1].get_legend().get_texts()]
+    assert words == ["a: corrected", "a: naive", "b: corrected", "b: naive"]
+    plt.close("all")
