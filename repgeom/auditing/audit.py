@@ -11,28 +11,26 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from repgeom.auditing.catalogue import DriftEvidence, Evidence, LabelEvidence, ReferenceEvidence
+from repgeom.auditing.evidence import DriftEvidence, Evidence, LabelEvidence, ReferenceEvidence
 from repgeom.auditing.collecting import Checkpoint
 from repgeom.auditing.decomposition import Decomposition, decomposed, streamed
-from repgeom.auditing.report import Report
+from repgeom.auditing.report import Report, scored_rows
 from repgeom.auditing.rules import judge
+from repgeom.auditing.values import ratio_estimate
 from repgeom.data import files
 from repgeom.data.arrays import Source, as_source, check_normalize, is_stream, nonfinite_error, unit_rows
 from repgeom.data.processes import Team
-from repgeom.inference.compare import comparison_of
-from repgeom.inference.estimate import FEWEST_ROWS, Sample, estimate_of, scored
+from repgeom.inference.compare import Contributions, comparison_of, contributions_of
+from repgeom.inference.estimate import FEWEST_ROWS, Estimate, Sample, scored
 from repgeom.measures import rank
 from repgeom.measures.classes import ClassSums, class_effective_rank
 from repgeom.measures.cloud import Health, health
+from repgeom.measures.measure import names_of_estimable
 from repgeom.measures.pairs import PairSums, captured_curve, check_pair, pair_sums, subspace_angles
-from repgeom.probes.nearest import knn_accuracy
 from repgeom.robustness.drift import Clean
 
 DRIFT_ROWS = 16_384  # rows that are compared with their corrupted ones, in memory
 SCORED_ROWS = 16_384  # rows whose influence is worked out for intervals: they know a standard error to 1 %
-ESTIMATED = (
-    "effective_rank", "effective_rank_sigma", "participation_ratio", "stable_rank", "n_components_90", "n_components_99"
-)  # fmt: skip
 
 
 def audit(
@@ -152,7 +150,7 @@ def _report(
     source, other, found = given.source, given.reference, mine.collected
     assert found.cloud is not None
     assert found.sample is not None
-    sums, cosine, between = _second_pass(given, mine, theirs, normalize)
+    sums, cosine, classes = _second_pass(given, mine, theirs, normalize)
     population = _population(given, source, mine)
     rows, sample = found.sample.drawn(max_pair_rows)
     sample, k = sample.double(), min(k, len(rows) - 1)
@@ -163,20 +161,19 @@ def _report(
             mine, theirs, sums, cosine, other.name, theirs.collected.sample.drawn(max_pair_rows)[1].double()
         )
         against = _retained(against, population, _population(given, other, theirs))
+    contributions = _contributions(population)
     evidence = Evidence(
         n_samples=source.n_samples,
         n_features=source.n_features,
         spectrum=mine.spectrum,
-        raw=mine.raw,
+        raw_spectrum=mine.raw,
         health=_whole_health(found.cloud.health(), given),
-        norms=found.cloud.norms(),
-        mean_cosine=found.cloud.mean_cosine(),
-        feature_std=found.cloud.feature_std(),
+        cloud=found.cloud,
         sample=sample,
-        k=k,
+        neighbours=k,
         independent=None if given.groups is None or population is None else population.independent,
-        estimates={} if population is None else {m: estimate_of(population, m, 0.95) for m in ESTIMATED},
-        labels=_label_evidence(given, sample, rows, between, normalize, k, seed),
+        estimates=_estimates(contributions, against),
+        labels=_label_evidence(given, rows, classes, normalize, seed),
         reference=against,
         drift=_drift_evidence(given, normalize, k, max_pair_rows, seed),
     )
@@ -187,8 +184,25 @@ def _report(
         dtype=str(source.dtype).removeprefix("torch."),
         notes=_notes(given, rows, evidence, population, found.cloud.kept),
         seed=seed,
-        population=population,
+        contributions={m: c.compact() for m, c in contributions.items()},
+        scored_rows=scored_rows(population),
     )
+
+
+def _contributions(population: Sample | None) -> dict[str, Contributions]:
+    """Every measure that can be estimated, with what each row adds to it; nothing where rows are too few."""
+    if population is None:
+        return {}
+    return {m: contributions_of(population, m, 0.95) for m in names_of_estimable()}
+
+
+def _estimates(contributions: Mapping[str, Contributions], against: ReferenceEvidence | None) -> dict[str, Estimate]:
+    """Of the population, by the name of the measure."""
+    found = {m: c.estimate for m, c in contributions.items()}
+    if against is not None and against.retained is not None:
+        found["reference_effective_rank"] = against.retained.first
+        found["rank_retained"] = ratio_estimate(against.retained)
+    return found
 
 
 @dataclasses.dataclass(frozen=True)
@@ -247,7 +261,7 @@ def _population(given: _Given, source: Source, found: Decomposition) -> Sample |
         chunks: Iterable[Tensor] = torch.split(rows, source.chunk_rows)
     else:  # of groups, a sample would hold parts
         chosen, chunks = np.arange(n), source.chunks()
-    sample = scored(found.as_directions(), source, chunks, ESTIMATED, codes)
+    sample = scored(found.as_directions(), source, chunks, names_of_estimable(), codes)
     known = chosen if given.kept is None else given.kept[chosen]
     return dataclasses.replace(sample, rows=None if len(chosen) == n and given.kept is None else known)
 
@@ -277,19 +291,20 @@ def _drift_evidence(
 
 
 def _label_evidence(
-    given: _Given, sample: Tensor, rows: np.ndarray, between: float, normalize: str | None, k: int, seed: int
+    given: _Given, rows: np.ndarray, classes: ClassSums | None, normalize: str | None, seed: int
 ) -> LabelEvidence | None:
-    if given.codes is None or given.names is None:
+    """`rows`: which ones were sampled."""
+    if given.codes is None or given.names is None or classes is None:
         return None
     ranks = class_effective_rank(given.source, given.names[given.codes], normalize=normalize, seed=seed)
-    majority = float(np.bincount(given.codes).max() / len(given.codes))
-    return LabelEvidence(ranks, between, knn_accuracy(sample, given.codes[rows], k=k), majority)
+    sizes = np.bincount(given.codes)
+    return LabelEvidence(ranks, classes, sizes[sizes > 0], given.codes[rows])
 
 
 def _second_pass(
     given: _Given, mine: Decomposition, theirs: Decomposition | None, normalize: str | None
-) -> tuple[PairSums | None, float | None, float]:
-    """What needs the means: sums over pairs of rows, their mean cosine, and the share of variance between classes."""
+) -> tuple[PairSums | None, float | None, ClassSums | None]:
+    """What needs the means: sums over pairs of rows, their mean cosine, and sums of each class."""
     source, other, codes, names = given.source, given.reference, given.codes, given.names
     classes = None if names is None else ClassSums(len(names), mine.mean)
     sums, cosine, step = None, 0.0, source.chunk_rows
@@ -304,7 +319,7 @@ def _second_pass(
             square_x, square_y = mine.scatter(), theirs.scatter()
             sums = PairSums(zero, zero if square_x is None else square_x, zero if square_y is None else square_y)
     if classes is None and sums is None:
-        return None, None, 0.0
+        return None, None, None
     same_width = other is not None and other.n_features == source.n_features
     pairs = other.chunks(step) if other is not None else None
     for start, x in zip(range(0, source.n_samples, step), source.chunks(step), strict=True):
@@ -317,7 +332,7 @@ def _second_pass(
                 cosine += float((unit_rows(x) * unit_rows(y)).sum())
             if not few:
                 sums.update(x - mine.mean, y - theirs.mean, own=False)
-    return sums, cosine / source.n_samples if same_width else None, classes.between_share() if classes else 0.0
+    return sums, cosine / source.n_samples if same_width else None, classes
 
 
 def _shaped(rows: Tensor, normalize: str | None) -> Tensor:
@@ -342,8 +357,7 @@ def _reference_evidence(
         own_curve=own,
         angles=angles,
         cosine=cosine,
-        cka=float(sums.linear_cka()) if sums.n >= 4 else None,
-        procrustes=float(sums.procrustes_distance()),
+        sums=sums,
     )
 
 

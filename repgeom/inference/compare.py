@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Callable
 from typing import Any
+
+import numpy as np
 
 from repgeom.data.arrays import Source, check_normalize
 from repgeom.inference.estimate import (
     FINENESS,
+    Codes,
     Corrected,
     Estimate,
     Sample,
@@ -21,7 +25,8 @@ from repgeom.inference.estimate import (
     shown,
 )
 from repgeom.inference.intervals import check_confidence
-from repgeom.measures.functionals import Array, functional
+from repgeom.measures.functionals import Array
+from repgeom.measures.measure import estimable
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,7 +61,7 @@ class Comparison:
 def compare(
     a: Any,
     b: Any,
-    measure: str = "effective_rank",
+    measure: str | Callable[..., Any] = "effective_rank",
     *,
     paired: bool = False,
     center: bool = True,
@@ -91,7 +96,7 @@ def compare(
     """
     check_confidence(confidence)
     check_normalize(normalize)
-    functional(measure)
+    wanted = estimable(measure).name
     x, y = (opened(features, name)[0] for features, name in ((a, "a"), (b, "b")))
     sizes = [z.n_samples if isinstance(z, Source) else z.shape[0] for z in (x, y)]
     if paired and sizes[0] != sizes[1]:
@@ -103,28 +108,62 @@ def compare(
     elif not isinstance(groups, (tuple, list)) or len(groups) != 2:
         raise ValueError("`groups` must be a pair (groups of a, groups of b) where `paired` is not set.")
     first, second = (
-        sample_of(z, [measure], center=center, normalize=normalize, groups=g, name=name)
+        sample_of(z, [wanted], center=center, normalize=normalize, groups=g, name=name)
         for z, g, name in zip((x, y), groups, ("a", "b"), strict=True)
     )
-    return comparison_of(first, second, measure, paired, confidence)
+    return comparison_of(first, second, wanted, paired, confidence)
 
 
 def comparison_of(
     first: Sample, second: Sample, measure: str, paired: bool, confidence: float, names: tuple[str, str] = ("a", "b")
 ) -> Comparison:
     """From samples that were scored for `measure`, with the same rows where paired."""
-    a, b = corrected(first, measure), corrected(second, measure)
-    estimates = shown(a, first, measure, confidence), shown(b, second, measure, confidence)
+    both = contributions_of(first, measure, confidence), contributions_of(second, measure, confidence)
+    return compared(*both, measure, paired, confidence, names)
+
+
+@dataclasses.dataclass(frozen=True)
+class Contributions:
+    """One measure of one set of features with what each row scored adds to it: all that a comparison reads.
+
+    `groups` are those of the rows scored, from 0; None where all are independent. `n` counts all rows.
+    """
+
+    corrected: Corrected
+    estimate: Estimate
+    n: int
+    groups: Codes | None
+
+    def compact(self) -> Contributions:
+        """The same in little memory: influences are known to far less than float32 holds, and only intervals need them."""
+        influence: Array = self.corrected.influence.astype(np.float32)
+        if self.corrected.error is None:
+            influence = influence[:0]
+        return dataclasses.replace(self, corrected=dataclasses.replace(self.corrected, influence=influence))
+
+
+def contributions_of(sample: Sample, measure: str, confidence: float) -> Contributions:
+    """Of a sample that was scored for `measure`."""
+    found = corrected(sample, measure)
+    return Contributions(found, shown(found, sample, measure, confidence), sample.n, sample.groups)
+
+
+def compared(
+    first: Contributions, second: Contributions, measure: str, paired: bool, confidence: float, names: tuple[str, str]
+) -> Comparison:
+    """The second minus the first, whose estimates were made with this confidence."""
+    a, b = first.corrected, second.corrected
+    estimates = first.estimate, second.estimate
     values = estimates[0].value, estimates[1].value
     warnings = tuple(f"{name}: {w}" for name, e in zip(names, estimates, strict=True) for w in e.warnings)
     low = high = p_value = ratio_low = ratio_high = None
     difference = values[1] - values[0]
     if a.error is not None and b.error is not None:
-        error, degrees = _error(first, second, a, b, values, paired)
+        error, degrees = _error(first, second, values, paired)
         error = math.hypot(error, FINENESS * max(values))
         half = quantile(confidence, degrees) * error
         low, high, p_value = difference - half, difference + half, _p_value(difference, error, degrees)
-        error, degrees = _error(first, second, a, b, (1.0, 1.0), paired)
+        error, degrees = _error(first, second, (1.0, 1.0), paired)
         factor = math.exp(quantile(confidence, degrees) * error)
         ratio_low, ratio_high = values[1] / values[0] / factor, values[1] / values[0] * factor
     return Comparison(
@@ -134,12 +173,16 @@ def comparison_of(
 
 
 def _error(
-    first: Sample, second: Sample, a: Corrected, b: Corrected, scale: tuple[float, float], paired: bool
+    first: Contributions, second: Contributions, scale: tuple[float, float], paired: bool
 ) -> tuple[float, int]:
     """Standard error of the difference of both, each times its scale, and degrees of freedom."""
+    a, b = first.corrected, second.corrected
     if paired:
-        clustered = first if second.groups is None else second
-        variance, degrees = mean_variance(scale[1] * b.influence - scale[0] * a.influence, clustered)
+        clustered = second
+        if second.groups is None:
+            clustered = first
+        added = scale[1] * b.influence.astype(float) - scale[0] * a.influence.astype(float)
+        variance, degrees = mean_variance(added, clustered)
         parts = scale[0] * a.beyond**0.5, scale[1] * b.beyond**0.5
         # What is of second order is alike as the square of what is of first order.
         alike = min(1.0, _correlation(a.influence, b.influence) ** 2)
@@ -151,6 +194,7 @@ def _error(
 
 
 def _correlation(a: Array, b: Array) -> float:
+    a, b = a.astype(float), b.astype(float)
     scale = math.sqrt(float(a @ a) * float(b @ b))
     return float(a @ b) / scale if scale > 0 else 0.0
 

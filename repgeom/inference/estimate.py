@@ -10,8 +10,8 @@ import dataclasses
 import functools
 import math
 import os
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -24,7 +24,8 @@ from repgeom.inference.influence import Directions, Rows, Scores, chunks_of, dir
 from repgeom.inference.intervals import check_confidence
 from repgeom.inference.population import EVEN, Population, RowWeights, binned, drawn_in, population, standing_alone
 from repgeom.measures import rank
-from repgeom.measures.functionals import Array, Functional, functional
+from repgeom.measures.functionals import Array, Functional
+from repgeom.measures.measure import estimable, functional
 
 FEWEST_ROWS = 4  # below, fourth moments have no unbiased estimate
 FEWEST_FOR_INTERVAL = 100  # below, spreads of influences are too uncertain, also for two or three features
@@ -73,7 +74,7 @@ class Estimate:
 
 def estimate(
     features: Any,
-    measure: str = "effective_rank",
+    measure: str | Callable[..., Any] = "effective_rank",
     *,
     center: bool = True,
     normalize: str | None = None,
@@ -100,7 +101,8 @@ def estimate(
         features: (n_samples, n_features) of any array kind on any device, at least 4 rows; or the path of a file (see
             `open_source`), which is read twice and never held whole.
         measure: "effective_rank", "effective_rank_sigma" (σ-entropy; with `center=False` that is RankMe without its ε),
-            "participation_ratio", "stable_rank" or "n_components_90" (any two digits).
+            "participation_ratio", "stable_rank" or "n_components_90" (any two digits); or the function, with what it does
+            unless told otherwise: `repgeom.effective_rank`, and `repgeom.n_components` for 90 %.
         center: subtract the mean row first.
         normalize: "l2" scales rows to unit length before centring.
         groups: (n_samples,) whole numbers or text, or the path of a file of them: rows of one group depend on each other. Their likeness is measured (mean
@@ -125,15 +127,18 @@ def estimate(
     """
     check_confidence(confidence)
     check_normalize(normalize)
-    functional(measure)
+    wanted = estimable(measure).name
     x, name = opened(features)
-    return estimate_of(
-        sample_of(x, [measure], center=center, normalize=normalize, groups=groups, name=name), measure, confidence
-    )
+    sample = sample_of(x, [wanted], center=center, normalize=normalize, groups=groups, name=name)
+    return estimate_of(sample, wanted, confidence)
 
 
 def influence(
-    features: Any, measure: str = "effective_rank", *, center: bool = True, normalize: str | None = None
+    features: Any,
+    measure: str | Callable[..., Any] = "effective_rank",
+    *,
+    center: bool = True,
+    normalize: str | None = None,
 ) -> Any:
     """How much each sample adds to a measure: (n_samples,) values, mean zero.
 
@@ -155,14 +160,13 @@ def influence(
     array([-0.62, -0.62,  0.62,  0.62])
     """
     check_normalize(normalize)
-    f = functional(measure)
+    record, f = estimable(measure), functional(measure)
     x, name = opened(features)
-    tail = measure == "effective_rank_sigma"
-    directions = directions_of(x, center=center, normalize=normalize, tail=tail, name=name)
+    directions = directions_of(x, center=center, normalize=normalize, tail=f.tail, name=name)
     rank.effective_rank(directions.spectrum)
-    found = torch.as_tensor(
-        f.naive(directions.spectrum) * in_sample(directions, chunks_of(x), f), device=directions.vectors.device
-    )
+    value = record.value(directions.spectrum)
+    assert value is not None
+    found = torch.as_tensor(value * in_sample(directions, chunks_of(x), f), device=directions.vectors.device)
     return found if isinstance(features, torch.Tensor) else give_back(None)(found)
 
 
@@ -263,7 +267,7 @@ def sample_of(
             f"rows alone is what `{measures[0]}` reads."
         )
     codes = None if groups is None else files.labels_of(groups, n, "groups")[0]
-    tail = "effective_rank_sigma" in measures
+    tail = any(functional(measure).tail for measure in measures)
     directions = directions_of(x, center=center, normalize=normalize, tail=tail, name=name)
     rank.effective_rank(directions.spectrum)  # refuses rows that are all equal
     return scored(directions, x, chunks_of(x), measures, codes)
@@ -397,7 +401,8 @@ def shown(c: Corrected, sample: Sample, measure: str, confidence: float) -> Esti
     value = min(math.exp(c.log), float(sample.most))
     if measure.startswith("n_components"):
         value = float(math.ceil(value - 1e-6))
-    naive = functional(measure).naive(sample.directions.spectrum)
+    naive = estimable(measure).value(sample.directions.spectrum)
+    assert naive is not None
     if c.error is None:
         return Estimate(value, naive, None, None, None, sample.n, c.method, c.warnings)
     half = quantile(confidence, c.degrees) * c.error
@@ -428,7 +433,17 @@ def _unbiased_participation(sample: Sample) -> tuple[float, float]:
     return math.log(square_of_trace / trace_of_square), float((sample.variances**2).sum()) / trace_of_square
 
 
-def mean_variance(added: Array, sample: Sample) -> tuple[float, int]:
+class Grouped(Protocol):
+    """Rows, of which some may belong together."""
+
+    @property
+    def n(self) -> int: ...
+
+    @property
+    def groups(self) -> Codes | None: ...
+
+
+def mean_variance(added: Array, sample: Grouped) -> tuple[float, int]:
     """Variance of the mean of these over all rows, and its degrees of freedom; rows of a group count together."""
     if sample.groups is None:
         return float(added.var(ddof=1)) / sample.n, len(added) - 1

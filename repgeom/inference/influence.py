@@ -19,7 +19,7 @@ from torch import Tensor
 
 from repgeom.data.arrays import Source, centred, finite_rows, row_chunks, unit_rows
 from repgeom.measures.functionals import Array, Functional
-from repgeom.measures.rank import rounding
+from repgeom.measures.shares import rounding
 from repgeom.spectral.decompose import climb, dense_spectrum
 from repgeom.spectral.spectrum import Spectrum
 

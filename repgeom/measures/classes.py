@@ -11,9 +11,12 @@ from torch import Tensor
 
 from repgeom.data.arrays import as_source, centred, finite_rows, nonfinite_error
 from repgeom.data.labels import as_labels
+from repgeom.measures.measure import LABELS, Measure, Size, register
 from repgeom.measures.rank import effective_rank
 from repgeom.spectral.decompose import spectrum
 from repgeom.spectral.isotropic import isotropic_spectrum
+
+__all__ = ["between_class_variance", "class_effective_rank"]
 
 # Rows of one class that are read for its effective rank; 16 times the width is past any visible bias.
 CLASS_ROWS_PER_FEATURE = 16
@@ -65,7 +68,7 @@ def class_effective_rank(features: Any, labels: Any, *, normalize: str | None = 
         raise error
     codes, names = as_labels(labels, source.n_samples)
     rng = np.random.default_rng(seed)
-    rows_read, ranks, baselines = [], [], []
+    rows_read, ranks = [], []
     for code in range(len(names)):
         rows = np.flatnonzero(codes == code)
         most = CLASS_ROWS_PER_FEATURE * source.n_features
@@ -73,9 +76,45 @@ def class_effective_rank(features: Any, labels: Any, *, normalize: str | None = 
             rows = np.sort(rng.choice(rows, most, replace=False))
         rows_read.append(len(rows))
         ranks.append(_rank_of(source.rows(rows), normalize))
-        known = len(rows) > 1
-        baselines.append(effective_rank(isotropic_spectrum(len(rows), source.n_features, True)) if known else np.nan)
-    return ClassRanks(names, np.array(rows_read), np.array(ranks), np.array(baselines))
+    sizes = np.array(rows_read)
+    return ClassRanks(names, sizes, np.array(ranks), _isotropic_ranks(sizes, source.n_features))
+
+
+def _median(values: np.ndarray) -> float | None:
+    known = values[~np.isnan(values)]
+    if not len(known):
+        return None
+    return float(np.median(known))
+
+
+def _isotropic_ranks(class_sizes: np.ndarray, n_features: int) -> np.ndarray:
+    """What isotropic features of each class's size read, (C,); NaN for one row."""
+    sizes, which = np.unique(class_sizes, return_inverse=True)
+    ranks = np.full(len(sizes), np.nan)
+    for i in np.flatnonzero(sizes > 1):
+        ranks[i] = effective_rank(isotropic_spectrum(int(sizes[i]), n_features, True))
+    return ranks[which]
+
+
+def _isotropic_median(size: Size) -> float | None:
+    if size.class_sizes is None:
+        return None
+    most = CLASS_ROWS_PER_FEATURE * size.n_features
+    return _median(_isotropic_ranks(np.minimum(size.class_sizes, most), size.n_features))
+
+
+register(
+    Measure(
+        "class_rank_median", "median rank in a class", LABELS, class_effective_rank, ("class_ranks",),
+        formula="effective rank of σ² of centred features, per class",
+        source="Giraldo et al. 2015",
+        unit="dimensions",
+        range=lambda size: (0, size.most),
+        baseline=_isotropic_median,
+        read=lambda ranks: _median(ranks.effective_rank),
+        missing="every class has one row",
+    )
+)  # fmt: skip
 
 
 def _rank_of(rows: Tensor, normalize: str | None) -> float:
@@ -111,6 +150,26 @@ def between_class_variance(features: Any, labels: Any) -> float:
     sums = ClassSums(len(names), x.mean(0))
     sums.update(x, codes)
     return sums.between_share()
+
+
+def _share_by_chance(size: Size) -> float | None:
+    """What labels that mean nothing read."""
+    if size.class_sizes is None:
+        return None
+    return (len(size.class_sizes) - 1) / (size.n_samples - 1)
+
+
+register(
+    Measure(
+        "between_class_variance", "variance between classes", LABELS, between_class_variance, ("class_sums",),
+        formula="tr S_between / tr S_total",
+        source="classical",
+        range=lambda size: (0, 1),
+        baseline=_share_by_chance,
+        read=lambda sums: sums.between_share(),
+        aliases=("R² of the labels",),
+    )
+)  # fmt: skip
 
 
 class ClassSums:

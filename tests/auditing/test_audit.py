@@ -322,7 +322,7 @@ def test_json_has_what_others_rely_on(everything, tmp_path):
     text = report.to_json(tmp_path / "a.json")
     found = json.loads((tmp_path / "a.json").read_text())
     assert found == json.loads(text)
-    assert found["schema_version"] == 1
+    assert found["schema_version"] == 2
     assert found["convention"]["centered"] is True
     assert found["verdict"]["level"] == report.level
     for v in report.values:
@@ -372,7 +372,7 @@ def test_a_failed_write_leaves_nothing(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_text_names_value_baseline_range_and_convention():
+def test_text_names_value_baseline_range_and_formula():
     text = str(rg.audit(healthy()))
     lines = text.splitlines()
     at = next(i for i, line in enumerate(lines) if line.strip().startswith("effective rank "))
