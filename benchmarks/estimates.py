@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 import repgeom as rg
 from repgeom.inference.estimate import estimate_of, sample_of
-from repgeom.measures.functionals import functional
+from repgeom.measures.measure import named
 
 Array = NDArray[np.float64]
 MEASURES = ("effective_rank", "effective_rank_sigma", "participation_ratio", "stable_rank", "n_components_90")
@@ -113,7 +113,7 @@ def cell(d: int, spectrum: str, tail: str, ratio: float, repetitions: int) -> di
 
 
 def true_value(measure: str, spectrum: Array) -> float:
-    return functional(measure).naive(rg.Spectrum.from_variances(spectrum))
+    return named(measure).value(rg.Spectrum.from_variances(spectrum))
 
 
 def summary(readings: Array, true: float) -> dict[str, float]:

@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from repgeom.auditing.evidence import DriftEvidence, Evidence, LabelEvidence, ReferenceEvidence
 from repgeom.auditing.collecting import Checkpoint
 from repgeom.auditing.decomposition import Decomposition, decomposed, streamed
+from repgeom.auditing.evidence import DriftEvidence, Evidence, LabelEvidence, ReferenceEvidence
 from repgeom.auditing.report import Report, scored_rows
 from repgeom.auditing.rules import judge
 from repgeom.auditing.values import ratio_estimate

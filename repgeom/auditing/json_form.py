@@ -106,7 +106,9 @@ def _parsed(text_or_path: str | os.PathLike[str]) -> dict[str, Any]:
     try:
         found = json.loads(text)
     except json.JSONDecodeError as error:
-        raise ValueError(f"`text_or_path` is no JSON: {error}. Give what `Report.to_json` wrote, or its path.") from None
+        raise ValueError(
+            f"`text_or_path` is no JSON: {error}. Give what `Report.to_json` wrote, or its path."
+        ) from None
     if isinstance(found, list):
         raise ValueError(
             f"`text_or_path` holds a list of {len(found)} reports, as several audits of one command write it; read each: "

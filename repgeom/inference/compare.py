@@ -172,9 +172,7 @@ def compared(
     )  # fmt: skip
 
 
-def _error(
-    first: Contributions, second: Contributions, scale: tuple[float, float], paired: bool
-) -> tuple[float, int]:
+def _error(first: Contributions, second: Contributions, scale: tuple[float, float], paired: bool) -> tuple[float, int]:
     """Standard error of the difference of both, each times its scale, and degrees of freedom."""
     a, b = first.corrected, second.corrected
     if paired:

@@ -230,7 +230,10 @@ def catalogue() -> str:
     """All measures as a table in Markdown, for people; `python -m repgeom.measures` prints it."""
     lines = []
     for group in GROUPS:
-        lines += [f"| {group} | name | formula | unit | invariant to | source |", "| --- | --- | --- | --- | --- | --- |"]
+        lines += [
+            f"| {group} | name | formula | unit | invariant to | source |",
+            "| --- | --- | --- | --- | --- | --- |",
+        ]
         for m in measures():
             if m.group == group:
                 also = f" ({', '.join(m.aliases)})" if m.aliases else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import functools
 from typing import Any
@@ -143,6 +144,10 @@ class SpectrumAccumulator:
                 "`all_reduce` has made this the sum of all processes; added to or reduced again, rows would count twice. Use a "
                 "new accumulator, or `copy.deepcopy` before reducing."
             )
+
+    def __copy__(self) -> SpectrumAccumulator:
+        """A copy of its own sums: rows added to one are not added to the other."""
+        return copy.deepcopy(self)
 
     def __repr__(self) -> str:
         width = "no" if self.mean is None else f"{self.mean.shape[-1]:,}"
