@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from repgeom.measures.functionals import entropy, participation, stable
-from repgeom.measures.measure import DIMENSIONS, Measure, register
+from repgeom.measures.measure import DIMENSIONS, Measure, Size, register
 from repgeom.measures.shares import shares
 from repgeom.measures.steepness import numerical_rank
 from repgeom.spectral.spectrum import Spectrum
@@ -101,14 +101,21 @@ def rankme(features: Any) -> Any:
     return give((-(p * p.log()).sum(-1)).exp())
 
 
+def _rankme_range(size: Size) -> tuple[float, float]:
+    """ε lets it read a little above the number of directions and, of one feature, a little below one."""
+    least = 1.0
+    if size.n_features == 1:
+        least = 1 - 2e-7
+    return least, min(size.n_samples, size.n_features) * (1 + 2e-6 * size.n_features)
+
+
 register(
     Measure(
         "rankme", "RankMe", DIMENSIONS, rankme, ("raw_spectrum",),
         formula="exp entropy of σ, features as they are, ε = 1e-7",
         source="Garrido et al., ICML 2023",
         unit="dimensions",
-        # ε lets it read a little above the number of directions.
-        range=lambda size: (1, min(size.n_samples, size.n_features) * (1 + 2e-6 * size.n_features)),
+        range=_rankme_range,
         better="higher",
         invariances=("rotation", "scale", "order"),
     )
