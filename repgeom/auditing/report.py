@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -162,10 +162,10 @@ class Report:
         frame = pd.DataFrame(rows, columns=columns).set_index("measure")
         return frame.astype(dict.fromkeys(numbers, float))
 
-    def compare(self, other: Report, measure: Any = "effective_rank") -> Comparison | None:
+    def compare(self, other: Report, measure: str | Callable[..., Any] = "effective_rank") -> Comparison | None:
         """This report's measure against another's (which comes first), row by row where both audited the same rows.
 
-        None where either has too few rows or was read back from JSON. See `repgeom.compare`.
+        None where either has too few rows or was read back from JSON. `measure`: as `repgeom.compare`, which see.
         """
         name = estimable(measure).name
         if name not in self.contributions or name not in other.contributions:
