@@ -71,29 +71,28 @@ def compare(
 ) -> Comparison:
     """The difference of a measure between two representations, with an interval and a test.
 
-        Both are corrected for their number of samples (see `estimate`), so they may have different n and widths. Where row i
-        of both is the same sample (two models, or one model clean and corrupted), `paired=True` subtracts the rows' influences
-        one by one, and most of what the draw of samples adds cancels. Rows in another order lose only that gain. Test: Student's
-        t on the difference.
+    Both are corrected for their number of samples (see `estimate`), so they may have different n and widths. Where row i
+    of both is the same sample (two models, or one model clean and corrupted), `paired=True` subtracts the rows' influences
+    one by one, and most of what the draw of samples adds cancels. Rows in another order lose only that gain. Test: Student's
+    t on the difference.
 
-        Args:
-            a, b: features, as `estimate` takes them.
-            measure, center, normalize, confidence: as `estimate`.
-            paired: row i of `a` and row i of `b` are one sample.
-            groups: as `estimate`; of both where paired, else a pair (groups of a, groups of b).
+    Args:
+        a, b: features, as `estimate` takes them.
+        measure, center, normalize, confidence: as `estimate`.
+        paired: row i of `a` and row i of `b` are one sample.
+        groups: as `estimate`; of both where paired, else a pair (groups of a, groups of b).
 
-        Returns:
-            A `Comparison`; differences are of `b` minus `a`.
+    Returns:
+        A `Comparison`; differences are of `b` minus `a`.
 
-        Raises:
-            ValueError: as `estimate`; other numbers of rows where paired.
+    Raises:
+        ValueError: as `estimate`; other numbers of rows where paired.
 
-        >>> import numpy as np
-    from numpy.typing import NDArray
-        >>> x = np.random.default_rng(0).standard_normal((2000, 20))
-        >>> c = compare(x, x[:, :10], "effective_rank", paired=True)
-        >>> round(c.difference), round(c.ratio, 2), c.p_value < 0.001
-        (-10, 0.5, True)
+    >>> import numpy as np
+    >>> x = np.random.default_rng(0).standard_normal((2000, 20))
+    >>> c = compare(x, x[:, :10], "effective_rank", paired=True)
+    >>> round(c.difference), round(c.ratio, 2), c.p_value < 0.001
+    (-10, 0.5, True)
     """
     check_confidence(confidence)
     check_normalize(normalize)
