@@ -15,27 +15,16 @@ from repgeom.data.files import open_source
 from repgeom.inference.compare import compare
 from repgeom.inference.estimate import estimate, influence
 from repgeom.inference.sample_sizes import sample_size_curve
-from repgeom.measures.classes import between_class_variance, class_effective_rank
-from repgeom.measures.cloud import alignment, feature_std, health, mean_cosine, norms, uniformity
-from repgeom.measures.pairs import (
-    captured_variance,
-    cosine_alignment,
-    linear_cka,
-    mutual_knn,
-    principal_angles,
-    procrustes_distance,
-)
-from repgeom.measures.rank import (
-    condition_number,
-    effective_rank,
-    hill_number,
-    n_components,
-    numerical_rank,
-    participation_ratio,
-    power_law,
-    rankme,
-    stable_rank,
-)
+from repgeom.measures import classes as _classes
+from repgeom.measures import cloud as _cloud
+from repgeom.measures import pairs as _pairs
+from repgeom.measures import rank as _rank
+from repgeom.measures import steepness as _steepness
+from repgeom.measures.classes import *
+from repgeom.measures.cloud import *
+from repgeom.measures.pairs import *
+from repgeom.measures.rank import *
+from repgeom.measures.steepness import *
 from repgeom.presenting.plots import (
     plot_captured_variance,
     plot_class_ranks,
@@ -45,7 +34,8 @@ from repgeom.presenting.plots import (
     plot_sample_size_curve,
     plot_spectrum,
 )
-from repgeom.probes.nearest import knn_accuracy
+from repgeom.probes import nearest as _nearest
+from repgeom.probes.nearest import *
 from repgeom.spectral.accumulator import SpectrumAccumulator
 from repgeom.spectral.decompose import centered_svd, spectrum
 from repgeom.spectral.isotropic import isotropic_baseline
@@ -57,33 +47,15 @@ __all__ = [
     "Report",
     "Spectrum",
     "SpectrumAccumulator",
-    "alignment",
     "audit",
-    "between_class_variance",
-    "captured_variance",
     "centered_svd",
-    "class_effective_rank",
     "compare",
-    "condition_number",
     "corruptions",
-    "cosine_alignment",
     "demo",
-    "effective_rank",
     "estimate",
-    "feature_std",
-    "health",
-    "hill_number",
     "influence",
     "isotropic_baseline",
-    "knn_accuracy",
-    "linear_cka",
-    "mean_cosine",
-    "mutual_knn",
-    "n_components",
-    "norms",
-    "numerical_rank",
     "open_source",
-    "participation_ratio",
     "plot_captured_variance",
     "plot_class_ranks",
     "plot_cumulative_variance",
@@ -91,19 +63,20 @@ __all__ = [
     "plot_robustness",
     "plot_sample_size_curve",
     "plot_spectrum",
-    "power_law",
-    "principal_angles",
     "probes",
-    "procrustes_distance",
-    "rankme",
     "robustness",
     "sample_size_curve",
     "spectrum",
-    "stable_rank",
     "testing",
     "types",
-    "uniformity",
 ]
+# A measure is shown here once the module that it stands in names it.
+__all__ += _classes.__all__
+__all__ += _cloud.__all__
+__all__ += _nearest.__all__
+__all__ += _pairs.__all__
+__all__ += _rank.__all__
+__all__ += _steepness.__all__
 
 
 def __dir__() -> list[str]:

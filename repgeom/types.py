@@ -1,12 +1,13 @@
 """The record classes that functions return, for annotations and `isinstance`."""
 
-from repgeom.auditing.report import Report, Value
+from repgeom.auditing.report import Report
 from repgeom.auditing.rules import Finding
+from repgeom.auditing.values import Value
 from repgeom.inference.compare import Comparison
 from repgeom.inference.estimate import Estimate
 from repgeom.measures.classes import ClassRanks
 from repgeom.measures.cloud_tally import Health, Norms
-from repgeom.measures.rank import PowerLaw
+from repgeom.measures.steepness import PowerLaw
 from repgeom.probes.linear import LinearProbe, PathPoint
 from repgeom.probes.nearest import KNNProbe
 from repgeom.robustness.fourier import FourierHeatmap

@@ -2,6 +2,7 @@
 
 import ast
 import doctest
+import importlib
 import inspect
 import re
 import tomllib
@@ -124,6 +125,14 @@ def test_only_public_names_and_named_subpackages_are_seen():
     assert seen == set(rg.__all__)
     modules = {name for name in seen if inspect.ismodule(getattr(rg, name))}
     assert modules == {"corruptions", "demo", "probes", "robustness", "testing", "types"}
+
+
+@pytest.mark.parametrize("path", modules_of("measures"), ids=lambda p: p.stem)
+def test_what_a_module_of_measures_lists_is_public(path):
+    module = importlib.import_module(f"repgeom.measures.{path.stem}")
+    for name in getattr(module, "__all__", ()):
+        assert getattr(rg, name) is getattr(module, name)
+        assert name in rg.__all__, f"name {path.stem} in repgeom/__init__.py, beside the other modules of measures"
 
 
 def test_packages_of_the_wheel_are_the_folders():

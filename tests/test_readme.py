@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+import repgeom as rg
 from repgeom.cli.main import main
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
@@ -65,6 +66,13 @@ def test_the_ledger_is_the_reports():
     assert {row[2] for row in rows} == set("12345678")
     for row in rows:
         assert row in report
+
+
+def test_the_table_of_functions_names_what_is_public():
+    table = README[README.index("## What is measured") : README.index("`python -m repgeom.measures`")]
+    for name in re.findall(r"`([\w.]+)`", table):
+        places = (rg, rg.robustness, rg.probes, rg.testing)
+        assert any(name in place.__all__ for place in places) or name.split(".")[1] in rg.corruptions.__all__, name
 
 
 def test_links_lead_somewhere():

@@ -12,7 +12,7 @@ import numpy as np
 
 from repgeom.auditing.audit_tally import Asked, AuditTally
 from repgeom.auditing.evidence_of import SCORED_ROWS, evidence_of
-from repgeom.auditing.report import Report
+from repgeom.auditing.report import Report, scored_rows
 from repgeom.auditing.rules import judge
 from repgeom.data import files
 from repgeom.data.arrays import check_normalize
@@ -191,6 +191,8 @@ def report_of(tally: AuditTally, options: Options, *, name: str, titles: Titles)
         dtype=str(tally.dtypes["rows"]).removeprefix("torch."),
         notes=(*titles.notes, *evidence.notes),
         seed=options.seed,
+        contributions={name: found.compact() for name, found in evidence.contributions.items()},
+        scored_rows=scored_rows(evidence.population),
     )
 
 

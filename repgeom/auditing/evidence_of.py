@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 
 import numpy as np
 from torch import Tensor
 
 from repgeom.auditing.audit_tally import AuditTally
-from repgeom.auditing.catalogue import DriftEvidence, Evidence, LabelEvidence, ReferenceEvidence
+from repgeom.auditing.evidence import DriftEvidence, Evidence, LabelEvidence, ReferenceEvidence
+from repgeom.auditing.values import ratio_estimate
 from repgeom.data.arrays import unit_rows
 from repgeom.data.sources import source_of
-from repgeom.inference.compare import comparison_of
-from repgeom.inference.estimate import FEWEST_ROWS, Sample, estimate_of, group_correlation, scored
+from repgeom.inference.compare import Contributions, comparison_of, contributions_of
+from repgeom.inference.estimate import FEWEST_ROWS, Estimate, Sample, group_correlation, scored
 from repgeom.measures import rank
 from repgeom.measures.class_tally import ClassTally
 from repgeom.measures.classes import class_ranks
 from repgeom.measures.cloud_tally import CloudTally, Health
-from repgeom.measures.functionals import functional
+from repgeom.measures.measure import functional, names_of_estimable
 from repgeom.measures.pair_tally import PairTally
 from repgeom.measures.pairs import captured_curve, subspace_angles
-from repgeom.probes.nearest import knn_accuracy
 from repgeom.reading.sample import Drawn, RowSample
 from repgeom.robustness.drift import Clean
 from repgeom.spectral.directions import Directions, directions_in
@@ -28,9 +29,6 @@ from repgeom.spectral.tally import SpectrumTally, as_arrays
 
 DRIFT_ROWS = 16_384  # rows that are compared with their corrupted ones, in memory
 SCORED_ROWS = 16_384  # rows whose influence is worked out for intervals: they know a standard error to 1 %
-ESTIMATED = (
-    "effective_rank", "effective_rank_sigma", "participation_ratio", "stable_rank", "n_components_90", "n_components_99"
-)  # fmt: skip
 COMPARED_DIRECTIONS = 10  # leading directions between which principal angles are taken
 
 
@@ -47,27 +45,37 @@ def evidence_of(tally: AuditTally, reference: str, corrupted: str, *, k: int) ->
     if tally.n_samples >= FEWEST_ROWS:
         rank.effective_rank(found.spectrum)  # refuses rows that are all equal
         population = _population(tally, directions_in(found), "rows")
+    contributions: dict[str, Contributions] = {}
+    if population is not None:
+        contributions = {name: contributions_of(population, name, 0.95) for name in population.scores.influence}
+    against = _of_reference(tally, reference, population, pairs)
     evidence = Evidence(
         n_samples=tally.n_samples,
         n_features=tally.n_features["rows"],
         spectrum=as_arrays(found.spectrum),
-        raw=as_arrays(raw),
+        raw_spectrum=as_arrays(raw),
         health=_health(tally, cloud),
-        norms=cloud.norms(),
-        mean_cosine=cloud.mean_cosine(),
-        feature_std=cloud.feature_std(),
+        cloud=cloud,
         sample=sample,
-        k=k,
+        neighbours=k,
         independent=None if population is None or "groups" not in asked.beside else population.independent,
-        estimates={}
-        if population is None
-        else {m: estimate_of(population, m, 0.95) for m in population.scores.influence},
-        labels=_of_labels(tally, pairs, k),
-        reference=_of_reference(tally, reference, population, pairs),
+        estimates=_estimates(contributions, against),
+        labels=_of_labels(tally, pairs),
+        reference=against,
         drift=_of_drift(tally, corrupted, k),
+        contributions=contributions,
         population=population,
     )
     return dataclasses.replace(evidence, notes=_notes(tally, evidence))
+
+
+def _estimates(contributions: Mapping[str, Contributions], against: ReferenceEvidence | None) -> dict[str, Estimate]:
+    """Values of the population, by the name of the measure."""
+    found = {name: contribution.estimate for name, contribution in contributions.items()}
+    if against is not None and against.retained is not None:
+        found["reference_effective_rank"] = against.retained.first
+        found["rank_retained"] = ratio_estimate(against.retained)
+    return found
 
 
 def _health(tally: AuditTally, cloud: CloudTally) -> Health:
@@ -86,19 +94,18 @@ def _population(tally: AuditTally, directions: Directions, kind: str) -> Sample:
         drawn = tally.tallies["grouped"].drawn()
         groups = np.unique(drawn.column("groups"), return_inverse=True)[1]
         correlation = group_correlation(drawn, directions, kind)
-    measures = [name for name in ESTIMATED if directions.spectrum.exact_tail or not functional(name).needs_tail]
+    # Where the smallest singular values are rounding, what rests on them is left out.
+    measures = [name for name in names_of_estimable() if directions.spectrum.exact_tail or not functional(name).tail]
     scored_sample = scored(directions, source_of(drawn.column(kind), kind), measures, groups, correlation)
     every_row = len(drawn) == tally.n_samples and not tally.n_dropped
     return dataclasses.replace(scored_sample, rows=None if every_row else drawn.places)
 
 
-def _of_labels(tally: AuditTally, pairs: Drawn, k: int) -> LabelEvidence | None:
+def _of_labels(tally: AuditTally, pairs: Drawn) -> LabelEvidence | None:
     classes: ClassTally | None = tally.tallies.get("classes")
     if classes is None:
         return None
-    sizes = classes.sizes()
-    accuracy = knn_accuracy(pairs.rows.double(), pairs.column("labels"), k=k)
-    return LabelEvidence(class_ranks(classes), classes.between_share(), accuracy, float(sizes.max() / sizes.sum()))
+    return LabelEvidence(class_ranks(classes), classes, classes.sizes(), pairs.column("labels"))
 
 
 def _of_reference(tally: AuditTally, name: str, population: Sample | None, pairs: Drawn) -> ReferenceEvidence | None:
@@ -124,12 +131,11 @@ def _of_reference(tally: AuditTally, name: str, population: Sample | None, pairs
         name=name,
         spectrum=as_arrays(theirs.spectrum),
         sample=pairs.column("reference").double(),
+        sums=sums,
         captured=captured,
         own_curve=own,
         angles=angles,
         cosine=cosine,
-        cka=float(sums.linear_cka()) if sums.n >= 4 else None,
-        procrustes=float(sums.procrustes_distance()),
         retained=retained,
     )
 
@@ -179,7 +185,7 @@ def _notes(tally: AuditTally, e: Evidence) -> tuple[str, ...]:
     if e.health.extreme_norms:
         largest = cloud.norms().maximum
         notes.append(
-            f"The longest row is row {cloud.longest_row:,}, of norm {largest:.3g}; the median is {e.norms.median:.3g}."
+            f"The longest row is row {cloud.longest_row:,}, of norm {largest:.3g}; the median is {cloud.norms().median:.3g}."
         )
     if not e.spectrum.exact_tail:
         notes.append(

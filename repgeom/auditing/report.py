@@ -3,52 +3,29 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
-import math
 import os
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from repgeom.auditing.catalogue import MEASURES, Evidence, LabelEvidence, Measure, ReferenceEvidence
+from repgeom.auditing.evidence import Evidence
+from repgeom.auditing.json_form import as_dict, plain, read_fields
 from repgeom.auditing.rules import Finding, worst
+from repgeom.auditing.values import Reference, Value, values_of
 from repgeom.data.saving import write_whole
-from repgeom.inference.compare import Comparison, comparison_of
-from repgeom.inference.estimate import Estimate, Sample
-from repgeom.measures import rank
+from repgeom.inference.compare import Comparison, Contributions, compared
+from repgeom.inference.estimate import Sample
+from repgeom.measures.classes import ClassRanks
 from repgeom.measures.cloud_tally import Health
+from repgeom.measures.measure import estimable
 from repgeom.spectral.spectrum import Spectrum
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
-
-SCHEMA_VERSION = 1
-
-
-@dataclasses.dataclass(frozen=True)
-class Value:
-    """One measure as it was read.
-
-    Attributes:
-        name, label, group, convention, aliases: as in the catalogue.
-        value: of these rows; None where it could not be read, and `note` then says why.
-        estimate: of the population, with its interval; None where none is known (see `repgeom.estimate`).
-        range: the smallest and largest value that is possible at this size.
-        baseline: what isotropic (or, between two, unrelated) features of the same size read; None without meaning.
-        note: a remark, such as how many rows were used.
-    """
-
-    name: str
-    label: str
-    group: str
-    convention: str
-    value: float | None
-    range: tuple[float, float]
-    baseline: float | None
-    aliases: tuple[str, ...] = ()
-    note: str = ""
-    estimate: Estimate | None = None
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -65,12 +42,14 @@ class Report:
     values: tuple[Value, ...]
     health: Health
     spectrum: Spectrum
+    repgeom_version: str
     notes: tuple[str, ...] = ()
-    labels: LabelEvidence | None = None
-    reference: ReferenceEvidence | None = None
+    classes: ClassRanks | None = None
+    reference: Reference | None = None
     corrupted: str = ""  # name of the corrupted features
     drift: pd.DataFrame | None = None  # what corruption did: measure, value, low, high, n, note
-    population: Sample | None = None  # what estimates are read from
+    contributions: Mapping[str, Contributions] = dataclasses.field(default_factory=dict)  # what `compare` reads
+    scored_rows: str = ""  # fingerprint of the rows that contributions are of
 
     @classmethod
     def of(
@@ -82,7 +61,12 @@ class Report:
         dtype: str,
         notes: tuple[str, ...],
         seed: int,
+        contributions: Mapping[str, Contributions],
+        scored_rows: str,
     ) -> Report:
+        """The report of this evidence. Keeps numbers of each row scored, but no rows and no directions."""
+        from repgeom import __version__
+
         convention = {
             "effective_rank": "exp of the Shannon entropy, in nats, of σ²/Σσ²",
             "centered": True,
@@ -90,14 +74,47 @@ class Report:
             "variances": "divided by n − 1",
             "route": e.spectrum.method,
             "pair_rows": len(e.sample),
-            "neighbours": e.k,
+            "neighbours": e.neighbours,
             "seed": seed,
         }
-        values = tuple(_value(m, e) for m in MEASURES if _applies(m, e))
         return cls(
-            name, e.n_samples, e.n_features, dtype, convention, worst(findings), findings, values, e.health, e.spectrum,
-            notes, e.labels, e.reference, "" if e.drift is None else e.drift.name, _drift_frame(e), e.population,
-        )  # fmt: skip
+            name=name,
+            n_samples=e.n_samples,
+            n_features=e.n_features,
+            dtype=dtype,
+            convention=convention,
+            level=worst(findings),
+            findings=findings,
+            values=values_of(e),
+            health=e.health,
+            spectrum=e.spectrum,
+            repgeom_version=__version__,
+            notes=notes,
+            classes=None if e.labels is None else e.labels.ranks,
+            reference=_reference(e),
+            corrupted="" if e.drift is None else e.drift.name,
+            drift=_drift_frame(e),
+            contributions=contributions,
+            scored_rows=scored_rows,
+        )
+
+    @classmethod
+    def from_json(cls, text_or_path: str | os.PathLike[str]) -> Report:
+        """The report that `to_json` wrote, from its text or a file of it.
+
+        Table, page, plots, data frame and JSON are those of the first one. What each row adds to a measure is not written, so
+        `compare` of a report read back gives None.
+
+        Raises:
+            ValueError: text that is no report, a list of reports, or a report of another version of the format.
+            FileNotFoundError: a path that is not there.
+
+        >>> import repgeom as rg
+        >>> report = rg.audit([[1.0, 0.0], [0.0, 1.0], [-1.0, -1.0]])
+        >>> Report.from_json(report.to_json())["effective_rank"].value == report["effective_rank"].value
+        True
+        """
+        return cls(**read_fields(text_or_path))
 
     def __getitem__(self, name: str) -> Value:
         for value in self.values:
@@ -130,79 +147,50 @@ class Report:
         """One row per measure, indexed by name.
 
         Columns: value (of these rows), corrected, low, high (of the population, with its 95 % interval), minimum, maximum and
-        baseline (of as many rows), group, convention, note.
+        baseline (of as many rows), unit, group, formula, note.
         """
         import pandas as pd
 
         rows = []
         for v in self.values:
-            x = v.estimate
-            ends = (None, None, None) if x is None else (x.value, x.low, x.high)
-            rows.append((v.name, v.value, *ends, *v.range, v.baseline, v.group, v.convention, v.note))
+            ends: tuple[float | None, ...] = (None, None, None)
+            if v.estimate is not None:
+                ends = (v.estimate.value, v.estimate.low, v.estimate.high)
+            rows.append((v.name, v.value, *ends, *v.range, v.baseline, v.unit, v.group, v.formula, v.note))
         numbers = ["value", "corrected", "low", "high", "minimum", "maximum", "baseline"]
-        frame = pd.DataFrame(rows, columns=["measure", *numbers, "group", "convention", "note"]).set_index("measure")
+        columns = ["measure", *numbers, "unit", "group", "formula", "note"]
+        frame = pd.DataFrame(rows, columns=columns).set_index("measure")
         return frame.astype(dict.fromkeys(numbers, float))
 
-    def compare(self, other: Report, measure: str = "effective_rank") -> Comparison | None:
+    def compare(self, other: Report, measure: str | Callable[..., Any] = "effective_rank") -> Comparison | None:
         """This report's measure against another's (which comes first), row by row where both audited the same rows.
 
-        None where either has too few rows. See `repgeom.compare`.
+        None where either has too few rows or was read back from JSON. `measure`: as `repgeom.compare`, which see.
         """
-        mine, theirs = self.population, other.population
-        if mine is None or theirs is None:
+        name = estimable(measure).name
+        if name not in self.contributions or name not in other.contributions:
             return None
-        rows = [np.arange(len(s.scores.squares)) if s.rows is None else s.rows for s in (mine, theirs)]
-        paired = mine.n == theirs.n and np.array_equal(rows[0], rows[1])
-        return comparison_of(theirs, mine, measure, paired, 0.95, (other.name, self.name))
+        first, second = other.contributions[name], self.contributions[name]
+        paired = self.scored_rows == other.scored_rows
+        return compared(first, second, name, paired, 0.95, (other.name, self.name))
 
     def to_dict(self, *, against: Report | None = None) -> dict[str, Any]:
         """Everything as plain Python values; infinity and NaN become text, which JSON can hold.
 
         `against`: another report, to which this one's effective rank is compared under "compared".
         """
-        from repgeom import __version__
-
-        found: dict[str, Any] = {
-            "schema_version": SCHEMA_VERSION,
-            "repgeom_version": __version__,
-            "name": self.name,
-            "n_samples": self.n_samples,
-            "n_features": self.n_features,
-            "dtype": self.dtype,
-            "convention": self.convention,
-            "verdict": {
-                "level": self.level,
-                "headline": self.headline,
-                "findings": [dataclasses.asdict(f) for f in self.findings],
-            },
-            "health": dataclasses.asdict(self.health),
-            "measures": {v.name: _measure_dict(v) for v in self.values},
-            "spectrum": {"variance_ratio": self.spectrum.variance_ratio.tolist()},
-            "notes": list(self.notes),
-        }
-        if self.labels is not None:
-            found["classes"] = _class_rows(self.labels)
-        if self.reference is not None:
-            r = self.reference
-            found["reference"] = {
-                "name": r.name,
-                "n_features": r.spectrum.n_features,
-                "variance_ratio": r.spectrum.variance_ratio.tolist(),
-                "captured_variance": None if r.captured is None else r.captured.tolist(),
-                "principal_angles": None if r.angles is None else r.angles.tolist(),
-            }
-        if self.drift is not None:
-            found["corrupted"] = {"name": self.corrupted, "drift": self.drift.to_dict("records")}
+        found = as_dict(self)
         if against is not None:
-            compared = self.compare(against)
-            found["compared"] = {"with": against.name, **({} if compared is None else dataclasses.asdict(compared))}
-        plain: dict[str, Any] = _plain(found)
-        return plain
+            comparison = self.compare(against)
+            found["compared"] = {"with": against.name}
+            if comparison is not None:
+                found["compared"] |= plain(dataclasses.asdict(comparison))
+        return found
 
     def to_json(
         self, path: str | os.PathLike[str] | None = None, *, indent: int | None = 2, against: Report | None = None
     ) -> str:
-        """The dictionary as JSON text; written to `path` if given, whole or not at all."""
+        """The dictionary as JSON text; written to `path` if given, whole or not at all. `from_json` reads it back."""
         text = json.dumps(self.to_dict(against=against), indent=indent, ensure_ascii=False, allow_nan=False)
         if path is not None:
             write_whole(path, text + "\n")
@@ -221,52 +209,21 @@ class Report:
         return plot_reports([self])
 
 
-def _applies(m: Measure, e: Evidence) -> bool:
-    return not (
-        (m.group == "With labels" and e.labels is None) or (m.group == "Against the reference" and e.reference is None)
-    )
-
-
-def _value(m: Measure, e: Evidence) -> Value:
-    baseline, estimate, missing = m.baseline(e), m.estimate(e), m.missing
-    try:
-        value = m.read(e)
-    except rank.InexactTailError:
-        value, missing = None, "rests on the smallest singular values, which are rounding here"
-    value = None if value is None or math.isnan(value) else float(value)
-    low, high = m.limits(e)
-    note = missing if value is None else _why_no_interval(estimate, e)
-    if m.sampled and len(e.sample) < e.n_samples:
-        note = f"from {len(e.sample):,} rows"
-    limits = (float(low), float(high))
-    return Value(
-        m.name,
-        m.label,
-        m.group,
-        m.convention,
-        value,
-        limits,
-        None if baseline is None else float(baseline),
-        m.aliases,
-        note,
-        estimate,
-    )
-
-
-def _why_no_interval(estimate: Estimate | None, e: Evidence) -> str:
-    """A measure's own reason; that of the effective rank stands in the report's notes."""
-    known = e.estimates.get("effective_rank")
-    if estimate is None or estimate.low is not None or known is None or not estimate.warnings:
+def scored_rows(sample: Sample | None) -> str:
+    """A fingerprint that is equal for two samples of as many rows of which the same ones were scored."""
+    if sample is None:
         return ""
-    why = estimate.warnings[-1]
-    told = why in known.warnings or not why.startswith("no interval") or "none is known" in why
-    return "" if told else why
+    rows = np.arange(sample.n)
+    if sample.rows is not None:
+        rows = np.asarray(sample.rows)
+    return f"{sample.n} {hashlib.sha256(rows.astype('<i8').tobytes()).hexdigest()}"
 
 
-def _measure_dict(v: Value) -> dict[str, Any]:
-    found = dataclasses.asdict(v)
-    del found["name"]
-    return {"value": found.pop("value"), "range": list(found.pop("range")), "baseline": found.pop("baseline"), **found}
+def _reference(e: Evidence) -> Reference | None:
+    if e.reference is None:
+        return None
+    r = e.reference
+    return Reference(r.name, r.spectrum, r.captured, r.own_curve, r.angles)
 
 
 def _drift_frame(e: Evidence) -> pd.DataFrame | None:
@@ -275,32 +232,3 @@ def _drift_frame(e: Evidence) -> pd.DataFrame | None:
     import pandas as pd
 
     return pd.DataFrame([r.row(confidence=0.95) for r in e.drift.readings.values()])
-
-
-def _class_rows(y: LabelEvidence) -> list[dict[str, Any]]:
-    from repgeom.auditing.rules import COLLAPSED_CLASS
-
-    ranks = y.ranks
-    columns = zip(ranks.labels, ranks.n_samples, ranks.effective_rank, ranks.baseline, ranks.share, strict=True)
-    return [
-        {
-            "label": label.item(),
-            "n_samples": int(n),
-            "effective_rank": None if math.isnan(rank) else float(rank),
-            "baseline": None if math.isnan(baseline) else float(baseline),
-            "collapsed": bool(share < COLLAPSED_CLASS),
-        }
-        for label, n, rank, baseline, share in columns
-    ]
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {str(k): _plain(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(v) for v in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, float) and not math.isfinite(value):
-        return {math.inf: "Infinity", -math.inf: "-Infinity"}.get(value, "NaN")
-    return value

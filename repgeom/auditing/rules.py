@@ -10,9 +10,11 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from repgeom.auditing.catalogue import Evidence
+from repgeom.auditing.evidence import Evidence
 from repgeom.inference.estimate import Estimate
 from repgeom.measures import rank
+from repgeom.measures.shares import InexactTailError
+from repgeom.measures.steepness import numerical_rank
 from repgeom.spectral.isotropic import isotropic_baseline
 
 LEVELS = ("ok", "warn", "fail")
@@ -252,9 +254,9 @@ RULES: tuple[Rule, ...] = (
         "below",
         0.9,
         None,
-        lambda e: rank.numerical_rank(e.spectrum) / e.most,
+        lambda e: numerical_rank(e.spectrum) / e.size.most,
         lambda e, value: (
-            f"varies along {rank.numerical_rank(e.spectrum):,} of {e.most:,} possible directions; the rest is rounding"
+            f"varies along {numerical_rank(e.spectrum):,} of {e.size.most:,} possible directions; the rest is rounding"
         ),
         "a narrower layer before this one, dead units, or features that were projected",
         "read the rank of the layer before; the columns beyond it add nothing and can be dropped",
@@ -289,7 +291,7 @@ RULES: tuple[Rule, ...] = (
         "above",
         0.7,
         0.99,
-        lambda e: e.mean_cosine,
+        lambda e: e.cloud.mean_cosine(),
         lambda e, value: f"two rows have a mean cosine of {value:.2f}: the cloud is a narrow cone far from the origin",
         "a large common mean, which cosine losses do not see; ReLU features are all positive and always form a cone",
         "subtract the mean before using cosine similarity; ranks here are of centred features and do not feel it",
@@ -391,7 +393,7 @@ def _overridden(rule: Rule, thresholds: Mapping[str, Any]) -> Rule:
 def _find(rule: Rule, e: Evidence) -> Finding | None:
     try:
         value = rule.read(e)
-    except rank.InexactTailError:
+    except InexactTailError:
         return None
     if value is None:
         return None

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from repgeom.data.arrays import check_normalize
 from repgeom.inference.estimate import (
@@ -23,7 +24,8 @@ from repgeom.inference.estimate import (
     shown,
 )
 from repgeom.inference.intervals import check_confidence, p_value, quantile
-from repgeom.measures.functionals import Array, functional
+from repgeom.measures.functionals import Array
+from repgeom.measures.measure import estimable
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,7 +60,7 @@ class Comparison:
 def compare(
     a: Any,
     b: Any,
-    measure: str = "effective_rank",
+    measure: str | Callable[..., Any] = "effective_rank",
     *,
     paired: bool = False,
     center: bool = True,
@@ -93,7 +95,7 @@ def compare(
     """
     check_confidence(confidence)
     check_normalize(normalize)
-    functional(measure)
+    wanted = estimable(measure).name
     x, y = opened(a, "a"), opened(b, "b")
     if paired and x.n_samples != y.n_samples:
         raise ValueError(
@@ -103,27 +105,65 @@ def compare(
         groups = (groups, groups)
     elif not isinstance(groups, (tuple, list)) or len(groups) != 2:
         raise ValueError("`groups` must be a pair (groups of a, groups of b) where `paired` is not set.")
-    first = sample_of(x, [measure], center=center, normalize=normalize, groups=groups[0])
-    second = sample_of(y, [measure], center=center, normalize=normalize, groups=groups[1])
-    return comparison_of(first, second, measure, paired, confidence)
+    first = sample_of(x, [wanted], center=center, normalize=normalize, groups=groups[0])
+    second = sample_of(y, [wanted], center=center, normalize=normalize, groups=groups[1])
+    return comparison_of(first, second, wanted, paired, confidence)
 
 
 def comparison_of(
     first: Sample, second: Sample, measure: str, paired: bool, confidence: float, names: tuple[str, str] = ("a", "b")
 ) -> Comparison:
     """From samples that were scored for `measure`, with the same rows where paired."""
-    a, b = corrected(first, measure), corrected(second, measure)
-    estimates = shown(a, first, measure, confidence), shown(b, second, measure, confidence)
+    both = contributions_of(first, measure, confidence), contributions_of(second, measure, confidence)
+    return compared(*both, measure, paired, confidence, names)
+
+
+@dataclasses.dataclass(frozen=True)
+class Contributions:
+    """One measure of one set of features with what each row scored adds to it: all that a comparison reads.
+
+    `groups` are those of the rows scored, from 0; None where all are independent. `n` counts all rows.
+    """
+
+    corrected: Corrected
+    estimate: Estimate
+    n: int
+    groups: NDArray[np.integer[Any]] | None
+
+    def compact(self) -> Contributions:
+        """The same in little memory: influences are known to far less than float32 holds, and only intervals need them."""
+        influence: Array = self.corrected.influence.astype(np.float32)
+        if self.corrected.error is None:
+            influence = influence[:0]
+        kept = dataclasses.replace(self.corrected, influence=influence)
+        groups = self.groups
+        if groups is not None and len(groups) < 1 << 31:
+            groups = groups.astype(np.int32)
+        return dataclasses.replace(self, corrected=kept, groups=groups)
+
+
+def contributions_of(sample: Sample, measure: str, confidence: float) -> Contributions:
+    """Of a sample that was scored for `measure`."""
+    found = corrected(sample, measure)
+    return Contributions(found, shown(found, sample, measure, confidence), sample.n, sample.groups)
+
+
+def compared(
+    first: Contributions, second: Contributions, measure: str, paired: bool, confidence: float, names: tuple[str, str]
+) -> Comparison:
+    """The second minus the first, whose estimates were made with this confidence."""
+    a, b = first.corrected, second.corrected
+    estimates = first.estimate, second.estimate
     values = estimates[0].value, estimates[1].value
     warnings = tuple(f"{name}: {w}" for name, e in zip(names, estimates, strict=True) for w in e.warnings)
     low = high = p = ratio_low = ratio_high = None
     difference = values[1] - values[0]
     if a.error is not None and b.error is not None:
-        error, degrees = _error(first, second, a, b, values, paired)
+        error, degrees = _error(first, second, values, paired)
         error = math.hypot(error, FINENESS * max(values))
         half = quantile(confidence, degrees) * error
         low, high, p = difference - half, difference + half, p_value(difference, error, degrees)
-        error, degrees = _error(first, second, a, b, (1.0, 1.0), paired)
+        error, degrees = _error(first, second, (1.0, 1.0), paired)
         factor = math.exp(quantile(confidence, degrees) * error)
         ratio_low, ratio_high = values[1] / values[0] / factor, values[1] / values[0] * factor
     return Comparison(
@@ -132,12 +172,13 @@ def comparison_of(
     )  # fmt: skip
 
 
-def _error(
-    first: Sample, second: Sample, a: Corrected, b: Corrected, scale: tuple[float, float], paired: bool
-) -> tuple[float, int]:
+def _error(first: Contributions, second: Contributions, scale: tuple[float, float], paired: bool) -> tuple[float, int]:
     """Standard error of the difference of both, each times its scale, and degrees of freedom."""
+    a, b = first.corrected, second.corrected
     if paired:
-        clustered = first if second.groups is None else second
+        clustered = second
+        if second.groups is None:
+            clustered = first
         influence, second_order = combined([(-scale[0], a), (scale[1], b)])
         variance, degrees = mean_variance(influence, clustered)
         return paired_variance(variance, second_order) ** 0.5, degrees
@@ -151,7 +192,7 @@ def combined(terms: Sequence[tuple[float, Corrected]]) -> tuple[Array, float]:
 
     Returns each row's influence on the sum, and the variance of what is of second order in the rows.
     """
-    influence: Array = np.sum([scale * c.influence for scale, c in terms], axis=0)
+    influence: Array = np.sum([scale * c.influence.astype(float) for scale, c in terms], axis=0)
     second_order = 0.0
     for i, (scale, one) in enumerate(terms):
         second_order += scale**2 * one.beyond
@@ -168,5 +209,6 @@ def paired_variance(variance: float, second_order: float) -> float:
 
 
 def _correlation(a: Array, b: Array) -> float:
+    a, b = a.astype(float), b.astype(float)
     scale = math.sqrt(float(a @ a) * float(b @ b))
     return float(a @ b) / scale if scale > 0 else 0.0

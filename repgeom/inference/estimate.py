@@ -10,8 +10,8 @@ import dataclasses
 import functools
 import math
 import os
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -24,7 +24,8 @@ from repgeom.inference.influence import Scores, in_sample, score
 from repgeom.inference.intervals import check_confidence, quantile
 from repgeom.inference.population import EVEN, Population, RowWeights, binned, drawn_in, population, standing_alone
 from repgeom.measures import rank
-from repgeom.measures.functionals import Array, Functional, functional
+from repgeom.measures.functionals import Array, Functional
+from repgeom.measures.measure import estimable, functional
 from repgeom.reading.pieces import PairedRows
 from repgeom.reading.reader import read
 from repgeom.reading.sample import Drawn, RowSample
@@ -80,7 +81,7 @@ class Estimate:
 
 def estimate(
     features: Any,
-    measure: str = "effective_rank",
+    measure: str | Callable[..., Any] = "effective_rank",
     *,
     center: bool = True,
     normalize: str | None = None,
@@ -107,7 +108,8 @@ def estimate(
         features: (n_samples, n_features) of any array kind on any device, at least 4 rows; or the path of a file (see
             `open_source`), which is read twice and never held whole.
         measure: "effective_rank", "effective_rank_sigma" (σ-entropy; with `center=False` that is RankMe without its ε),
-            "participation_ratio", "stable_rank" or "n_components_90" (any two digits).
+            "participation_ratio", "stable_rank" or "n_components_90" (any two digits); or the function, with what it does
+            unless told otherwise: `repgeom.effective_rank`, and `repgeom.n_components` for 90 %.
         center: subtract the mean row first.
         normalize: "l2" scales rows to unit length before centring.
         groups: (n_samples,) whole numbers or text, or the path of a file of them: rows of one group depend on each other. Their likeness is measured (mean
@@ -132,14 +134,18 @@ def estimate(
     """
     check_confidence(confidence)
     check_normalize(normalize)
-    functional(measure)
+    wanted = estimable(measure).name
     source = opened(features)
-    sample = sample_of(source, [measure], center=center, normalize=normalize, groups=groups)
-    return estimate_of(sample, measure, confidence)
+    sample = sample_of(source, [wanted], center=center, normalize=normalize, groups=groups)
+    return estimate_of(sample, wanted, confidence)
 
 
 def influence(
-    features: Any, measure: str = "effective_rank", *, center: bool = True, normalize: str | None = None
+    features: Any,
+    measure: str | Callable[..., Any] = "effective_rank",
+    *,
+    center: bool = True,
+    normalize: str | None = None,
 ) -> Any:
     """How much each sample adds to a measure: (n_samples,) values, mean zero.
 
@@ -161,12 +167,13 @@ def influence(
     array([-0.62, -0.62,  0.62,  0.62])
     """
     check_normalize(normalize)
-    f = functional(measure)
+    record, f = estimable(measure), functional(measure)
     source = opened(features)
-    tail = measure == "effective_rank_sigma"
-    directions = directions_of(source, center=center, normalize=normalize, tail=tail)
+    directions = directions_of(source, center=center, normalize=normalize, tail=f.tail)
     rank.effective_rank(directions.spectrum)
-    values = f.naive(directions.spectrum) * in_sample(directions, source, measure)
+    value = record.value(directions.spectrum)
+    assert value is not None
+    values = value * in_sample(directions, source, record.name)
     found = torch.as_tensor(values, device=directions.vectors.device)
     return found if isinstance(features, torch.Tensor) else give_back(None)(found)
 
@@ -266,7 +273,7 @@ def sample_of(source: Source, measures: Sequence[str], *, center: bool, normaliz
             f"these rows alone is what `{measures[0]}` reads."
         )
     codes = None if groups is None else files.labels_of(groups, n, "groups")[0]
-    tail = "effective_rank_sigma" in measures
+    tail = any(functional(measure).tail for measure in measures)
     alike = None if codes is None else RowSample(_GROUP_ROWS, 0, whole_groups=True)
     tally = SpectrumTally({"spectrum": Wanted(normalize, (center,))}, tail=tail, n=n, vectors=center)
     tallies = Tallies({"spectrum": tally, "alike": alike})
@@ -414,7 +421,8 @@ def shown(c: Corrected, sample: Sample, measure: str, confidence: float) -> Esti
     value = min(math.exp(c.log), float(sample.most))
     if measure.startswith("n_components"):
         value = float(math.ceil(value - 1e-6))
-    naive = functional(measure).naive(sample.directions.spectrum)
+    naive = estimable(measure).value(sample.directions.spectrum)
+    assert naive is not None
     if c.error is None:
         return Estimate(value, naive, None, None, None, sample.n, c.method, c.warnings)
     half = quantile(confidence, c.degrees) * c.error
@@ -438,7 +446,17 @@ def _unbiased_participation(sample: Sample) -> tuple[float, float]:
     return math.log(square_of_trace / trace_of_square), float((sample.variances**2).sum()) / trace_of_square
 
 
-def mean_variance(added: Array, sample: Sample) -> tuple[float, int]:
+class Grouped(Protocol):
+    """Rows, of which some may belong together."""
+
+    @property
+    def n(self) -> int: ...
+
+    @property
+    def groups(self) -> NDArray[np.integer[Any]] | None: ...
+
+
+def mean_variance(added: Array, sample: Grouped) -> tuple[float, int]:
     """Variance of the mean of these over all rows, and its degrees of freedom; rows of a group count together."""
     if sample.groups is None:
         return float(added.var(ddof=1)) / sample.n, len(added) - 1

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from repgeom.data.sources import Source
-from repgeom.measures.functionals import Array, functional
+from repgeom.measures.functionals import Array
+from repgeom.measures.measure import functional
 from repgeom.reading.pieces import PairedRows
 from repgeom.reading.reader import read
 from repgeom.reading.tally import Piece, State, Tally

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from repgeom.inference.estimate import FEWEST_ROWS, estimate, opened
-from repgeom.measures.functionals import functional
+from repgeom.measures.measure import estimable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def sample_size_curve(
     features: Any,
-    measure: str = "effective_rank",
+    measure: str | Callable[..., Any] = "effective_rank",
     *,
     sizes: Sequence[int] | None = None,
     draws: int = 10,
@@ -53,7 +53,7 @@ def sample_size_curve(
     """
     import pandas as pd
 
-    functional(measure)
+    record = estimable(measure)
     source = opened(features)
     n, name = source.n_samples, source.name
     wanted = _sizes(n, name) if sizes is None else _checked(sizes, n, name)
@@ -65,12 +65,14 @@ def sample_size_curve(
             rows = np.sort(random.choice(n, size, replace=False))
             subset = source.rows(rows)
             try:
-                e = estimate(subset, measure, center=center, normalize=normalize, confidence=confidence)
+                e = estimate(subset, record.name, center=center, normalize=normalize, confidence=confidence)
             except ValueError as error:
                 raise ValueError(f"of {size:,} rows drawn from `{name}`: {error} Try larger `sizes`.") from None
             ends = [np.nan if end is None else end for end in (e.low, e.high)]
             found.append((size, draw, e.naive, e.value, *ends))
-    return pd.DataFrame(found, columns=["n_samples", "draw", "naive", "corrected", "low", "high"])
+    table = pd.DataFrame(found, columns=["n_samples", "draw", "naive", "corrected", "low", "high"])
+    table.attrs["measure"] = record.name  # for the label of a plot
+    return table
 
 
 def _checked(sizes: Sequence[int], n: int, name: str) -> list[int]:

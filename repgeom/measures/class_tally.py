@@ -95,13 +95,10 @@ class ClassTally(Tally):
         self._codes = np.concatenate([self._codes, codes])
         self._rows.append(piece.rows.cpu())
         n_features = piece.rows.shape[1]
-        if len(self._codes) > 2 * min(CLASS_VALUES // n_features, len(self.index) * self.most(n_features)) + (1 << 14):
+        if len(self._codes) > 2 * min(
+            CLASS_VALUES // n_features, len(self.index) * most_rows(len(self.index), n_features)
+        ) + (1 << 14):
             self._cut()
-
-    def most(self, n_features: int) -> int:
-        """Rows that are kept of a class."""
-        fitting = CLASS_VALUES // (n_features * max(1, len(self.index)))
-        return max(2, min(CLASS_ROWS_PER_FEATURE * n_features, fitting))
 
     def _cut(self) -> None:
         """Leave the rows with the smallest numbers of each class."""
@@ -112,7 +109,7 @@ class ClassTally(Tally):
         codes = self._codes[order]
         starts = np.flatnonzero(np.append(True, codes[1:] != codes[:-1]))
         rank = np.arange(len(codes)) - np.repeat(starts, np.diff(np.append(starts, len(codes))))
-        kept = np.sort(order[rank < self.most(rows.shape[1])])  # in the order in which they came,
+        kept = np.sort(order[rank < most_rows(len(self.index), rows.shape[1])])  # in the order in which they came,
         kept = kept[np.argsort(self._codes[kept], kind="stable")]  # class after class
         self._numbers, self._codes, self._rows = self._numbers[kept], self._codes[kept], [rows[torch.from_numpy(kept)]]
 
@@ -178,6 +175,12 @@ class ClassTally(Tally):
         if between + self.within <= 0:
             raise ValueError("`features` has zero variance: all rows are equal, so there is nothing to divide.")
         return between / (between + self.within)
+
+
+def most_rows(n_classes: int, n_features: int) -> int:
+    """Rows that are kept of one of so many classes."""
+    fitting = CLASS_VALUES // (n_features * max(1, n_classes))
+    return max(2, min(CLASS_ROWS_PER_FEATURE * n_features, fitting))
 
 
 def refuse_sample_ids(n_classes: int, n_samples: int) -> None:

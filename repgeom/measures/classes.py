@@ -12,14 +12,17 @@ from torch import Tensor
 from repgeom.data.arrays import centred, finite_rows
 from repgeom.data.labels import as_labels
 from repgeom.data.sources import as_source, nonfinite_error_of, source_of
-from repgeom.measures.class_tally import ClassTally
+from repgeom.measures.class_tally import ClassTally, most_rows
 from repgeom.measures.cloud_tally import CloudTally
+from repgeom.measures.measure import LABELS, Measure, Size, register
 from repgeom.measures.rank import effective_rank
 from repgeom.reading.pieces import PairedRows
 from repgeom.reading.reader import read
 from repgeom.reading.tally import Tallies
 from repgeom.spectral.decompose import spectrum_of
 from repgeom.spectral.isotropic import isotropic_spectrum
+
+__all__ = ["between_class_variance", "class_effective_rank"]
 
 _STACK_VALUES = 1 << 22  # values of one stack of classes
 
@@ -74,6 +77,43 @@ def class_effective_rank(features: Any, labels: Any, *, normalize: str | None = 
     return class_ranks(tallies["classes"])
 
 
+def _median(values: np.ndarray) -> float | None:
+    known = values[~np.isnan(values)]
+    if not len(known):
+        return None
+    return float(np.median(known))
+
+
+def _isotropic_ranks(class_sizes: np.ndarray, n_features: int) -> np.ndarray:
+    """What isotropic features of each class's size read, (C,); NaN for one row."""
+    sizes, which = np.unique(class_sizes, return_inverse=True)
+    ranks = np.full(len(sizes), np.nan)
+    for i in np.flatnonzero(sizes > 1):
+        ranks[i] = effective_rank(isotropic_spectrum(int(sizes[i]), n_features, True))
+    return ranks[which]
+
+
+def _isotropic_median(size: Size) -> float | None:
+    if size.class_sizes is None:
+        return None
+    most = most_rows(len(size.class_sizes), size.n_features)
+    return _median(_isotropic_ranks(np.minimum(size.class_sizes, most), size.n_features))
+
+
+register(
+    Measure(
+        "class_rank_median", "median rank in a class", LABELS, class_effective_rank, ("class_ranks",),
+        formula="effective rank of σ² of centred features, per class",
+        source="Giraldo et al. 2015",
+        unit="dimensions",
+        range=lambda size: (0, size.most),
+        baseline=_isotropic_median,
+        read=lambda ranks: _median(ranks.effective_rank),
+        missing="every class has one row",
+    )
+)  # fmt: skip
+
+
 def class_ranks(tally: ClassTally) -> ClassRanks:
     """Effective rank of each class from the rows that a tally has kept of it."""
     names, _ = tally.classes()
@@ -126,3 +166,23 @@ def between_class_variance(features: Any, labels: Any) -> float:
     codes, names = as_labels(labels, len(x))
     x = x / x.abs().max().clamp(min=torch.finfo(x.dtype).tiny)  # so that squares stay in range
     return read(PairedRows(source_of(x, "features"), labels=names[codes]), ClassTally()).between_share()
+
+
+def _share_by_chance(size: Size) -> float | None:
+    """What labels that mean nothing read."""
+    if size.class_sizes is None:
+        return None
+    return (len(size.class_sizes) - 1) / (size.n_samples - 1)
+
+
+register(
+    Measure(
+        "between_class_variance", "variance between classes", LABELS, between_class_variance, ("class_sums",),
+        formula="tr S_between / tr S_total",
+        source="classical",
+        range=lambda size: (0, 1),
+        baseline=_share_by_chance,
+        read=lambda sums: sums.between_share(),
+        aliases=("R² of the labels",),
+    )
+)  # fmt: skip

@@ -10,8 +10,11 @@ import torch
 from repgeom.data.arrays import centred, finite_rows, give_back, pair_blocks, row_norms, unit_rows
 from repgeom.data.sources import as_source
 from repgeom.measures.cloud_tally import CloudTally, Health, Norms, norms_of
+from repgeom.measures.measure import CLOUD, Measure, Size, register
 from repgeom.reading.pieces import PairedRows
 from repgeom.reading.reader import read
+
+__all__ = ["alignment", "feature_std", "health", "mean_cosine", "norms", "uniformity"]
 
 
 def mean_cosine(features: Any, *, center: bool = False) -> Any:
@@ -39,6 +42,21 @@ def mean_cosine(features: Any, *, center: bool = False) -> Any:
     n = x.shape[-2]
     square = units.sum(-2).square().sum(-1) - units.square().sum((-2, -1))
     return give_back(features)(square / (n * (n - 1)))
+
+
+register(
+    Measure(
+        "mean_cosine", "mean cosine", CLOUD, mean_cosine, ("cloud",),
+        formula="all pairs of rows, not centred",
+        source="Ethayarajh 2019",
+        range=lambda size: (-1 / (size.n_samples - 1), 1),
+        baseline=lambda size: 0.0,
+        better="lower",
+        read=lambda cloud: cloud.mean_cosine(),
+        aliases=("anisotropy",),
+        invariances=("rotation", "scale", "order"),
+    )
+)  # fmt: skip
 
 
 def uniformity(features: Any, *, t: float = 2.0) -> Any:
@@ -74,6 +92,26 @@ def uniformity(features: Any, *, t: float = 2.0) -> Any:
         seen = torch.ones(rows, n - start, dtype=torch.bool, device=units.device).tril()
         logs.append(exponent.masked_fill(seen, -torch.inf).flatten(-2).logsumexp(-1))
     return give_back(features)(torch.stack(logs).logsumexp(0) - math.log(n * (n - 1) / 2))
+
+
+def _isotropic_uniformity(size: Size) -> float:
+    """ln E exp(−2‖u − v‖²) of two independent points on the sphere, in closed form."""
+    from scipy.special import hyp0f1
+
+    return -4 + math.log(float(hyp0f1(size.n_features / 2, 4.0)))
+
+
+register(
+    Measure(
+        "uniformity", "uniformity", CLOUD, uniformity, ("sample",),
+        formula="ln mean exp(−2‖u−v‖²), unit rows, pairs i < j",
+        source="Wang & Isola 2020",
+        range=lambda size: (-8, 0),
+        baseline=_isotropic_uniformity,
+        better="lower",
+        invariances=("rotation", "scale", "order"),
+    )
+)  # fmt: skip
 
 
 def alignment(features: Any, positives: Any, *, alpha: float = 2.0) -> Any:
@@ -123,6 +161,20 @@ def feature_std(features: Any) -> Any:
     return give_back(features)(units.std(-2, correction=0).mean(-1))
 
 
+register(
+    Measure(
+        "feature_std", "feature std", CLOUD, feature_std, ("cloud",),
+        formula="mean column std of unit rows; 0 is a point",
+        source="Chen & He 2021",
+        range=lambda size: (0, size.n_features**-0.5),
+        baseline=lambda size: size.n_features**-0.5,
+        better="higher",
+        read=lambda cloud: cloud.feature_std(),
+        invariances=("scale", "order"),
+    )
+)  # fmt: skip
+
+
 def norms(features: Any) -> Norms:
     """Mean, spread and extremes of the row norms. For isotropic Gaussian features `cv` is about 1/√(2d).
 
@@ -136,6 +188,38 @@ def norms(features: Any) -> Norms:
     3.0
     """
     return norms_of(row_norms(finite_rows(features)), give_back(features))
+
+
+def _isotropic_cv(size: Size) -> float:
+    """Standard deviation over mean of a chi variable with d degrees of freedom."""
+    d = size.n_features
+    mean = math.sqrt(2) * math.exp(math.lgamma((d + 1) / 2) - math.lgamma(d / 2))
+    return math.sqrt(max(0.0, d - mean**2)) / mean
+
+
+register(
+    Measure(
+        "norm_mean", "mean norm", CLOUD, norms, ("cloud",),
+        formula="row length, in units of the features",
+        source="classical",
+        unit="units of the features",
+        range=lambda size: (0, math.inf),
+        baseline=None,
+        read=lambda cloud: cloud.norms().mean,
+        invariances=("rotation", "order"),
+    )
+)  # fmt: skip
+register(
+    Measure(
+        "norm_cv", "norm variation", CLOUD, norms, ("cloud",),
+        formula="std / mean of row lengths",
+        source="classical",
+        range=lambda size: (0, math.inf),
+        baseline=_isotropic_cv,
+        read=lambda cloud: cloud.norms().cv,
+        invariances=("rotation", "scale", "order"),
+    )
+)  # fmt: skip
 
 
 def health(features: Any) -> Health:

@@ -1,4 +1,4 @@
-"""The measures of a spectrum that can be estimated: their value for any population, and what moves them.
+"""What estimates rest on: the logarithm of a measure for any population, and its slope along each variance.
 
 Everything is in logarithms, where intervals of ranks are closer to symmetric. `variances` and `counts` say how many
 directions, not always a whole number, have which variance; `slope` is the derivative of the logarithm along one direction's
@@ -9,24 +9,19 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import re
 from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
-
-from repgeom.measures import rank
-from repgeom.spectral.spectrum import Spectrum
 
 Array = NDArray[np.float64]
 
 
 @dataclasses.dataclass(frozen=True)
 class Functional:
-    """One measure.
+    """One measure as a function of a population's variances. It stands in the measure's record.
 
     Attributes:
-        naive: the measure of a sample's spectrum.
         log: ln of the measure of a population.
         slope: d ln measure / d variance of one direction, for the variances given third.
         bend: n times the mean shift of second order by real Gaussian rows that `population` does not know of: what complex
@@ -35,11 +30,10 @@ class Functional:
         doubt: relative error for each feature per row that the model of the rows has shown in simulations, beside which the
             rows' influence says nothing; added to the standard error.
         tails: it feels heavy tails so much that rows must be counted by what they weigh (Kish's effective number).
-        needs_tail: it rests on the smallest singular values too.
         known: rows per feature from which simulations found its interval to hold (studies/estimates.md).
+        tail: the measure of a sample rests on its smallest singular values, which must then be exact.
     """
 
-    naive: Callable[[Spectrum], float]
     log: Callable[[Array, Array], float]
     slope: Callable[[Array, Array, Array], Array]
     bend: Callable[[Array, Array, int], float] = lambda variances, counts, alone: 0.0
@@ -47,24 +41,10 @@ class Functional:
     known: float = 2.0
     tails: bool = False
     doubt: float = 0.0
-    needs_tail: bool = False
+    tail: bool = False
 
 
-def functional(measure: str) -> Functional:
-    """The measure of this name. Raises ValueError for one that cannot be estimated, with those that can."""
-    if isinstance(measure, str):
-        parts = re.fullmatch("n_components_([0-9]{2})", measure)
-        if parts and parts[1] != "00":
-            return components(int(parts[1]) / 100)
-        if measure in FUNCTIONALS:
-            return FUNCTIONALS[measure]
-    raise ValueError(
-        f"`measure` must be one of {', '.join(FUNCTIONALS)} or n_components_NN (NN % of the variance), got {measure!r}. "
-        "Numerical rank, condition number and power law rest on the smallest variances, of which samples say too little."
-    )
-
-
-def _entropy(power: float) -> Functional:
+def entropy(power: float) -> Functional:
     """exp entropy of the shares q of λ^power: the effective rank for 1, Roy and Vetterli's for ½."""
 
     def parts(variances: Array, counts: Array, at: Array) -> tuple[float, Array, Array]:
@@ -87,24 +67,27 @@ def _entropy(power: float) -> Functional:
         own = (power * q * (power + (power - 1) * excess))[len(q) - alone :].sum()
         return float(power**2 * (counts @ (q**2 * (1 + 2 * excess)) - 0.5) - own / 2)
 
-    of = "variances" if power == 1 else "singular_values"
-    doubt = 0.0 if power == 1 else 0.02  # rows on the sphere with steep spectra, d = 512
-    return Functional(
-        lambda s: float(rank.effective_rank(s, of=of)), log, slope, bend, doubt=doubt, needs_tail=power < 1
-    )
+    if power == 1:
+        return Functional(log, slope, bend)
+    # 2 % is what rows on the sphere with steep spectra showed at d = 512; values of σ lie closer to rounding than variances.
+    return Functional(log, slope, bend, doubt=0.02, tail=True)
 
 
-def _participation() -> Functional:
+def participation() -> Functional:
+    """(Σλ)² / Σλ²."""
+
     def log(variances: Array, counts: Array) -> float:
         return float(2 * np.log(counts @ variances) - np.log(counts @ variances**2))
 
     def slope(variances: Array, counts: Array, at: Array) -> Array:
         return np.asarray(2 / (counts @ variances) - 2 * at / (counts @ variances**2))
 
-    return Functional(lambda s: float(rank.participation_ratio(s)), log, slope, known=4.0, tails=True)
+    return Functional(log, slope, known=4.0, tails=True)
 
 
-def _stable() -> Functional:
+def stable() -> Functional:
+    """Σλ / λ₁, with the leading variance read between those of a population's first directions."""
+
     def leading(variances: Array, counts: Array) -> float:
         order = np.argsort(-variances, kind="stable")
         return float(np.interp(0.5, counts[order].cumsum() - counts[order] / 2, variances[order]))
@@ -115,7 +98,7 @@ def _stable() -> Functional:
     def slope(variances: Array, counts: Array, at: Array) -> Array:
         return 1 / (counts @ variances) - (np.arange(len(at)) == 0) / leading(variances, counts)
 
-    return Functional(lambda s: float(rank.stable_rank(s)), log, slope, single=True, known=4.0)
+    return Functional(log, slope, single=True, known=4.0)
 
 
 def components(share: float) -> Functional:
@@ -135,12 +118,4 @@ def components(share: float) -> Functional:
         inside = np.clip(k - np.arange(len(at)), 0, 1)
         return np.asarray((share - inside) / (last * k))
 
-    return Functional(lambda s: float(rank.n_components(s, variance=share)), log, slope, single=True, known=math.inf)
-
-
-FUNCTIONALS: dict[str, Functional] = {
-    "effective_rank": _entropy(1.0),
-    "effective_rank_sigma": _entropy(0.5),
-    "participation_ratio": _participation(),
-    "stable_rank": _stable(),
-}
+    return Functional(log, slope, single=True, known=math.inf)

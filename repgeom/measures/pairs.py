@@ -2,13 +2,59 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from repgeom.data.arrays import give_back, pair_blocks, unit_rows
+from repgeom.measures.measure import REFERENCE, Measure, register
 from repgeom.measures.pair_sums import as_pair, check_k, pair_sums, varying
+from repgeom.measures.rank import effective_rank
+from repgeom.spectral.spectrum import Spectrum
+
+__all__ = [
+    "captured_variance",
+    "cosine_alignment",
+    "linear_cka",
+    "mutual_knn",
+    "principal_angles",
+    "procrustes_distance",
+]
+
+CAPTURED_K = 20  # as the paper reads it
+_WIDTHS = "the two have different widths, so their directions cannot be compared"
+
+
+def _effective_rank(reference: Spectrum) -> float:
+    return float(effective_rank(reference))
+
+
+def _rank_retained(features: Spectrum, reference: Spectrum) -> float:
+    return float(effective_rank(features) / effective_rank(reference))
+
+
+register(
+    Measure(
+        "reference_effective_rank", "reference's effective rank", REFERENCE, _effective_rank, ("reference_spectrum",),
+        formula="exp entropy of σ² of centred features",
+        source="Giraldo et al. 2015",
+        unit="dimensions",
+        range=lambda size: (1, max(1, min(size.n_samples - 1, size.n_reference_features or 1))),
+    )
+)  # fmt: skip
+register(
+    Measure(
+        "rank_retained", "rank retained", REFERENCE, _rank_retained, ("spectrum", "reference_spectrum"),
+        formula="effective rank / the reference's",
+        source="arXiv 2603.06698",
+        range=lambda size: (0, math.inf),
+        baseline=None,
+        better="higher",
+    )
+)  # fmt: skip
 
 
 def captured_variance(features: Any, reference: Any, *, k: int | None = None) -> Any:
@@ -37,6 +83,23 @@ def captured_variance(features: Any, reference: Any, *, k: int | None = None) ->
     directions = torch.linalg.svd(y, full_matrices=False).Vh.mT[..., : y.shape[-2] - 1]
     curve = captured_curve((x @ directions).square().sum(-2), x.square().sum((-2, -1)))
     return give_back(features)(curve if k is None else curve[..., check_k(k, curve.shape[-1]) - 1])
+
+
+def _captured_by_leading(curve: np.ndarray) -> float:
+    return float(curve[min(CAPTURED_K, len(curve)) - 1])
+
+
+register(
+    Measure(
+        "captured_variance", "captured variance", REFERENCE, captured_variance, ("captured_curve",),
+        formula=f"inside the reference's leading {CAPTURED_K} directions, both centred",
+        source="arXiv 2603.06698",
+        range=lambda size: (0, 1),
+        baseline=lambda size: min(1.0, CAPTURED_K / size.n_features),
+        read=_captured_by_leading,
+        missing=_WIDTHS,
+    )
+)  # fmt: skip
 
 
 def captured_curve(energy: Tensor, total: Tensor) -> Tensor:
@@ -68,6 +131,21 @@ def principal_angles(features: Any, reference: Any, *, k: int = 10) -> Any:
     check_k(k, min(x.shape[-2] - 1, y.shape[-2] - 1, x.shape[-1]))
     v, w = (_leading(varying(z, name), k, name) for z, name in ((x, "features"), (y, "reference")))
     return give_back(features)(subspace_angles(v, w))
+
+
+register(
+    Measure(
+        "mean_principal_angle", "mean principal angle", REFERENCE, principal_angles, ("principal_angles",),
+        formula="leading 10 directions of both, radians",
+        source="Björck & Golub 1973",
+        unit="radians",
+        range=lambda size: (0, math.pi / 2),
+        baseline=None,
+        better="lower",
+        read=np.mean,
+        missing=f"{_WIDTHS}, or there are fewer than 10 of them",
+    )
+)  # fmt: skip
 
 
 def _leading(rows: Tensor, k: int, name: str) -> Tensor:
@@ -113,6 +191,20 @@ def linear_cka(features: Any, reference: Any, *, debiased: bool = True) -> Any:
     return give_back(features)(sums.linear_cka(debiased))
 
 
+register(
+    Measure(
+        "linear_cka", "linear CKA", REFERENCE, linear_cka, ("pair_sums",),
+        formula="debiased HSIC (Song et al.), centred",
+        source="Kornblith et al. 2019; Song et al. 2012",
+        range=lambda size: (-1, 1),
+        baseline=lambda size: 0.0,
+        better="higher",
+        read=lambda sums: sums.linear_cka() if sums.n >= 4 else None,
+        missing="needs at least 4 rows that do not all lie equally far apart",
+    )
+)  # fmt: skip
+
+
 def procrustes_distance(features: Any, reference: Any) -> Any:
     """Orthogonal Procrustes distance after centring and scaling both to unit Frobenius norm (Ding et al. 2021).
 
@@ -133,6 +225,19 @@ def procrustes_distance(features: Any, reference: Any) -> Any:
     0.0
     """
     return give_back(features)(pair_sums(features, reference).procrustes_distance())
+
+
+register(
+    Measure(
+        "procrustes_distance", "Procrustes distance", REFERENCE, procrustes_distance, ("pair_sums",),
+        formula="2 − 2‖XᵀY‖_*, both centred, unit norm",
+        source="Ding et al. 2021",
+        range=lambda size: (0, 2),
+        baseline=None,
+        better="lower",
+        read=lambda sums: sums.procrustes_distance(),
+    )
+)  # fmt: skip
 
 
 def mutual_knn(features: Any, reference: Any, *, k: int = 10) -> Any:
@@ -166,6 +271,20 @@ def mutual_knn(features: Any, reference: Any, *, k: int = 10) -> Any:
     return give_back(features)(shared / (n * k))
 
 
+register(
+    Measure(
+        "mutual_knn", "mutual kNN", REFERENCE, mutual_knn, ("sample", "reference_sample", "neighbours"),
+        formula="shared share of the 10 nearest by cosine",
+        source="Huh et al. 2024",
+        range=lambda size: (0, 1),
+        baseline=lambda size: size.neighbours / (size.n_sampled - 1),
+        better="higher",
+        read=lambda sample, reference, k: mutual_knn(sample, reference, k=k),
+        invariances=("rotation", "scale", "order"),
+    )
+)  # fmt: skip
+
+
 def nearest(queries: Tensor, units: Tensor, start: int, k: int) -> tuple[Tensor, Tensor]:
     """Similarities and indices (..., q, k) of the k most similar other rows; query i is row start + i itself."""
     similarity = queries @ units.mT
@@ -192,3 +311,18 @@ def cosine_alignment(features: Any, reference: Any) -> Any:
     """
     x, y = as_pair(features, reference, same_rows=True, same_width=True)
     return give_back(features)((unit_rows(x) * unit_rows(y)).sum(-1).mean(-1))
+
+
+register(
+    Measure(
+        "cosine_alignment", "cosine alignment", REFERENCE, cosine_alignment, ("cosine_alignment",),
+        formula="mean cosine of row i with row i, not centred",
+        source="arXiv 2603.06698",
+        range=lambda size: (-1, 1),
+        baseline=lambda size: 0.0,
+        better="higher",
+        read=float,
+        invariances=("rotation", "scale", "order"),
+        missing=_WIDTHS,
+    )
+)  # fmt: skip

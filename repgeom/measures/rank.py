@@ -6,31 +6,18 @@ stable_rank ≤ participation_ratio ≤ effective_rank ≤ effective_rank(of="si
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from repgeom.data.arrays import give_back
-from repgeom.spectral.decompose import spectrum_of
-from repgeom.spectral.rounding import rounding
+from repgeom.measures.functionals import entropy, participation, stable
+from repgeom.measures.measure import DIMENSIONS, Measure, Size, register
+from repgeom.measures.shares import shares
+from repgeom.measures.steepness import numerical_rank
 from repgeom.spectral.spectrum import Spectrum
 
-Give = Callable[[Tensor], Any]
-
-
-class InexactTailError(ValueError):
-    """A measure rests on singular values that may be rounding."""
-
-
-class PowerLaw(NamedTuple):
-    """λ_i ∝ i^(−exponent) over the directions first..last (1-based, both included)."""
-
-    exponent: Any
-    r_squared: Any
-    first: int
-    last: int
+__all__ = ["effective_rank", "hill_number", "participation_ratio", "rankme", "stable_rank"]
 
 
 def effective_rank(features: Any, *, of: str = "variances", center: bool = True, normalize: str | None = None) -> Any:
@@ -60,8 +47,32 @@ def effective_rank(features: Any, *, of: str = "variances", center: bool = True,
     >>> round(effective_rank(s), 12)
     3.0
     """
-    p, give = _shares(features, of=of, center=center, normalize=normalize)
+    p, give = shares(features, of=of, center=center, normalize=normalize)
     return give(_entropy(p).exp())
+
+
+register(
+    Measure(
+        "effective_rank", "effective rank", DIMENSIONS, effective_rank, ("spectrum",),
+        formula="exp entropy of σ² of centred features",
+        source="Giraldo et al. 2015; arXiv 2603.06698",
+        unit="dimensions",
+        better="higher",
+        functional=entropy(1.0),
+        aliases=("von Neumann effective rank", "Hill number of order 1", "Vendi score of the centred features"),
+    )
+)  # fmt: skip
+register(
+    Measure(
+        "effective_rank_sigma", "effective rank (σ)", DIMENSIONS, effective_rank, ("spectrum",),
+        formula="exp entropy of σ of centred features (Roy & Vetterli)",
+        source="Roy & Vetterli 2007",
+        unit="dimensions",
+        better="higher",
+        arguments={"of": "singular_values"},
+        functional=entropy(0.5),
+    )
+)  # fmt: skip
 
 
 def rankme(features: Any) -> Any:
@@ -85,9 +96,30 @@ def rankme(features: Any) -> Any:
     """
     if isinstance(features, Spectrum) and features.centered:
         raise ValueError("RankMe is defined on features that are not centred; make the spectrum with `center=False`.")
-    p, give = _shares(features, of="singular_values", center=False)
+    p, give = shares(features, of="singular_values", center=False)
     p = p + 1e-7
     return give((-(p * p.log()).sum(-1)).exp())
+
+
+def _rankme_range(size: Size) -> tuple[float, float]:
+    """ε lets it read a little above the number of directions and, of one feature, a little below one."""
+    least = 1.0
+    if size.n_features == 1:
+        least = 1 - 2e-7
+    return least, min(size.n_samples, size.n_features) * (1 + 2e-6 * size.n_features)
+
+
+register(
+    Measure(
+        "rankme", "RankMe", DIMENSIONS, rankme, ("raw_spectrum",),
+        formula="exp entropy of σ, features as they are, ε = 1e-7",
+        source="Garrido et al., ICML 2023",
+        unit="dimensions",
+        range=_rankme_range,
+        better="higher",
+        invariances=("rotation", "scale", "order"),
+    )
+)  # fmt: skip
 
 
 def hill_number(features: Any, *, order: float, center: bool = True, normalize: str | None = None) -> Any:
@@ -116,7 +148,7 @@ def hill_number(features: Any, *, order: float, center: bool = True, normalize: 
         raise ValueError(f"`order` must be a number ≥ 0, got {order!r}.")
     if order == 0:
         return numerical_rank(features, center=center, normalize=normalize)
-    p, give = _shares(features, center=center, normalize=normalize, tail=order < 1)
+    p, give = shares(features, center=center, normalize=normalize, tail=order < 1)
     if order == 1:
         return give(_entropy(p).exp())
     if order == float("inf"):
@@ -148,8 +180,21 @@ def participation_ratio(features: Any, *, center: bool = True, normalize: str | 
     >>> round(participation_ratio(Spectrum.from_singular_values([3.0, 2.0, 1.0])), 12)
     2.0
     """
-    p, give = _shares(features, center=center, normalize=normalize)
+    p, give = shares(features, center=center, normalize=normalize)
     return give(1 / p.square().sum(-1))
+
+
+register(
+    Measure(
+        "participation_ratio", "participation ratio", DIMENSIONS, participation_ratio, ("spectrum",),
+        formula="(Σλ)²/Σλ², λ = σ² of centred features",
+        source="Gao et al. 2017",
+        unit="dimensions",
+        better="higher",
+        functional=participation(),
+        aliases=("Hill number of order 2", "1 + (d − 1) IsoScore", "exp of the Rényi-2 entropy"),
+    )
+)  # fmt: skip
 
 
 def stable_rank(features: Any, *, center: bool = True, normalize: str | None = None) -> Any:
@@ -169,182 +214,23 @@ def stable_rank(features: Any, *, center: bool = True, normalize: str | None = N
     >>> stable_rank(Spectrum.from_variances([4.0, 2.0, 2.0]))
     2.0
     """
-    p, give = _shares(features, center=center, normalize=normalize)
+    p, give = shares(features, center=center, normalize=normalize)
     return give(1 / p[..., 0])
 
 
-def numerical_rank(
-    features: Any, *, tolerance: float | None = None, center: bool = True, normalize: str | None = None
-) -> Any:
-    """Number of singular values that are more than rounding.
-
-    Counts σ_i > tolerance · σ_1. By default the bound is 4 ε · rms(x) · (√n + √d), the largest singular value of noise
-    of a few units in the last place of features with ε of their own type and root mean square rms(x); and never less
-    than NumPy's rule in float64, max(n, d) · ε · σ_1, which alone is used where only the singular values are known.
-
-    Args:
-        features: (..., n_samples, n_features) or a `Spectrum`.
-        tolerance: share of the largest singular value, in [0, 1).
-        center, normalize: as `effective_rank`.
-
-    Returns:
-        A whole number from 1 to min(n_samples − 1, n_features).
-
-    Raises:
-        ValueError: as `effective_rank`, or a tolerance outside [0, 1).
-
-    >>> numerical_rank([[1.0, 2.0, 3.0], [2.0, 4.0, 6.0], [0.0, 0.0, 0.0]])
-    1
-    """
-    if tolerance is not None and not 0 <= tolerance < 1:
-        raise ValueError(f"`tolerance` is a share of the largest singular value, in [0, 1); got {tolerance!r}.")
-    s, give = _read(features, center=center, normalize=normalize, tail=True)
-    sigma = torch.as_tensor(s.singular_values)
-    return give((sigma > rounding(s, tolerance)[..., None]).sum(-1))
-
-
-def n_components(features: Any, *, variance: float = 0.9, center: bool = True, normalize: str | None = None) -> Any:
-    """Smallest k whose leading k directions hold at least this share of the variance ("d90" for 0.9).
-
-    Args:
-        features: (..., n_samples, n_features) or a `Spectrum`.
-        variance: share of the total, in (0, 1].
-        center, normalize: as `effective_rank`.
-
-    Returns:
-        A whole number from 1 to min(n_samples − 1, n_features).
-
-    Raises:
-        ValueError: as `effective_rank`, or a share outside (0, 1].
-
-    >>> n_components(Spectrum.from_variances([6.0, 3.0, 1.0]), variance=0.9)
-    2
-    """
-    if not 0 < variance <= 1:
-        raise ValueError(f"`variance` is a share of the total variance, in (0, 1]; got {variance!r}.")
-    p, give = _shares(features, center=center, normalize=normalize)
-    # 9 × 0.1 must count as 0.9, whatever the last bit says.
-    short = p.cumsum(-1) < variance * (1 - 1e-12)
-    return give((short.sum(-1) + 1).clamp(max=p.shape[-1]))
-
-
-def condition_number(features: Any, *, center: bool = True, normalize: str | None = None) -> Any:
-    """Largest over smallest singular value, of the min(n_samples − 1, n_features) that can differ from zero.
-
-    Args:
-        features: (..., n_samples, n_features) or a `Spectrum`.
-        center, normalize: as `effective_rank`.
-
-    Returns:
-        ≥ 1; infinity where the smallest singular value is rounding (see `numerical_rank`).
-
-    Raises:
-        ValueError, TypeError: as `effective_rank`.
-
-    >>> condition_number(Spectrum.from_singular_values([6.0, 3.0]))
-    2.0
-    """
-    s, give = _read(features, center=center, normalize=normalize, tail=True)
-    sigma = torch.as_tensor(s.singular_values)
-    smallest = sigma[..., _largest_rank(s) - 1]
-    return give(torch.where(smallest > rounding(s, None), sigma[..., 0] / smallest, float("inf")))
-
-
-def power_law(
-    features: Any, *, first: int = 11, last: int = 100, center: bool = True, normalize: str | None = None
-) -> PowerLaw:
-    """Decay exponent α of the variances, λ_i ∝ i^(−α): α-ReQ, with the range it was fitted on and its fit.
-
-    Least squares of ln λ_i on ln i over i = first..last with weights 1/i, which are even along ln i (Stringer et al.
-    2019; Agrawal et al. 2022). On power laws with 2,000 rows or more it is within 2 to 5 %; on other spectra it
-    returns a number all the same, so read `r_squared` first.
-
-    Args:
-        features: (..., n_samples, n_features) or a `Spectrum`.
-        first, last: 1-based directions; `last` is lowered to the number of directions that vary.
-        center, normalize: as `effective_rank`.
-
-    Returns:
-        `PowerLaw(exponent, r_squared, first, last)`; the exponent is 0 for a flat spectrum, `r_squared` is at most 1
-        (1 for a flat one).
-
-    Raises:
-        ValueError: fewer than 10 directions in the range; else as `effective_rank`.
-
-    >>> import numpy as np
-    >>> fit = power_law(Spectrum.from_variances(np.arange(1.0, 101.0) ** -1.5))
-    >>> round(fit.exponent, 6), round(fit.r_squared, 6), fit.first, fit.last
-    (1.5, 1.0, 11, 100)
-    """
-    s, give = _read(features, center=center, normalize=normalize)
-    sigma = torch.as_tensor(s.singular_values)
-    varying = int((sigma > rounding(s, None)[..., None]).sum(-1).min())
-    last = min(last, varying)
-    if first < 1 or last - first < 9:
-        raise ValueError(
-            f"a power law needs at least 10 directions from `first` on; directions {first} to {last} of {varying} that "
-            "vary are left. Lower `first`, or use more samples."
-        )
-    rank = torch.arange(first, last + 1, dtype=torch.float64, device=sigma.device)
-    x, y, w = rank.log(), 2 * sigma[..., first - 1 : last].log(), 1 / rank / (1 / rank).sum()
-    x = x - (w * x).sum()
-    y = y - (w * y).sum(-1, keepdim=True)
-    slope = (w * x * y).sum(-1) / (w * x * x).sum()
-    left = (w * (y - slope[..., None] * x).square()).sum(-1)
-    total = (w * y.square()).sum(-1)
-    r_squared = 1 - torch.where(total > 1e-24, left / total.clamp(min=1e-24), 0)
-    return PowerLaw(give(-slope), give(r_squared), first, last)
-
-
-def _read(
-    features: Any, *, center: bool = True, normalize: str | None = None, tail: bool = False
-) -> tuple[Spectrum, Give]:
-    """A Spectrum as it is, or the one of `features`; refuses what it cannot answer."""
-    if not isinstance(features, Spectrum):
-        s = spectrum_of(features, center=center, normalize=normalize, tail=tail)
-    else:
-        s = features
-        if (normalize and normalize != s.normalize) or (not center and s.centered):
-            raise ValueError(
-                f"this Spectrum was made with center={s.centered}, normalize={s.normalize!r}; `center={center}, "
-                f"normalize={normalize!r}` cannot be applied to it. Make it anew from the features."
-            )
-    largest = torch.as_tensor(s.singular_values)[..., 0]
-    if bool((largest <= 0).any()):
-        where = "" if largest.ndim == 0 else f" in batch {tuple(int(i) for i in (largest <= 0).nonzero()[0])}"
-        raise ValueError(
-            f"the features have zero variance{where}: all {s.n_samples or ''} rows are equal, so a rank is not defined. "
-            "The model may have collapsed to a point, or the file holds one row repeated."
-        )
-    if tail and not s.exact_tail:
-        raise InexactTailError(
-            f"this Spectrum was made by {s.method}, and its smallest singular values may be rounding; this measure rests "
-            'on them. Use `spectrum(features)`, or `SpectrumAccumulator(method="qr")` for a stream.'
-        )
-    return s, give_back(features.singular_values if isinstance(features, Spectrum) else features)
-
-
-def _shares(
-    features: Any, *, of: str = "variances", center: bool = True, normalize: str | None = None, tail: bool = False
-) -> tuple[Tensor, Give]:
-    """p_i, descending and summing to one: λ_i / Σλ, or σ_i / Σσ."""
-    if of not in ("variances", "singular_values"):
-        raise ValueError(
-            f'`of` must be "variances" (σ², the default) or "singular_values" (Roy & Vetterli), got {of!r}.'
-        )
-    s, give = _read(features, center=center, normalize=normalize, tail=tail or of == "singular_values")
-    sigma = torch.as_tensor(s.singular_values)
-    sigma = sigma / sigma[..., :1]  # squares of tiny or huge values stay in range
-    weights = sigma if of == "singular_values" else sigma.square()
-    return weights / weights.sum(-1, keepdim=True), give
+register(
+    Measure(
+        "stable_rank", "stable rank", DIMENSIONS, stable_rank, ("spectrum",),
+        formula="Σλ/λ₁, λ = σ² of centred features",
+        source="Rudelson & Vershynin 2007",
+        unit="dimensions",
+        better="higher",
+        functional=stable(),
+        aliases=("NESum", "Hill number of order ∞", "1 / share of the leading direction"),
+    )
+)  # fmt: skip
 
 
 def _entropy(p: Tensor) -> Tensor:
     """−Σ p ln p with 0 ln 0 = 0. Unlike `torch.special.entr` its gradient at p = 0 is 0, not infinite."""
     return 0.0 - (p * torch.where(p > 0, p, 1).log()).sum(-1)
-
-
-def _largest_rank(s: Spectrum) -> int:
-    """min(n_samples − 1, n_features): as many singular values as can differ from zero."""
-    length = int(s.singular_values.shape[-1])
-    return length if s.n_samples is None else max(1, min(length, s.n_samples - s.centered))

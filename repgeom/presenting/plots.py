@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from repgeom.measures.classes import ClassRanks
+from repgeom.measures.measure import named as named_measure
 from repgeom.robustness.conditions import CLEAN
 from repgeom.robustness.fourier import FourierHeatmap
 from repgeom.spectral.decompose import spectrum
@@ -117,7 +118,7 @@ def plot_class_ranks(ranks: ClassRanks | Mapping[str, ClassRanks], *, ax: Axes |
     title = "Rank within each class"
     if len(lowest) < len(first.labels):
         title += f" ({len(lowest)} lowest of {len(first.labels)})"
-    ax.set(yscale="log", xlabel="class", ylabel="effective rank", title=title)
+    ax.set(yscale="log", xlabel="class", ylabel=axis_label("effective_rank"), title=title)
     ax.set_ylim(0.8, 4 * np.nanmax([2.0, *first.baseline]))  # room for the legend above the marks
     return _finish(ax, loc="upper center", ncols=2)
 
@@ -168,7 +169,7 @@ def plot_robustness(table: pd.DataFrame, *, measure: str | None = None, ax: Axes
     for value in clean["value"]:
         ax.axvline(value, color=_GREY, linestyle="--", linewidth=1, label="clean")
     ax.set_yticks(range(len(names)), [name.replace("_", " ") for name in names])
-    ax.set(ylim=(len(names) - 0.5, -0.5), xlabel=measure.replace("_", " "), title="Robustness")
+    ax.set(ylim=(len(names) - 0.5, -0.5), xlabel=axis_label(measure), title="Robustness")
     return _finish(ax, title="severity", loc="center left", bbox_to_anchor=(1, 0.5))
 
 
@@ -196,7 +197,9 @@ def plot_sample_size_curve(curve: Any, *, ax: Axes | None = None) -> Axes:
         ax.fill_between(known.index, known.low, known.high, color=color, alpha=0.2, linewidth=0)
     from matplotlib.ticker import ScalarFormatter
 
-    ax.set(xscale="log", ylim=(0, None), xlabel="samples", ylabel="dimensions", title="Enough samples?")
+    measured = {str(found.attrs.get("measure", "dimensions")) for found in named.values()}
+    ylabel = ", ".join(sorted(axis_label(name) for name in measured))
+    ax.set(xscale="log", ylim=(0, None), xlabel="samples", ylabel=ylabel, title="Enough samples?")
     ax.xaxis.set_major_formatter(ScalarFormatter())
     return _finish(ax)
 
@@ -237,7 +240,7 @@ def plot_reports(reports: Sequence[Report]) -> Figure:
 
     named = {_short_unique_name(r.name, i, reports): r for i, r in enumerate(reports)}
     spectra = {name: r.spectrum for name, r in named.items()}
-    classes = {name: r.labels.ranks for name, r in named.items() if r.labels is not None}
+    classes = {name: r.classes for name, r in named.items() if r.classes is not None}
     references = {name: r.reference for name, r in named.items() if r.reference is not None}
     captured = {name: r.captured for name, r in references.items() if r.captured is not None}
     for r in list(references.values())[:1]:  # all audits of one figure have the same reference
@@ -271,6 +274,15 @@ def as_svg(figure: Figure) -> str:
         figure.savefig(out, format="svg", metadata={"Date": None})
     text = out.getvalue()
     return text[text.index("<svg") :]
+
+
+def axis_label(measure: str) -> str:
+    """What an axis says of a measure: its label and unit, or its name where it has no record."""
+    record = named_measure(measure)
+    if record is None:
+        return measure.replace("_", " ")
+    label = record.label.strip()
+    return f"{label} ({record.unit})" if record.unit else label
 
 
 def _axes(ax: Axes | None) -> Axes:

@@ -12,7 +12,8 @@ from repgeom.robustness.drift import MEASURES as DRIFT_MEASURES
 THESE_ROWS = "in these rows"
 
 if TYPE_CHECKING:
-    from repgeom.auditing.report import Report, Value
+    from repgeom.auditing.report import Report
+    from repgeom.auditing.values import Value
     from repgeom.inference.compare import Comparison
     from repgeom.inference.estimate import Estimate
 
@@ -124,7 +125,7 @@ def _measure_lines(reports: Sequence[Report], heads: list[str]) -> list[str]:
         base = number(v.baseline) if same_size else "varies"
         values = ["" if w is None else number(w.value) for w in found]
         limits = interval(v.range) if same_size else "varies"
-        remark = v.convention + (f"; {v.note}" if v.note else "")
+        remark = v.formula + (f"; {v.note}" if v.note else "")
         if any(w is not None and w.estimate is not None for w in found):
             cells.append(
                 (v.group, [v.label, *(estimated(None if w is None else w.estimate) for w in found), "", "", remark])
@@ -132,7 +133,7 @@ def _measure_lines(reports: Sequence[Report], heads: list[str]) -> list[str]:
             cells.append((v.group, [f"  {THESE_ROWS}", *values, base, limits, ""]))
         else:
             cells.append((v.group, [v.label, *values, base, limits, remark]))
-    head = ["", *heads, "isotropic", "range", "convention"]
+    head = ["", *heads, "isotropic", "range", "formula"]
     widths = [max(len(row[i]) for row in [head, *(c for _, c in cells)]) for i in range(len(head))]
     lines, group = [_line(head, widths)], ""
     for g, row in cells:

@@ -14,7 +14,10 @@ from torch import Tensor
 from repgeom.data.arrays import finite_matrix, unit_rows
 from repgeom.data.labels import as_labels, codes_among
 from repgeom.data.sources import as_source
+from repgeom.measures.measure import LABELS, Measure, Size, register
 from repgeom.measures.pair_sums import check_k
+
+__all__ = ["knn_accuracy"]  # what `repgeom` shows; the probe itself stands in `repgeom.probes`
 
 _SIMILARITIES = 1 << 22  # similarities that are held at once: 16 MB in float32
 _BANK_ROWS = 1 << 16  # rows of the bank that are searched at once, so that a block still has 64 queries
@@ -178,3 +181,24 @@ def knn_accuracy(features: Any, labels: Any, *, k: int = 10) -> float:
     check_k(k, len(x) - 1)
     probe = fit_knn_probe(x, labels, k=k)
     return probe.accuracy(x, labels, leave_out=np.arange(len(x)))[k]
+
+
+def _share_of_largest_class(size: Size) -> float | None:
+    """The accuracy of always naming the most frequent class."""
+    if size.class_sizes is None:
+        return None
+    return float(size.class_sizes.max() / size.class_sizes.sum())
+
+
+register(
+    Measure(
+        "knn_accuracy", "kNN accuracy", LABELS, knn_accuracy, ("sample", "sample_labels", "neighbours"),
+        formula="leave-one-out vote of the 10 nearest by cosine",
+        source="Cover & Hart 1967",
+        range=lambda size: (0, 1),
+        baseline=_share_of_largest_class,
+        better="higher",
+        read=lambda sample, labels, k: knn_accuracy(sample, labels, k=k),
+        invariances=("rotation", "scale", "order"),
+    )
+)  # fmt: skip

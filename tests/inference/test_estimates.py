@@ -13,7 +13,7 @@ from repgeom.data.sources import as_source, source_of
 from repgeom.inference import estimate as internals
 from repgeom.inference.influence import score
 from repgeom.inference.population import EVEN, Population, RowWeights, binned, drawn_in, population, standing_alone
-from repgeom.measures.functionals import FUNCTIONALS, functional
+from repgeom.measures.measure import functional, named, names_of_estimable
 from repgeom.spectral.directions import directions_of
 
 SMOOTH = ("effective_rank", "effective_rank_sigma", "participation_ratio")
@@ -24,7 +24,7 @@ def power(d, exponent):
 
 
 def true_value(measure, variances):
-    return functional(measure).naive(rg.Spectrum.from_variances(variances))
+    return named(measure).value(rg.Spectrum.from_variances(variances))
 
 
 def gaussian(rng, n, variances):
@@ -121,7 +121,7 @@ def test_participation_ratio_is_a_ratio_of_u_statistics():
 @pytest.mark.parametrize("measure", [*SMOOTH, "stable_rank"])
 def test_influence_is_what_leaving_a_row_out_does(measure):
     x = gaussian(np.random.default_rng(0), 400, power(6, 1.0))
-    found, plain = rg.influence(x, measure), functional(measure).naive
+    found, plain = rg.influence(x, measure), named(measure).value
     assert found.shape == (400,)
     assert found.mean() == pytest.approx(0, abs=1e-12)
     whole = plain(rg.spectrum(x))
@@ -279,13 +279,13 @@ def test_no_interval_where_none_holds(x, words):
     assert 1 <= e.value <= 100
 
 
-@pytest.mark.parametrize("measure", [*FUNCTIONALS, "n_components_90", "n_components_99"])
+@pytest.mark.parametrize("measure", names_of_estimable())
 @pytest.mark.parametrize("n", [4, 5, 30, 65, 200, 1000])
 def test_values_lie_in_their_range(measure, n):
     x = gaussian(np.random.default_rng(n), n, power(64, 0.7))
     e = rg.estimate(x, measure)
     assert 1 <= e.value <= 64
-    assert e.naive == pytest.approx(functional(measure).naive(rg.spectrum(x)), rel=1e-9)
+    assert e.naive == pytest.approx(named(measure).value(rg.spectrum(x)), rel=1e-9)
     if e.low is not None:
         assert 1 <= e.low <= e.value <= e.high <= 64
     else:

@@ -36,6 +36,25 @@ def leave_one_out(x, labels, k):
     return cross_val_score(vote, x, labels, cv=LeaveOneOut()).mean()
 
 
+def slow_class_rank_median(x, labels):
+    return np.median([oracle(x[labels == c])["effective_rank"] for c in np.unique(labels)])
+
+
+def slow_between_class_variance(x, labels):
+    return r_squared(x, labels)
+
+
+def slow_knn_accuracy(x, labels):
+    """Of equal votes the class whose nearest voter stands first wins."""
+    units = x / np.linalg.norm(x, axis=1, keepdims=True)
+    right = 0
+    for i, row in enumerate(units):
+        others = [j for j in np.argsort(-units @ row) if j != i]
+        voters = labels[others[:10]].tolist()
+        right += max(voters, key=lambda c: (voters.count(c), -voters.index(c))) == labels[i]
+    return right / len(x)
+
+
 # --- effective rank of each class --------------------------------------------------------------------------------
 
 

@@ -29,16 +29,32 @@ def slow_uniformity(x, t=2.0):
     return np.log(over_pairs(x, lambda a, b: np.exp(-t * ((a - b) ** 2).sum())))
 
 
+def slow_mean_cosine(x):
+    return over_pairs(x, np.dot)
+
+
+def slow_feature_std(x):
+    return np.mean([np.std(column) for column in np.transpose([*map(unit, x)])])
+
+
+def slow_norm_mean(x):
+    return np.mean([np.sqrt(row @ row) for row in x])
+
+
+def slow_norm_cv(x):
+    return np.std([np.sqrt(row @ row) for row in x]) / slow_norm_mean(x)
+
+
 def slow_alignment(x, alpha=2.0):
     return np.mean([((unit(a) - unit(b)) ** 2).sum() ** (alpha / 2) for a, b in zip(x, x[::-1], strict=True)])
 
 
 MEASURES = {
-    "mean_cosine": (rg.mean_cosine, lambda x: over_pairs(x, np.dot)),
+    "mean_cosine": (rg.mean_cosine, slow_mean_cosine),
     "mean_cosine centred": (lambda x: rg.mean_cosine(x, center=True), lambda x: over_pairs(x - x.mean(0), np.dot)),
     "uniformity": (rg.uniformity, slow_uniformity),
     "uniformity t=0.5": (lambda x: rg.uniformity(x, t=0.5), lambda x: slow_uniformity(x, 0.5)),
-    "feature_std": (rg.feature_std, lambda x: np.mean([np.std(c) for c in np.transpose([*map(unit, x)])])),
+    "feature_std": (rg.feature_std, slow_feature_std),
     "alignment": (lambda x: rg.alignment(x, x.flip(-2)), slow_alignment),
     "alignment α=1": (lambda x: rg.alignment(x, x.flip(-2), alpha=1.0), lambda x: slow_alignment(x, 1.0)),
 }

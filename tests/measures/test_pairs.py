@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 import scipy.linalg
 import torch
-from conftest import added_up
+from conftest import added_up, oracle
 from sklearn.neighbors import NearestNeighbors
 
 import repgeom as rg
@@ -65,6 +65,40 @@ def slow_captured(x, y, k=2):
 
 def slow_angles(x, y, k=2):
     return scipy.linalg.subspace_angles(directions(x, k), directions(y, k))[::-1]
+
+
+def slow_reference_effective_rank(x, y):
+    return oracle(y)["effective_rank"]
+
+
+def slow_rank_retained(x, y):
+    return oracle(x)["effective_rank"] / oracle(y)["effective_rank"]
+
+
+def slow_captured_variance(x, y):
+    """None for other widths: directions of two spaces cannot be compared."""
+    return slow_captured(x, y, 20) if x.shape[1] == y.shape[1] else None
+
+
+def slow_mean_principal_angle(x, y):
+    enough = min(len(x) - 1, x.shape[1]) > 10
+    return slow_angles(x, y, 10).mean() if x.shape[1] == y.shape[1] and enough else None
+
+
+def slow_linear_cka(x, y):
+    return slow_cka(x, y)
+
+
+def slow_procrustes_distance(x, y):
+    return slow_procrustes(x, y)
+
+
+def slow_mutual_knn(x, y):
+    return slow_knn(x, y, min(10, len(x) - 1))
+
+
+def slow_cosine_alignment(x, y):
+    return slow_cosine(x, y) if x.shape[1] == y.shape[1] else None
 
 
 ANY_WIDTH = {

@@ -1,0 +1,151 @@
+"""What an audit has seen of one set of features: all that measures and rules read."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from repgeom.inference.compare import Comparison, Contributions
+from repgeom.inference.estimate import Estimate, Sample
+from repgeom.measures.class_tally import ClassTally
+from repgeom.measures.classes import ClassRanks
+from repgeom.measures.cloud_tally import CloudTally, Health
+from repgeom.measures.measure import Size
+from repgeom.measures.pair_sums import PairSums
+from repgeom.robustness.measurement import Measurement as DriftMeasurement
+from repgeom.spectral.spectrum import Spectrum
+
+
+@dataclasses.dataclass(frozen=True)
+class LabelEvidence:
+    """Of labels: ranks and sums of each class, rows of each class (C,), and the labels of the sampled rows."""
+
+    ranks: ClassRanks
+    sums: ClassTally
+    sizes: np.ndarray
+    of_sample: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class ReferenceEvidence:
+    """Of features of the same samples from another model.
+
+    Attributes:
+        name: of the reference.
+        spectrum: in the audit's convention.
+        sample: the rows that stand beside the features' sample.
+        sums: sums over pairs of rows.
+        captured: the features' share of variance in the reference's leading directions; None where the widths differ.
+        own_curve: the reference's own share in them.
+        angles: between the leading directions of both, in radians; None where there are too few.
+        cosine: mean cosine of row i with row i; None where the widths differ.
+        retained: comparison of the effective rank, reference first; None where rows are too few.
+    """
+
+    name: str
+    spectrum: Spectrum
+    sample: Tensor
+    sums: PairSums
+    captured: np.ndarray | None
+    own_curve: np.ndarray | None
+    angles: np.ndarray | None
+    cosine: float | None
+    retained: Comparison | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class DriftEvidence:
+    """Of features of the same samples after a corruption: every measure of drift by its name."""
+
+    name: str
+    readings: Mapping[str, DriftMeasurement]
+
+
+@dataclasses.dataclass(frozen=True)
+class Evidence:
+    """Everything an audit has seen.
+
+    Attributes:
+        n_samples, n_features: size of the features.
+        spectrum: in the audit's convention.
+        raw_spectrum: not centred, not normalised: what RankMe is defined on.
+        health: counts of what spoils a measure.
+        cloud: sums over rows of unit length, and of lengths.
+        sample: float64 rows for what needs all pairs.
+        neighbours: how many nearest rows are asked.
+        independent: as how many rows they count, where they were said to depend on each other.
+        estimates: of the population, by the name of the measure.
+        contributions: what each row scored adds to these, for comparisons.
+        population: what estimates are read from.
+        notes: what a reader must know of how the numbers were read.
+    """
+
+    n_samples: int
+    n_features: int
+    spectrum: Spectrum
+    raw_spectrum: Spectrum
+    health: Health
+    cloud: CloudTally
+    sample: Tensor
+    neighbours: int
+    independent: float | None = None
+    estimates: Mapping[str, Estimate] = dataclasses.field(default_factory=dict)
+    labels: LabelEvidence | None = None
+    reference: ReferenceEvidence | None = None
+    drift: DriftEvidence | None = None
+    contributions: Mapping[str, Contributions] = dataclasses.field(default_factory=dict)
+    population: Sample | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def size(self) -> Size:
+        """What ranges and baselines depend on."""
+        return Size(
+            self.n_samples,
+            self.n_features,
+            len(self.sample),
+            self.neighbours,
+            None if self.reference is None else self.reference.spectrum.n_features,
+            None if self.labels is None else self.labels.sizes,
+        )
+
+
+def _of_labels(read: Callable[[LabelEvidence], Any]) -> Callable[[Evidence], Any]:
+    def found(e: Evidence) -> Any:
+        if e.labels is None:
+            return None
+        return read(e.labels)
+
+    return found
+
+
+def _of_reference(read: Callable[[ReferenceEvidence], Any]) -> Callable[[Evidence], Any]:
+    def found(e: Evidence) -> Any:
+        if e.reference is None:
+            return None
+        return read(e.reference)
+
+    return found
+
+
+# What a measure can ask for in `needs`.
+EVIDENCE: dict[str, Callable[[Evidence], Any]] = {
+    "spectrum": lambda e: e.spectrum,
+    "raw_spectrum": lambda e: e.raw_spectrum,
+    "cloud": lambda e: e.cloud,
+    "sample": lambda e: e.sample,
+    "neighbours": lambda e: e.neighbours,
+    "class_ranks": _of_labels(lambda labels: labels.ranks),
+    "class_sums": _of_labels(lambda labels: labels.sums),
+    "sample_labels": _of_labels(lambda labels: labels.of_sample),
+    "reference_spectrum": _of_reference(lambda reference: reference.spectrum),
+    "reference_sample": _of_reference(lambda reference: reference.sample),
+    "pair_sums": _of_reference(lambda reference: reference.sums),
+    "captured_curve": _of_reference(lambda reference: reference.captured),
+    "principal_angles": _of_reference(lambda reference: reference.angles),
+    "cosine_alignment": _of_reference(lambda reference: reference.cosine),
+}

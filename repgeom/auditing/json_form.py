@@ -1,0 +1,223 @@
+"""A report as plain values that JSON can hold, and back."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from repgeom.auditing.rules import COLLAPSED_CLASS, Finding
+from repgeom.auditing.values import Reference, Value
+from repgeom.inference.estimate import Estimate
+from repgeom.measures.classes import ClassRanks
+from repgeom.measures.cloud_tally import Health
+from repgeom.spectral.spectrum import Spectrum
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from repgeom.auditing.report import Report
+
+SCHEMA_VERSION = 2
+
+
+def as_dict(r: Report) -> dict[str, Any]:
+    """Everything that text, page, plots and data frame show, as plain values."""
+    found: dict[str, Any] = {
+        "schema_version": SCHEMA_VERSION,
+        "repgeom_version": r.repgeom_version,
+        "name": r.name,
+        "n_samples": r.n_samples,
+        "n_features": r.n_features,
+        "dtype": r.dtype,
+        "convention": r.convention,
+        "verdict": {
+            "level": r.level,
+            "headline": r.headline,
+            "findings": [dataclasses.asdict(f) for f in r.findings],
+        },
+        "health": dataclasses.asdict(r.health),
+        "measures": {v.name: _measure_dict(v) for v in r.values},
+        "spectrum": _spectrum_dict(r.spectrum),
+        "notes": list(r.notes),
+    }
+    if r.classes is not None:
+        found["classes"] = _class_rows(r.classes)
+    if r.reference is not None:
+        found["reference"] = {
+            "name": r.reference.name,
+            "n_features": r.reference.spectrum.n_features,
+            "spectrum": _spectrum_dict(r.reference.spectrum),
+            "captured_variance": _list(r.reference.captured),
+            "own_captured_variance": _list(r.reference.own_curve),
+            "principal_angles": _list(r.reference.angles),
+        }
+    if r.drift is not None:
+        found["corrupted"] = {"name": r.corrupted, "drift": r.drift.to_dict("records")}
+    as_plain: dict[str, Any] = plain(found)
+    return as_plain
+
+
+def plain(value: Any) -> Any:
+    """The same in Python's own types; infinity and NaN as text."""
+    if isinstance(value, dict):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(v) for v in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return {math.inf: "Infinity", -math.inf: "-Infinity"}.get(value, "NaN")
+    return value
+
+
+def read_fields(text_or_path: str | os.PathLike[str]) -> dict[str, Any]:
+    """The fields of the report that `as_dict` wrote down. Raises ValueError."""
+    found = _parsed(text_or_path)
+    fields: dict[str, Any] = {
+        **{key: found[key] for key in ("repgeom_version", "name", "n_samples", "n_features", "dtype", "convention")},
+        "level": found["verdict"]["level"],
+        "findings": tuple(_finding(f) for f in found["verdict"]["findings"]),
+        "health": Health(**found["health"]),
+        "values": tuple(_value(name, v) for name, v in found["measures"].items()),
+        "spectrum": _spectrum(found["spectrum"]),
+        "notes": tuple(found["notes"]),
+    }
+    if "classes" in found:
+        fields["classes"] = _classes(found["classes"])
+    if "reference" in found:
+        r = found["reference"]
+        arrays = (_array(r[key]) for key in ("captured_variance", "own_captured_variance", "principal_angles"))
+        fields["reference"] = Reference(r["name"], _spectrum(r["spectrum"]), *arrays)
+    if "corrupted" in found:
+        fields |= {"corrupted": found["corrupted"]["name"], "drift": _drift(found["corrupted"]["drift"])}
+    return fields
+
+
+def _parsed(text_or_path: str | os.PathLike[str]) -> dict[str, Any]:
+    text = text_or_path
+    if not isinstance(text, str) or text.lstrip()[:1] not in ("{", "["):
+        text = Path(text_or_path).read_text(encoding="utf-8")
+    try:
+        found = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ValueError(
+            f"`text_or_path` is no JSON: {error}. Give what `Report.to_json` wrote, or its path."
+        ) from None
+    if isinstance(found, list):
+        raise ValueError(
+            f"`text_or_path` holds a list of {len(found)} reports, as several audits of one command write it; read each: "
+            "`[Report.from_json(json.dumps(one)) for one in json.load(file)]`."
+        )
+    version = found.get("schema_version") if isinstance(found, dict) else None
+    if version != SCHEMA_VERSION:
+        raise ValueError(
+            f"`text_or_path` is no report of schema version {SCHEMA_VERSION} (`schema_version` is {version!r}). Only what "
+            f"`Report.to_json` of this version wrote can be read; audit the features again."
+        )
+    return dict(found)
+
+
+def _measure_dict(v: Value) -> dict[str, Any]:
+    found = dataclasses.asdict(v)
+    del found["name"]
+    return {"value": found.pop("value"), "range": list(found.pop("range")), "baseline": found.pop("baseline"), **found}
+
+
+def _value(name: str, found: dict[str, Any]) -> Value:
+    low, high = (float(end) for end in found["range"])
+    estimate = found["estimate"]
+    if estimate is not None:
+        numbers = {key: _number(estimate[key]) for key in ("value", "naive", "low", "high", "se")}
+        estimate = Estimate(**{**estimate, **numbers, "warnings": tuple(estimate["warnings"])})
+    return Value(
+        name=name,
+        value=_number(found["value"]),
+        range=(low, high),
+        baseline=_number(found["baseline"]),
+        aliases=tuple(found["aliases"]),
+        estimate=estimate,
+        **{key: found[key] for key in ("label", "group", "formula", "unit", "note")},
+    )
+
+
+def _finding(found: dict[str, Any]) -> Finding:
+    return Finding(**{**found, **{key: _number(found[key]) for key in ("value", "low", "high", "warn", "fail")}})
+
+
+def _spectrum_dict(s: Spectrum) -> dict[str, Any]:
+    return {
+        "variance_ratio": _list(s.variance_ratio),
+        "singular_values": _list(s.singular_values),
+        "mean": _list(s.mean),
+        "n_samples": s.n_samples,
+        "n_features": s.n_features,
+        "centered": s.centered,
+        "normalize": s.normalize,
+        "dtype": s.dtype,
+        "method": s.method,
+        "exact_tail": s.exact_tail,
+    }
+
+
+def _spectrum(found: dict[str, Any]) -> Spectrum:
+    kept = {key: value for key, value in found.items() if key != "variance_ratio"}
+    return Spectrum(**{**kept, **{key: _array(found[key]) for key in ("singular_values", "mean")}})
+
+
+def _class_rows(ranks: ClassRanks) -> list[dict[str, Any]]:
+    columns = zip(ranks.labels, ranks.n_samples, ranks.effective_rank, ranks.baseline, ranks.share, strict=True)
+    return [
+        {
+            "label": label.item(),
+            "n_samples": int(n),
+            "effective_rank": _known(rank),
+            "baseline": _known(baseline),
+            "collapsed": bool(share < COLLAPSED_CLASS),
+        }
+        for label, n, rank, baseline, share in columns
+    ]
+
+
+def _classes(rows: list[dict[str, Any]]) -> ClassRanks:
+    labels, sizes = (np.array([row[key] for row in rows]) for key in ("label", "n_samples"))
+    # None, where a class has one row, becomes NaN.
+    ranks, baselines = (np.array([row[key] for row in rows], dtype=float) for key in ("effective_rank", "baseline"))
+    return ClassRanks(labels, sizes, ranks, baselines)
+
+
+def _drift(rows: list[dict[str, Any]]) -> pd.DataFrame:
+    import pandas as pd
+
+    numbers = ("value", "low", "high")
+    return pd.DataFrame([{**row, **{key: _number(row[key]) for key in numbers}} for row in rows])
+
+
+def _known(value: float) -> float | None:
+    if math.isnan(value):
+        return None
+    return float(value)
+
+
+def _number(value: Any) -> float | None:
+    """A number that was written down, infinity and NaN as text among them."""
+    if value is None:
+        return None
+    return float(value)
+
+
+def _list(values: Any) -> list[float] | None:
+    if values is None:
+        return None
+    return [float(v) for v in values]
+
+
+def _array(values: list[float] | None) -> np.ndarray | None:
+    if values is None:
+        return None
+    return np.array([float(v) for v in values])

@@ -1,0 +1,115 @@
+"""What a report holds: the measures, each record of the registry applied to the evidence, and the reference."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from repgeom.auditing.evidence import EVIDENCE, Evidence
+from repgeom.inference.compare import Comparison
+from repgeom.inference.estimate import Estimate
+from repgeom.measures.measure import LABELS, REFERENCE, Measure, measures
+from repgeom.spectral.spectrum import Spectrum
+
+
+@dataclasses.dataclass(frozen=True)
+class Value:
+    """One measure as it was read.
+
+    Attributes:
+        name, label, group, formula, unit, aliases: as in the measure's record (`python -m repgeom.measures` prints them).
+        value: of these rows; None where it could not be read, and `note` then says why.
+        estimate: of the population, with its interval; None where none is known (see `repgeom.estimate`).
+        range: the smallest and largest value that is possible at this size.
+        baseline: what isotropic (or, between two, unrelated) features of the same size read; None without meaning.
+        note: a remark, such as how many rows were used.
+    """
+
+    name: str
+    label: str
+    group: str
+    formula: str
+    unit: str
+    value: float | None
+    range: tuple[float, float]
+    baseline: float | None
+    aliases: tuple[str, ...] = ()
+    note: str = ""
+    estimate: Estimate | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Reference:
+    """What a report keeps of the reference.
+
+    Attributes:
+        name: of the reference.
+        spectrum: in the audit's convention.
+        captured: (r,), the features' share of variance in the reference's leading directions; None where the widths differ.
+        own_curve: (r,), the reference's own share in them.
+        angles: (10,), between the leading directions of both, in radians; None where there are too few.
+    """
+
+    name: str
+    spectrum: Spectrum
+    captured: np.ndarray | None
+    own_curve: np.ndarray | None
+    angles: np.ndarray | None
+
+
+def values_of(e: Evidence) -> tuple[Value, ...]:
+    """Every measure that this evidence has something to say of, in the order of the table."""
+    return tuple(_value(m, e) for m in measures() if _applies(m, e))
+
+
+def ratio_estimate(c: Comparison) -> Estimate:
+    """The ratio of a comparison as an estimate."""
+    naive = c.second.naive / c.first.naive
+    return Estimate(c.ratio, naive, c.ratio_low, c.ratio_high, None, c.first.n, "paired", c.warnings)
+
+
+def _applies(m: Measure, e: Evidence) -> bool:
+    if m.group == LABELS:
+        return e.labels is not None
+    if m.group == REFERENCE:
+        return e.reference is not None
+    return True
+
+
+def _value(m: Measure, e: Evidence) -> Value:
+    value, missing = _read(m, e)
+    estimate, baseline = e.estimates.get(m.name), m.isotropic(e.size)
+    note = missing
+    if value is not None:
+        note = _why_no_interval(estimate, e)
+    if m.sampled and len(e.sample) < e.n_samples:
+        note = f"from {len(e.sample):,} rows"
+    low, high = (float(end) for end in m.range(e.size))
+    if baseline is not None:
+        baseline = float(baseline)
+    return Value(
+        m.name, m.label, m.group, m.formula, m.unit, value, (low, high), baseline, m.aliases, note, estimate
+    )  # fmt: skip
+
+
+def _read(m: Measure, e: Evidence) -> tuple[float | None, str]:
+    """The number, or None and the reason."""
+    try:
+        value = m.value(*(EVIDENCE[need](e) for need in m.needs))
+    except ValueError as error:
+        return None, m.missing or str(error)
+    if value is None:
+        return None, m.missing
+    return value, ""
+
+
+def _why_no_interval(estimate: Estimate | None, e: Evidence) -> str:
+    """A measure's own reason; that of the effective rank stands in the report's notes."""
+    known = e.estimates.get("effective_rank")
+    if estimate is None or estimate.low is not None or known is None or not estimate.warnings:
+        return ""
+    why = estimate.warnings[-1]
+    if why in known.warnings or not why.startswith("no interval") or "none is known" in why:
+        return ""
+    return why
