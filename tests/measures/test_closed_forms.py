@@ -272,6 +272,36 @@ def test_hill_numbers_by_hand():
     assert rg.effective_rank(batch) == pytest.approx([math.exp(-0.9 * math.log(0.9) - 0.1 * math.log(0.1)), 2])
 
 
+STACKED = {
+    "rankme": rg.rankme,
+    "effective rank": rg.effective_rank,
+    "of sigma": lambda x: rg.effective_rank(x, of="singular_values"),
+    "order 0.5": lambda x: rg.hill_number(x, order=0.5),
+    "stable rank": rg.stable_rank,
+    "rank": rg.numerical_rank,
+    "condition": rg.condition_number,
+    "components": rg.n_components,
+    "exponent": lambda x: rg.power_law(x, first=2).exponent,
+    "fit": lambda x: rg.power_law(x, first=2).r_squared,
+}
+
+
+@pytest.mark.parametrize("name", STACKED)
+def test_a_stack_reads_as_its_parts(name):
+    x = np.stack([normal(40, 16, i) * np.arange(1, 17) ** (-i / 2) for i in range(3)])
+    assert STACKED[name](x) == pytest.approx([STACKED[name](part) for part in x], rel=1e-9)
+
+
+def test_components_are_of_nine_tenths_unless_told_otherwise():
+    s = rg.Spectrum.from_variances([0.82, 0.07, 0.06, 0.05])
+    assert rg.n_components(s) == rg.n_components(s, variance=0.9) == 3
+
+
+def test_rankme_of_centred_values_is_refused_by_its_own_name():
+    with pytest.raises(ValueError, match="RankMe is defined on features that are not centred"):
+        rg.rankme(rg.spectrum(normal(30, 4)))
+
+
 # Classes and pairs ----------------------------------------------------------------------------------------------------
 
 
