@@ -47,11 +47,12 @@ class PairSums:
         xx, yy = _squared(self.square_x), _squared(self.square_y)
         if debiased:
             xy = self._unbiased(xy, self.ab, self.a * self.b)
-            full = xx * yy
+            share = self.n * torch.finfo(xy.dtype).eps
+            least_x, least_y = share * xx, share * yy
             xx = self._unbiased(xx, self.aa, self.a * self.a)
             yy = self._unbiased(yy, self.bb, self.b * self.b)
-            # Rows that are all equally far apart have no structure left without the diagonal: 0 / 0.
-            small = (xx * yy).abs() <= (self.n * torch.finfo(full.dtype).eps) ** 2 * full
+            # Rows that are all equally far apart have no structure left without the diagonal: what is left is rounding.
+            small = (xx.abs() <= least_x) | (yy.abs() <= least_y)
             return torch.where(small, torch.nan, xy / torch.where(small, 1, xx * yy).abs().sqrt())
         return xy / (xx * yy).sqrt()
 

@@ -1,0 +1,216 @@
+"""Intervals that are as wide as they must be and no wider: against simulated spreads, Student's t and closed forms."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+import repgeom as rg
+
+DRAWS = 200  # know a spread to 5 %
+
+
+def normal(n, d, seed=0):
+    return np.random.default_rng(seed).standard_normal((n, d))
+
+
+def power(d, exponent):
+    return np.arange(1, d + 1.0) ** (-exponent / 2)
+
+
+# Against the spread of simulated values ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("measure", "n", "d", "exponent", "most"),
+    [
+        ("effective_rank", 102, 34, 0.5, 1.2),  # 1.13 in 400 draws: what is of second order is not quite taken out
+        ("effective_rank", 100, 25, 1.0, 1.1),
+        ("participation_ratio", 128, 26, 0.5, 1.1),
+    ],
+)
+def test_standard_errors_are_the_spread_of_values_where_rows_are_few(measure, n, d, exponent, most):
+    found = [rg.estimate(normal(n, d, seed) * power(d, exponent), measure) for seed in range(DRAWS)]
+    spread = np.std(np.log([e.value for e in found]))
+    told = np.sqrt(np.mean([(e.se / e.value) ** 2 for e in found]))
+    assert 0.9 < told / spread < most
+
+
+def test_standard_errors_of_a_flat_spectrum_are_of_second_order():
+    """Rows add nothing of first order there; what is left has variance (d − 1)(d + 2) / (d n)²."""
+    n, d = 400, 40
+    told = [e.se / e.value for e in (rg.estimate(normal(n, d, seed)) for seed in range(12))]
+    second = math.sqrt((d - 1) * (d + 2)) / d / n
+    assert np.mean(told) == pytest.approx(second, rel=0.1)
+
+
+def test_standard_errors_of_groups_are_the_spread_of_values():
+    codes, found = np.repeat(np.arange(110), 3), []
+    for seed in range(DRAWS // 2):
+        x = 0.8**0.5 * normal(110, 12, seed)[codes] + 0.2**0.5 * normal(330, 12, 1000 + seed)
+        found.append(rg.estimate(x * power(12, 1.0), groups=codes))
+    spread = np.std(np.log([e.value for e in found]))
+    assert 0.87 < np.sqrt(np.mean([(e.se / e.value) ** 2 for e in found])) / spread < 1.13
+
+
+def test_errors_of_differences_are_their_spread_where_rows_are_few():
+    n, d = 104, 40
+    ratios, told, differences, halves = [], [], [], []
+    for seed in range(DRAWS // 2):
+        x = normal(n, d, seed)
+        y = 0.9 * x + math.sqrt(1 - 0.81) * normal(n, d, 1000 + seed)
+        c = rg.compare(x * power(d, 0.7), y * power(d, 1.2), paired=True)
+        ratios.append(math.log(c.ratio))
+        told.append(math.log(c.ratio_high / c.ratio) / stats.t.ppf(0.975, n - 1))
+        differences.append(c.difference)
+        halves.append((c.high - c.low) / 2 / stats.t.ppf(0.975, n - 1))
+    assert 0.87 < np.sqrt(np.mean(np.square(told))) / np.std(ratios) < 1.13
+    assert 0.87 < np.sqrt(np.mean(np.square(halves))) / np.std(differences) < 1.13
+
+
+# Student's t ------------------------------------------------------------------------------------------------------
+
+
+def test_an_interval_has_as_many_degrees_of_freedom_as_rows_or_groups_less_one():
+    x = normal(200, 6) * power(6, 1.0)
+    for e, degrees in (
+        (rg.estimate(x), 199),
+        (rg.estimate(x, groups=np.arange(200) % 100), 99),
+        (rg.estimate(x, groups=range(200)), 199),
+    ):
+        half = stats.t.ppf(0.975, degrees) * e.se / e.value
+        assert (math.log(e.high / e.value), math.log(e.value / e.low)) == pytest.approx((half, half), rel=1e-9)
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_a_difference_of_strangers_has_the_fewer_degrees_and_both_errors(swapped):
+    pair = [normal(100, 6) * power(6, 1.0), normal(3000, 6, 1) * power(6, 1.2)]
+    c = rg.compare(*(pair[::-1] if swapped else pair), confidence=0.9)
+    a, b = c.first, c.second
+    error = math.hypot(a.se, b.se, 1e-4 * max(a.value, b.value))
+    t = stats.t.ppf(0.95, 99)
+    assert c.difference == b.value - a.value
+    assert (c.low, c.high) == pytest.approx((c.difference - t * error, c.difference + t * error), rel=1e-9)
+    assert c.p_value == pytest.approx(2 * stats.t.sf(abs(c.difference) / error, 99), rel=1e-9)
+    factor = math.exp(t * math.hypot(a.se / a.value, b.se / b.value))
+    assert c.ratio == b.value / a.value
+    assert (c.ratio_low, c.ratio_high) == pytest.approx((c.ratio / factor, c.ratio * factor), rel=1e-9)
+
+
+def test_a_paired_difference_has_the_rows_degrees_or_the_groups():
+    x = normal(200, 6) * power(6, 1.0)
+    y = x + 0.3 * normal(200, 6, 1)
+    for groups, degrees in ((None, 199), (np.arange(200) % 100, 99)):
+        wide, narrow = (rg.compare(x, y, paired=True, groups=groups, confidence=c) for c in (0.99, 0.5))
+        widths = (wide.high - wide.low) / (narrow.high - narrow.low)
+        assert widths == pytest.approx(stats.t.ppf(0.995, degrees) / stats.t.ppf(0.75, degrees), rel=1e-9)
+        error = (wide.high - wide.low) / 2 / stats.t.ppf(0.995, degrees)
+        assert wide.p_value == pytest.approx(2 * stats.t.sf(abs(wide.difference) / error, degrees), rel=1e-9)
+
+
+# What an error is at least ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("measure", "doubt"), [("effective_rank", 0), ("effective_rank_sigma", 0.02)])
+def test_what_the_model_and_the_grid_leave_open_is_part_of_the_error(measure, doubt):
+    """Rows of one direction leave no other doubt."""
+    for n, d in ((200, 8), (1000, 20)):
+        e = rg.estimate(np.outer(normal(n, 1), np.arange(1.0, d + 1)), measure)
+        least = math.hypot(1e-4, doubt * d / n)
+        assert least <= e.se <= 1.12 * least
+
+
+# From which rows on -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("n", "d", "measure", "given"),
+    [
+        (99, 3, "effective_rank", False),
+        (100, 3, "effective_rank", True),
+        (100, 50, "effective_rank", True),
+        (101, 51, "effective_rank", False),
+        (120, 30, "participation_ratio", True),
+        (123, 31, "participation_ratio", False),
+    ],
+)
+def test_intervals_are_given_from_the_row_that_is_named(n, d, measure, given):
+    e = rg.estimate(normal(n, d), measure)
+    assert (e.low is not None) == given
+    if not given:
+        assert any(words in e.warnings[-1] for words in ("and it needs 100", "rows per feature, and it holds from"))
+
+
+def test_groups_count_as_groups():
+    x = normal(400, 4)
+    assert rg.estimate(x, groups=np.arange(400) // 4).low is not None
+    few = rg.estimate(x, groups=np.arange(400) // 5)
+    assert few.low is None
+    assert "80 groups, and it needs 100" in few.warnings[-1]
+
+
+@pytest.mark.parametrize(("factor", "given"), [(0.24, True), (0.26, False)])
+def test_a_row_that_holds_a_quarter_of_the_variance_takes_the_interval_away(factor, given):
+    x = normal(400, 5)
+    x -= x.mean(0)
+    rest = (x[1:] ** 2).sum()
+    x[0] = np.eye(5)[0] * math.sqrt(factor / (1 - factor) * rest)
+    e = rg.estimate(x, center=False)
+    assert ("one row holds more than a quarter of the variance" in e.warnings[-1]) == (not given)
+    assert e.method == ("Marchenko-Pastur inversion" if given else "not corrected")
+    assert e.warnings[0] == f"row 0 holds {factor:.0%} of the variance"
+    if not given:
+        assert e.value == pytest.approx(e.naive, rel=1e-9)
+
+
+@pytest.mark.parametrize(("repeats", "given"), [(4, True), (5, False)])
+def test_a_hundredth_of_the_rows_may_repeat(repeats, given):
+    x = normal(400, 4)
+    x[-repeats:] = x[:repeats]
+    e = rg.estimate(x)
+    assert (e.low is not None) == given
+    assert e.warnings[0] == f"{repeats} rows repeat earlier ones and are taken for independent"
+
+
+def test_the_row_that_weighs_most_is_named_from_a_tenth_on():
+    for share, named in ((0.09, False), (0.11, True)):
+        x = normal(400, 5)
+        x -= x.mean(0)
+        x[7] = 0
+        x[7, 2] = math.sqrt(share / (1 - share) * (x**2).sum())
+        assert any(w.startswith("row 7 holds") for w in rg.estimate(x, center=False).warnings) == named
+
+
+# Values -----------------------------------------------------------------------------------------------------------
+
+
+def test_likeness_within_groups_is_what_was_planted():
+    """Independent rows behind n rows: n over the mean square of the eigenvalues of their correlation."""
+    codes, rho = np.repeat(np.arange(3000), 4), 0.5
+    x = rho**0.5 * normal(3000, 8)[codes] + (1 - rho) ** 0.5 * normal(12_000, 8, 1)
+    e = rg.estimate(x, groups=codes)
+    assert e.value == pytest.approx(8, rel=0.003)
+    report = rg.audit(x[:400], groups=codes[:400])
+    f = next(f for f in report.findings if f.name == "samples_per_feature")
+    weights = np.r_[1 + 3 * rho, [1 - rho] * 3]
+    assert f.value == pytest.approx((400 / np.mean(weights**2) - 1) / 8, rel=0.1)
+
+
+@pytest.mark.parametrize("measure", ["n_components_50", "n_components_90", "n_components_99"])
+def test_numbers_of_components_are_whole_and_those_of_the_population(measure):
+    variances = np.r_[np.ones(20), np.full(20, 0.1)]
+    share = int(measure[-2:]) / 100
+    true = int(np.searchsorted(np.cumsum(variances) / variances.sum(), share) + 1)
+    found = [rg.estimate(normal(800, 40, seed) * np.sqrt(variances), measure).value for seed in range(4)]
+    assert all(value == int(value) for value in found)
+    assert np.mean(found) == pytest.approx(true, abs=1.01)
+
+
+def test_an_estimate_reads_as_text():
+    e = rg.estimate(normal(400, 10))
+    assert (
+        str(e) == f"{e.value:.4g} (95 % interval {e.low:.4g} to {e.high:.4g}; these 400 rows alone read {e.naive:.4g})"
+    )
+    few = rg.estimate(normal(40, 10))
+    assert str(few) == f"{few.value:.4g} (no interval; these 40 rows alone read {few.naive:.4g})"
