@@ -280,7 +280,7 @@ def test_every_name_with_a_functional_can_be_estimated_and_is_in_an_audit():
 def test_the_catalogue_prints_every_record(capsys):
     import runpy
 
-    runpy.run_module("repgeom.measures", run_name="__main__")
+    runpy.run_path(str(Path(registry.__file__).parent / "__main__.py"), run_name="__main__")
     printed = capsys.readouterr().out
     for m in measures():
         assert f"`{m.name}`" in printed
