@@ -50,9 +50,15 @@ def dense_spectrum(x: Tensor, center: bool, normalize: str | None, tail: bool, n
 
 
 def few_directions(rows: Tensor, count: int) -> Tensor:
-    """Leading `count` directions (n_features, count) of no more rows than features, by a decomposition of n × n."""
+    """Leading `count` directions (n_features, count) of no more rows than features, by a decomposition of n × n.
+
+    Where rows span fewer directions (a row that repeats, columns that never change), the rest are zero: along them nothing
+    varies, and an eigenvalue that rounding leaves there must not be taken for a length.
+    """
     largest = rows.abs().max()
     rows = rows / torch.where(largest > 0, largest, 1)
     squares, sides = torch.linalg.eigh(rows @ rows.mT)
     squares, sides = squares.flip(0)[:count], sides.flip(1)[:, :count]
-    return rows.mT @ (sides / squares.clamp(min=torch.finfo(squares.dtype).tiny).sqrt())
+    rounding = max(rows.shape) * torch.finfo(squares.dtype).eps * squares[:1]
+    lengths = torch.where(squares > rounding, squares, torch.inf).sqrt()
+    return rows.mT @ (sides / lengths)
