@@ -28,7 +28,7 @@ from repgeom.spectral.directions import Directions, directions_in
 from repgeom.spectral.tally import SpectrumTally, as_arrays
 
 DRIFT_ROWS = 16_384  # rows that are compared with their corrupted ones, in memory
-SCORED_ROWS = 16_384  # rows whose influence is worked out for intervals: they know a standard error to 1 %
+SCORED_ROWS = 8_192  # rows whose influence is worked out for intervals: they know a standard error to 1 to 2 %
 COMPARED_DIRECTIONS = 10  # leading directions between which principal angles are taken
 
 
@@ -40,7 +40,7 @@ def evidence_of(tally: AuditTally, reference: str, corrupted: str, *, k: int) ->
     found = spectra.read("spectrum", vectors=True)
     raw = spectra.read("raw" if asked.normalize else "spectrum", center=False).spectrum
     pairs: Drawn = tallies["sample"].drawn(asked.pair_rows)
-    sample, k = pairs.rows.double(), min(k, len(pairs) - 1)
+    sample, k = pairs.rows, min(k, len(pairs) - 1)
     population = None
     if tally.n_samples >= FEWEST_ROWS:
         rank.effective_rank(found.spectrum)  # refuses rows that are all equal
@@ -130,7 +130,7 @@ def _of_reference(tally: AuditTally, name: str, population: Sample | None, pairs
     return ReferenceEvidence(
         name=name,
         spectrum=as_arrays(theirs.spectrum),
-        sample=pairs.column("reference").double(),
+        sample=pairs.column("reference"),
         sums=sums,
         captured=captured,
         own_curve=own,
