@@ -16,7 +16,7 @@ from repgeom.data.sources import source_of
 from repgeom.inference.compare import Contributions, comparison_of, contributions_of
 from repgeom.inference.estimate import FEWEST_ROWS, Estimate, Sample, group_correlation, scored
 from repgeom.measures import rank
-from repgeom.measures.class_tally import ClassTally
+from repgeom.measures.class_tally import ClassTally, refuse_sample_ids
 from repgeom.measures.classes import class_ranks
 from repgeom.measures.cloud_tally import CloudTally, Health
 from repgeom.measures.measure import functional, names_of_estimable
@@ -105,6 +105,7 @@ def _of_labels(tally: AuditTally, pairs: Drawn) -> LabelEvidence | None:
     classes: ClassTally | None = tally.tallies.get("classes")
     if classes is None:
         return None
+    refuse_sample_ids(len(classes.index), classes.n_samples)
     return LabelEvidence(class_ranks(classes), classes, classes.sizes(), pairs.column("labels"))
 
 
