@@ -275,7 +275,7 @@ def sample_of(source: Source, measures: Sequence[str], *, center: bool, normaliz
     codes = None if groups is None else files.labels_of(groups, n, "groups")[0]
     tail = any(functional(measure).tail for measure in measures)
     alike = None if codes is None else RowSample(_GROUP_ROWS, 0, whole_groups=True)
-    tally = SpectrumTally({"spectrum": Wanted(normalize, (center,))}, tail=tail, n=n, vectors=center)
+    tally = SpectrumTally({"spectrum": Wanted(normalize, (center,))}, tail=tail, n=n, vectors=center, name=source.name)
     tallies = Tallies({"spectrum": tally, "alike": alike})
     rows = PairedRows(source, groups=codes)
     tallies = read(rows, tallies)

@@ -146,7 +146,9 @@ def decomposed(
     """
     wanted = {"spectrum": Wanted(normalize, (center,))}
     rows = PairedRows(source)
-    tally = read(rows, SpectrumTally(wanted, tail=tail, n=source.n_samples, vectors=vectors and center))
+    tally = read(
+        rows, SpectrumTally(wanted, tail=tail, n=source.n_samples, vectors=vectors and center, name=source.name)
+    )
     made_exact(rows, tally, source.name)
     return tally.read("spectrum", center=center, vectors=vectors)
 
