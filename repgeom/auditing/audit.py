@@ -53,14 +53,19 @@ def audit(
 ) -> Report:
     """Measures one set of features, compares it with what isotropic features would read, and says what is wrong.
 
+    Rows are read once, and a second time where the first sums are not exact enough. A stream cannot be: where its smallest
+    singular values are rounding, the measures that rest on them are missing in the report, with the reason.
+
     Args:
-        features: (n_samples, n_features) of any array kind; the path or glob pattern of a file (see `open_source`); or an
-            iterable of batches (a generator, a DataLoader; of tuples the first is read), read once, in order, in memory that
-            does not grow with the rows.
-        reference: features of the same samples from another model (a teacher), array or path.
+        features: (n_samples, n_features) of any array kind; the path or glob pattern of a file (see `open_source`); a Dask
+            array; or an iterable of batches (a generator, a DataLoader), read once, in order, in memory that does not grow
+            with the rows. A batch is features (n, n_features), or a dict with "features" and any of "labels", "groups",
+            "reference" and "corrupted". Of a tuple the first item is read, and the second as labels if they are "in_stream".
+        reference: features of the same samples from another model (a teacher), array or path; beside a Dask array a NumPy or
+            Dask array, as are `corrupted`, `labels` and `groups`.
         corrupted: features of the same samples from the same model after a corruption of its input, array or path; adds a
             table of drift with paired intervals.
-        labels: one label per row, whole numbers or text, array or path.
+        labels: one label per row, whole numbers or text, array or path; or "in_stream".
         groups: one group per row, likewise, where rows of a group depend on each other (frames of a video, tokens of a
             text): intervals and corrections then count them for less (see `estimate`).
         normalize: "l2" scales rows to unit length before centring, for every spectral measure except RankMe.
@@ -72,9 +77,9 @@ def audit(
         seed: of that sample.
         progress: show a progress bar on standard error, with the time left.
         checkpoint: a folder that keeps what was read of files; the same audit, given again after an interruption, goes on from
-            there. Removed at the end.
-        distributed: every process of `torch.distributed`'s default group reads its part of the rows, and all get the same
-            report. The second pass for labels, groups or a reference is made by the first process.
+            there. Removed at the end. Not with a stream or a Dask array.
+        distributed: every process of `torch.distributed`'s default group reads its part of the rows and of what stands beside
+            them, and all get the same report. Not with a stream or a Dask array.
 
     Returns:
         A `Report`, with values of the population and their 95 % intervals where they are known (see `estimate`; where there
@@ -83,8 +88,9 @@ def audit(
 
     Raises:
         ValueError: NaN or infinity (counted, first place named) unless `drop_nonfinite`; fewer than 2 rows; no
-            variance; labels or a reference of another length; unknown thresholds; a checkpoint of other or changed files; of a
-            stream, anything that needs its rows again.
+            variance; labels, groups, a reference or corrupted rows of another length, or given twice, in a stream and beside it;
+            batches of different width, type or columns; unknown thresholds; a checkpoint of rows in memory, or of files that
+            have changed; `checkpoint` or `distributed` with a stream or a Dask array.
         TypeError: complex, text, sparse or masked data.
         FileNotFoundError: a path that is not there.
         RuntimeError: `distributed` without a process group.
