@@ -1,18 +1,26 @@
 """The README's Python runs in order and prints what stands below it; its commands run as they are."""
 
 import contextlib
+import importlib.util
 import io
 import itertools
+import operator
 import re
 import shlex
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 import repgeom as rg
 from repgeom.cli.main import main
 
-README = (Path(__file__).parent.parent / "README.md").read_text()
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+CHANGELOG = (ROOT / "CHANGELOG.md").read_text()
+PAGES = sorted(
+    page for folder in (".", "benchmarks", "docs", "examples", "studies") for page in ROOT.glob(f"{folder}/*.md")
+)
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, re.DOTALL)
 
 
@@ -62,7 +70,7 @@ def test_commands_of_the_experiments_are_understood():
 
 def test_the_ledger_is_the_reports():
     rows = re.findall(r"^\| \d\. .*$", README, re.MULTILINE)
-    report = (Path(__file__).parent.parent / "examples/distillation_report/report.md").read_text()
+    report = (ROOT / "examples/distillation_report/report.md").read_text()
     assert {row[2] for row in rows} == set("12345678")
     for row in rows:
         assert row in report
@@ -70,11 +78,39 @@ def test_the_ledger_is_the_reports():
 
 def test_the_table_of_functions_names_what_is_public():
     table = README[README.index("## What is measured") : README.index("`python -m repgeom.measures`")]
-    for name in re.findall(r"`([\w.]+)`", table):
-        places = (rg, rg.robustness, rg.probes, rg.testing)
-        assert any(name in place.__all__ for place in places) or name.split(".")[1] in rg.corruptions.__all__, name
+    names = re.findall(r"`([\w.]+)`", table)
+    assert len(names) > 40
+    for name in names:
+        *room, function = name.split(".")
+        place = getattr(rg, room[0]) if room else rg
+        assert function in place.__all__, name
 
 
-def test_links_lead_somewhere():
-    for target in re.findall(r"\]\(([^)#:]+)\)", README):
-        assert (Path(__file__).parent.parent / target).exists(), target
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_names_links_and_commands_of_a_page_exist(page):
+    text = page.read_text().split("### Moved or renamed")[0]
+    for name in re.findall(r"\brg\.([a-zA-Z_.]+\w)", text.replace("rg.NAME", "")):
+        assert operator.attrgetter(name)(rg) is not None
+    for target in re.findall(r"\]\(([^)#:]+)\)", text):
+        assert (page.parent / target).exists(), target
+    for module in re.findall(r"python -m ((?:benchmarks|studies|tests|repgeom|repgeom_examples)[\w.]*)", text):
+        if not module.endswith("NAME"):
+            assert importlib.util.find_spec(module) is not None, module
+
+
+def test_the_changelog_says_truly_what_moved():
+    rows = re.findall(r"^\| (.*) \| the same names in `rg\.(\w+)` \|$", CHANGELOG, re.MULTILINE)
+    assert len(rows) >= 4
+    for old, room in rows:
+        for name in re.findall(r"`rg\.(\w+)`", old):
+            assert name in getattr(rg, room).__all__
+            assert not hasattr(rg, name)
+    removed = re.findall(r"`rg\.(\w+).*\| removed: ", CHANGELOG)
+    assert len(removed) >= 3
+    assert not any(hasattr(rg, name) for name in removed)
+
+
+def test_contributing_fits_on_a_screen():
+    lines = (ROOT / "CONTRIBUTING.md").read_text().splitlines()
+    assert len(lines) <= 45
+    assert max(map(len, lines)) <= 120
