@@ -1,6 +1,7 @@
 """The recipes of docs/clusters.md run as they stand and give the audit of one process."""
 
 import re
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -31,15 +32,21 @@ def ray():
 
 
 @pytest.fixture
-def spark():
+def spark(monkeypatch):
+    monkeypatch.setenv("PYSPARK_PYTHON", sys.executable)  # what its workers run
     session = pytest.importorskip("pyspark.sql").SparkSession
-    built = session.builder.master("local[2]").config("spark.driver.bindAddress", "127.0.0.1").getOrCreate()
+    built = (
+        session.builder.master("local[2]")
+        .config("spark.driver.bindAddress", "127.0.0.1")
+        .config("spark.driver.host", "127.0.0.1")
+        .getOrCreate()
+    )
     yield built
     built.stop()
 
 
 def run(recipe, features, capsys, **names):
-    exec(compile(RECIPES[recipe], f"{recipe} recipe", "exec"), {"__name__": "recipe", **names})
+    exec(compile(RECIPES[recipe], f"{recipe} recipe", "exec"), {"__name__": "__main__", **names})
     printed = capsys.readouterr().out
     expected = rg.audit(features, labels=np.load("labels.npy"))
     assert f"{len(features):,} samples × 12 features" in printed

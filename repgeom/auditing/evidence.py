@@ -10,7 +10,8 @@ import numpy as np
 from torch import Tensor
 
 from repgeom.inference.compare import Comparison, Contributions
-from repgeom.inference.estimate import Estimate, Sample
+from repgeom.inference.estimate import Estimate
+from repgeom.inference.sample import Sample
 from repgeom.measures.class_tally import ClassTally
 from repgeom.measures.classes import ClassRanks
 from repgeom.measures.cloud_tally import CloudTally, Health

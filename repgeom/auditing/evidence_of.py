@@ -14,7 +14,8 @@ from repgeom.auditing.values import ratio_estimate
 from repgeom.data.arrays import unit_rows
 from repgeom.data.sources import source_of
 from repgeom.inference.compare import Contributions, comparison_of, contributions_of
-from repgeom.inference.estimate import FEWEST_ROWS, Estimate, Sample, group_correlation, scored
+from repgeom.inference.estimate import Estimate
+from repgeom.inference.sample import FEWEST_ROWS, Sample, group_correlation, scored
 from repgeom.measures import rank
 from repgeom.measures.class_tally import ClassTally, refuse_sample_ids
 from repgeom.measures.classes import class_ranks

@@ -17,7 +17,7 @@ from repgeom.auditing.rules import Finding, worst
 from repgeom.auditing.values import Reference, Value, values_of
 from repgeom.data.saving import write_whole
 from repgeom.inference.compare import Comparison, Contributions, compared
-from repgeom.inference.estimate import Sample
+from repgeom.inference.sample import Sample
 from repgeom.measures.classes import ClassRanks
 from repgeom.measures.cloud_tally import Health
 from repgeom.measures.measure import estimable

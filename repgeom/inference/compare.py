@@ -11,19 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from repgeom.data.arrays import check_normalize
-from repgeom.inference.estimate import (
-    FINENESS,
-    Corrected,
-    Estimate,
-    Sample,
-    corrected,
-    counted_once,
-    mean_variance,
-    opened,
-    sample_of,
-    shown,
-)
+from repgeom.inference.correction import FINENESS, Corrected, corrected, counted_once, mean_variance
+from repgeom.inference.estimate import Estimate, shown
 from repgeom.inference.intervals import check_confidence, p_value, quantile
+from repgeom.inference.sample import Sample, opened, sample_of
 from repgeom.measures.functionals import Array
 from repgeom.measures.measure import estimable
 

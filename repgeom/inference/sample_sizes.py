@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from repgeom.inference.estimate import FEWEST_ROWS, estimate, opened
+from repgeom.inference.estimate import estimate
+from repgeom.inference.sample import FEWEST_ROWS, opened
 from repgeom.measures.measure import estimable
 
 if TYPE_CHECKING:

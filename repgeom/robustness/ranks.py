@@ -16,8 +16,10 @@ from torch import Tensor
 from repgeom.data.arrays import centred
 from repgeom.data.sources import source_of
 from repgeom.inference.compare import combined, paired_variance
-from repgeom.inference.estimate import FINENESS, Corrected, Sample, corrected, scored, shown
+from repgeom.inference.correction import FINENESS, Corrected, corrected
+from repgeom.inference.estimate import shown
 from repgeom.inference.intervals import p_value, quantile
+from repgeom.inference.sample import Sample, scored
 from repgeom.robustness.measurement import UNKNOWN, Measurement
 from repgeom.spectral.directions import Directions, directions_of
 

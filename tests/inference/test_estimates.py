@@ -10,9 +10,10 @@ import torch
 
 import repgeom as rg
 from repgeom.data.sources import as_source, source_of
-from repgeom.inference import estimate as internals
+from repgeom.inference import correction
 from repgeom.inference.influence import score
 from repgeom.inference.population import EVEN, Population, RowWeights, binned, drawn_in, population, standing_alone
+from repgeom.inference.sample import sample_of, unbiased_traces
 from repgeom.measures.measure import functional, named, names_of_estimable
 from repgeom.spectral.directions import directions_of
 
@@ -33,7 +34,7 @@ def gaussian(rng, n, variances):
 
 def sample(x, measures=SMOOTH, groups=None):
     source = source_of(torch.as_tensor(x), "x")
-    return internals.sample_of(source, measures, center=True, normalize=None, groups=groups)
+    return sample_of(source, measures, center=True, normalize=None, groups=groups)
 
 
 # The population behind a spectrum ------------------------------------------------------------------------------------
@@ -99,7 +100,7 @@ def test_slopes_are_derivatives_of_the_logarithm(measure):
 def test_second_order_of_a_flat_spectrum():
     d, n = 50, 400
     flat = Population(np.ones(1), np.full(1, float(d)))
-    found = internals.second_order(functional("effective_rank"), flat, EVEN, n)
+    found = correction.second_order(functional("effective_rank"), flat, EVEN, n)
     assert found == pytest.approx((d - 1) * (d + 2) / d**2 / n**2, rel=1e-3)
     assert functional("effective_rank").bend(flat.variances, flat.counts, 0) == pytest.approx(1 / d - 0.5)
     rows = np.random.default_rng(0).standard_normal((300, n, d))
@@ -114,7 +115,7 @@ def test_participation_ratio_is_a_ratio_of_u_statistics():
         (x[a] - x[b]) @ (x[a] - x[b]) * ((x[c] - x[d]) @ (x[c] - x[d]))
         for a, b, c, d in itertools.permutations(range(7), 4)
     ]
-    square_of_trace, trace_of_square, _ = internals._sums(sample(x))
+    square_of_trace, trace_of_square, _ = unbiased_traces(sample(x))
     assert square_of_trace / trace_of_square == pytest.approx(np.mean(squares) / np.mean(np.square(pairs)), rel=1e-9)
 
 
