@@ -9,6 +9,7 @@
 from importlib.metadata import version as _version
 
 from repgeom import corruptions, demo, probes, robustness, testing, types
+from repgeom.auditing.accumulator import AuditAccumulator
 from repgeom.auditing.audit import audit
 from repgeom.auditing.report import Report
 from repgeom.data.files import open_source
@@ -44,6 +45,7 @@ from repgeom.spectral.spectrum import Spectrum
 __version__ = _version("repgeom")
 
 __all__ = [
+    "AuditAccumulator",
     "Report",
     "Spectrum",
     "SpectrumAccumulator",

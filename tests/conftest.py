@@ -8,6 +8,7 @@ import pytest
 import torch
 from sklearn.datasets import load_sample_images
 
+import repgeom as rg
 from repgeom.reading.tally import Piece
 
 mpl.use("Agg")
@@ -75,3 +76,11 @@ def photographs(size):
         top, left = ((n - size) // 2 for n in x.shape[2:])
         found.append(x[:, :, top : top + size, left : left + size].clamp(0, 255).round().to(torch.uint8))
     return torch.cat(found)
+
+
+@pytest.fixture(scope="module")
+def probe():
+    """A linear probe of the images in tests/robustness."""
+    from encoders import IMAGES, LABELS, pixels
+
+    return rg.probes.fit_linear_probe(pixels(IMAGES), LABELS, C=0.1)

@@ -78,7 +78,7 @@ def audit(
 
     Returns:
         A `Report`, with values of the population and their 95 % intervals where they are known (see `estimate`; where there
-        are more than 16,384 rows, intervals rest on the influence of so many). It has `.to_frame()`, `.to_dict()`,
+        are more than 8,192 rows, intervals rest on the influence of so many). It has `.to_frame()`, `.to_dict()`,
         `.to_json()`, `.to_html()` and `.plot()`, and printing it shows a table.
 
     Raises:

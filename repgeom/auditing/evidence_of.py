@@ -17,7 +17,7 @@ from repgeom.inference.compare import Contributions, comparison_of, contribution
 from repgeom.inference.estimate import Estimate
 from repgeom.inference.sample import FEWEST_ROWS, Sample, group_correlation, scored
 from repgeom.measures import rank
-from repgeom.measures.class_tally import ClassTally
+from repgeom.measures.class_tally import ClassTally, refuse_sample_ids
 from repgeom.measures.classes import class_ranks
 from repgeom.measures.cloud_tally import CloudTally, Health
 from repgeom.measures.measure import functional, names_of_estimable
@@ -29,7 +29,7 @@ from repgeom.spectral.directions import Directions, directions_in
 from repgeom.spectral.tally import SpectrumTally, as_arrays
 
 DRIFT_ROWS = 16_384  # rows that are compared with their corrupted ones, in memory
-SCORED_ROWS = 16_384  # rows whose influence is worked out for intervals: they know a standard error to 1 %
+SCORED_ROWS = 8_192  # rows whose influence is worked out for intervals: they know a standard error to 1 to 2 %
 COMPARED_DIRECTIONS = 10  # leading directions between which principal angles are taken
 
 
@@ -41,7 +41,7 @@ def evidence_of(tally: AuditTally, reference: str, corrupted: str, *, k: int) ->
     found = spectra.read("spectrum", vectors=True)
     raw = spectra.read("raw" if asked.normalize else "spectrum", center=False).spectrum
     pairs: Drawn = tallies["sample"].drawn(asked.pair_rows)
-    sample, k = pairs.rows.double(), min(k, len(pairs) - 1)
+    sample, k = pairs.rows, min(k, len(pairs) - 1)
     population = None
     if tally.n_samples >= FEWEST_ROWS:
         rank.effective_rank(found.spectrum)  # refuses rows that are all equal
@@ -106,6 +106,7 @@ def _of_labels(tally: AuditTally, pairs: Drawn) -> LabelEvidence | None:
     classes: ClassTally | None = tally.tallies.get("classes")
     if classes is None:
         return None
+    refuse_sample_ids(len(classes.index), classes.n_samples)
     return LabelEvidence(class_ranks(classes), classes, classes.sizes(), pairs.column("labels"))
 
 
@@ -131,7 +132,7 @@ def _of_reference(tally: AuditTally, name: str, population: Sample | None, pairs
     return ReferenceEvidence(
         name=name,
         spectrum=as_arrays(theirs.spectrum),
-        sample=pairs.column("reference").double(),
+        sample=pairs.column("reference"),
         sums=sums,
         captured=captured,
         own_curve=own,

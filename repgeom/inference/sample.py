@@ -145,7 +145,9 @@ def sample_of(source: Source, measures: Sequence[str], *, center: bool, normaliz
         # Pairs within a group say how alike they are, so a group is drawn whole or not at all.
         group_rows = RowSample(_GROUP_ROWS, 0, whole_groups=True)
     tail = any(functional(measure).tail for measure in measures)
-    spectrum_tally = SpectrumTally({"spectrum": Wanted(normalize, (center,))}, tail=tail, n=n, vectors=center)
+    spectrum_tally = SpectrumTally(
+        {"spectrum": Wanted(normalize, (center,))}, tail=tail, n=n, vectors=center, name=source.name
+    )
     rows = PairedRows(source, groups=codes)
     tallies = read(rows, Tallies({"spectrum": spectrum_tally, "group_rows": group_rows}))
     spectra: SpectrumTally = tallies["spectrum"]

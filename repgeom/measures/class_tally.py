@@ -49,7 +49,8 @@ class ClassTally(Tally):
         codes = self._numbered(values.tolist())
         self._add_moments(codes, torch.from_numpy(place), piece.rows)
         self._keep(codes[place], piece)
-        if self.n_samples >= _LOOKED_AT:
+        if self.n_samples >= _LOOKED_AT and len(self.index) > 0.999 * self.n_samples:
+            # So few repeats among so many rows: even a million classes would repeat more often.
             refuse_sample_ids(len(self.index), self.n_samples)
 
     def _numbered(self, values: list[object]) -> np.ndarray:

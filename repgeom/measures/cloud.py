@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from repgeom.data.arrays import centred, finite_rows, give_back, pair_blocks, row_norms, unit_rows
 from repgeom.data.sources import as_source
@@ -80,18 +81,35 @@ def uniformity(features: Any, *, t: float = 2.0) -> Any:
     """
     if not t > 0:
         raise ValueError(f"`t` must be positive, got {t!r}.")
-    units = unit_rows(finite_rows(features))
+    return give_back(features)(_log_mean_kernel(unit_rows(finite_rows(features)), t))
+
+
+def _log_mean_kernel(units: Tensor, t: float) -> Tensor:
+    """ln of the mean over pairs i < j of exp(−t ‖u_i − u_j‖²), in the precision of the rows u (..., n, d)."""
     n = units.shape[-2]
     squares = units.square().sum(-1)  # 1, or 0 for a row of zeros
     logs = []
     for start, block in pair_blocks(units):
-        # Each block against the rows from its own start on: the pairs above the diagonal, and the diagonal itself.
-        rows = block.shape[-2]
-        near = squares[..., start : start + rows, None] + squares[..., None, start:]
+        # Each block against the rows from its own start on: pairs of the block with itself stand there twice.
+        size = block.shape[-2]
+        near = squares[..., start : start + size, None] + squares[..., None, start:]
         exponent = (t * (2 * (block @ units[..., start:, :].mT) - near)).clamp(max=0)
-        seen = torch.ones(rows, n - start, dtype=torch.bool, device=units.device).tril()
-        logs.append(exponent.masked_fill(seen, -torch.inf).flatten(-2).logsumexp(-1))
-    return give_back(features)(torch.stack(logs).logsumexp(0) - math.log(n * (n - 1) / 2))
+        same_row = torch.eye(size, n - start, dtype=torch.bool, device=units.device)
+        exponent = exponent.masked_fill(same_row, -torch.inf)
+        largest = exponent.detach().amax((-2, -1), keepdim=True)
+        largest = torch.where(largest.isfinite(), largest, 0)  # the last block may be one row without any pair
+        kernel = torch.exp(exponent - largest)
+        twice, once = (part.sum((-2, -1), dtype=torch.float64) for part in (kernel[..., :size], kernel[..., size:]))
+        logs.append((twice / 2 + once).log() + largest[..., 0, 0])
+    return torch.stack(logs).logsumexp(0) - math.log(n * (n - 1) / 2)
+
+
+def _uniformity_of_sample(sample: Tensor) -> Tensor:
+    """Uniformity as an audit reads it: products of float32 rows in float32 are off by 1e-7 of a distance."""
+    units = unit_rows(sample.double())
+    if sample.element_size() <= 4:
+        units = units.float()
+    return _log_mean_kernel(units, 2.0)
 
 
 def _isotropic_uniformity(size: Size) -> float:
@@ -109,6 +127,7 @@ register(
         range=lambda size: (-8, 0),
         baseline=_isotropic_uniformity,
         better="lower",
+        read=_uniformity_of_sample,
         invariances=("rotation", "scale", "order"),
     )
 )  # fmt: skip

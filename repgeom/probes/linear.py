@@ -185,9 +185,9 @@ def _checked_rows(features: Any, normalize: str | None, dtype: torch.dtype | Non
 
 def _checked_strengths(C: float | Sequence[float]) -> tuple[float, ...]:
     """The inverse regularisation strengths, each once, in ascending order. Raises ValueError unless all are above 0."""
-    if isinstance(C, (int, float, np.number)):
-        C = [float(C)]
-    values = list(C)
+    values: list[Any] = [C]
+    if not isinstance(C, (int, float, np.number)):
+        values = list(C)
     if not values or not all(isinstance(c, (int, float, np.number)) and 0 < c < math.inf for c in values):
         raise ValueError(f"`C` must be one or more numbers above 0, got {C!r}.")
     return tuple(sorted({float(c) for c in values}))

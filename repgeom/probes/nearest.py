@@ -177,7 +177,7 @@ def knn_accuracy(features: Any, labels: Any, *, k: int = 10) -> float:
     1.0
     """
     source = as_source(features)
-    x = source.read(0, source.n_samples).double()
+    x = source.read(0, source.n_samples)
     check_k(k, len(x) - 1)
     probe = fit_knn_probe(x, labels, k=k)
     return probe.accuracy(x, labels, leave_out=np.arange(len(x)))[k]

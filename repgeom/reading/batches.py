@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -50,7 +49,7 @@ def pieces_of(
         count, seen = count + len(piece), seen + len(piece)
         width = piece.rows.shape[1]
         if count >= chunk_rows(width) and (count < seen or count >= 2 * width):
-            yield from _split(_joined(held), max(2 * width, chunk_rows(width)))
+            yield from _joined(held).split(max(2 * width, chunk_rows(width)))
             held, count = [], 0
     if held and count:
         yield _joined(held)
@@ -131,11 +130,3 @@ def _joined(pieces: list[Piece]) -> Piece:
         parts = [piece.columns()[name] for piece in pieces]
         columns[name] = torch.cat(parts) if isinstance(values, Tensor) else np.concatenate(parts)
     return Piece(places=np.concatenate([piece.places for piece in pieces]), **columns)
-
-
-def _split(piece: Piece, step: int) -> Iterator[Piece]:
-    """A piece in parts of at most `step` rows."""
-    for start in range(0, len(piece), step):
-        part = slice(start, start + step)
-        columns = {name: values[part] for name, values in piece.columns().items()}
-        yield dataclasses.replace(Piece(places=piece.places[part], **columns))

@@ -140,18 +140,11 @@ def _block_state(*blocks: Any, empty: bytes, plan: bytes, names: tuple[str, ...]
     if len(blocks[0]):
         with _GATE:
             piece = _piece(dict(zip(("rows", *names), blocks, strict=True)), start)
-        step = chunk_rows(piece.rows.shape[1])
-        for at in range(0, len(piece), step):
-            tally.update(piece.selected(_between(len(piece), at, at + step)))
+        for part in piece.split():
+            tally.update(part)
     found = np.empty((1, 1), object)
     found[0, 0] = to_bytes({"tally": _of_kind(tally)})
     return found
-
-
-def _between(n: int, start: int, stop: int) -> np.ndarray:
-    keep = np.zeros(n, bool)
-    keep[start:stop] = True
-    return keep
 
 
 def _piece(columns: dict[str, Any], start: int) -> Piece:
@@ -161,7 +154,7 @@ def _piece(columns: dict[str, Any], start: int) -> Piece:
             made[name] = np.asarray(values)[:, 0]
         else:
             made[name] = as_features(values, name, min_rows=0)
-    return Piece(places=start + np.arange(len(made["rows"])), **made)
+    return Piece.numbered(made.pop("rows"), start, **made)
 
 
 def _merged_state(*parts: Any) -> Any:

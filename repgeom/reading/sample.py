@@ -71,6 +71,10 @@ class RowSample(Tally):
             # A group of which rows beyond this number were dropped must not come back in part.
             self.limit = min(self.limit, int(self.numbers[drawn].max()))
         drawn = drawn[np.argsort(self.places[drawn], kind="stable")]
+        if len(drawn) == len(self.numbers) and bool((drawn[1:] > drawn[:-1]).all()):
+            # All rows stay, in their order: join the parts, and do not copy them once more.
+            self.columns = {name: [_joined(parts)] for name, parts in self.columns.items()}
+            return
         self.numbers, self.places = self.numbers[drawn], self.places[drawn]
         self.columns = {name: [_chosen(_joined(parts), drawn)] for name, parts in self.columns.items()}
 
@@ -87,12 +91,11 @@ class RowSample(Tally):
     def drawn(self, most: int | None = None) -> Drawn:
         """All rows drawn, or those of the `most` smallest numbers among them, in the order of their places."""
         self._cut()
-        chosen = np.arange(len(self.numbers))
-        if most is not None:
-            chosen = np.argsort(self.numbers, kind="stable")[:most]
-            chosen = np.sort(chosen)
-        columns = {name: _chosen(_joined(parts), chosen) for name, parts in self.columns.items()}
-        return Drawn(self.places[chosen], columns)
+        columns = {name: _joined(parts) for name, parts in self.columns.items()}
+        if most is None or most >= len(self.numbers):
+            return Drawn(self.places, columns)
+        chosen = np.sort(np.argsort(self.numbers, kind="stable")[:most])
+        return Drawn(self.places[chosen], {name: _chosen(values, chosen) for name, values in columns.items()})
 
     def state(self) -> State:
         columns = {name: _joined(parts) for name, parts in self.columns.items()}

@@ -6,12 +6,14 @@ import abc
 import dataclasses
 import importlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Self
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from repgeom.data.arrays import chunk_rows
 
 # Plain values by name: tensors, arrays, numbers, text, None, and dictionaries and lists of these.
 State = dict[str, Any]
@@ -38,6 +40,19 @@ class Piece:
 
     def __len__(self) -> int:
         return len(self.places)
+
+    @classmethod
+    def numbered(cls, rows: Tensor, start: int, **beside: Any) -> Piece:
+        """Rows of which the first is row `start` of all."""
+        return cls(rows, start + np.arange(len(rows)), **beside)
+
+    def split(self, step: int | None = None) -> Iterator[Piece]:
+        """The same rows in pieces of at most `step`, by default as many as are read together."""
+        step = step or chunk_rows(self.rows.shape[-1])
+        for start in range(0, len(self), step):
+            part = slice(start, start + step)
+            columns = {name: values[part] for name, values in self.columns().items()}
+            yield Piece(places=self.places[part], **columns)
 
     def columns(self) -> dict[str, Any]:
         """Everything but the places, by name."""

@@ -98,7 +98,7 @@ def corruption_robustness(
             the clean images; an `out` that holds another run.
 
     >>> import torch
-    >>> images = torch.rand(64, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    >>> images = torch.rand(128, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     >>> table = corruption_robustness(lambda x: x.mean((2, 3)), images, corruptions="contrast", severities=[5])
     >>> row = table.set_index(["corruption", "measure"]).loc[("contrast", "effective_rank_ratio")]
     >>> bool(row["low"] <= row["value"] <= row["high"])

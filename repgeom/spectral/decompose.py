@@ -14,6 +14,7 @@ from repgeom.data.sources import Source, nonfinite_error_of, source_of
 from repgeom.reading.pieces import PairedRows
 from repgeom.reading.reader import read
 from repgeom.spectral.dense import centred_rows, dense_spectrum
+from repgeom.spectral.few_rows import float32_spectrum
 from repgeom.spectral.spectrum import Spectrum
 from repgeom.spectral.sums import SpectrumRead
 from repgeom.spectral.tally import SpectrumTally, Wanted
@@ -74,6 +75,10 @@ def _spectrum_in(x: Tensor, center: bool, normalize: str | None, tail: bool, nam
     n, d = x.shape[-2:]
     if x.ndim > 2 and n * d < SMALL_VALUES and not x.requires_grad and x.device.type == "cpu":
         return _of_small(x, center, normalize, tail, name)
+    if x.ndim == 2 and n < d:
+        found = float32_spectrum(x, center, normalize, tail)
+        if found is not None:
+            return found
     if x.requires_grad or n <= d or (x.ndim > 2 and n * d < SMALL_VALUES):
         return dense_spectrum(x, center, normalize, tail, name)
     if x.ndim > 2:  # one by one: each is large enough to keep all cores busy
@@ -146,7 +151,9 @@ def decomposed(
     """
     wanted = {"spectrum": Wanted(normalize, (center,))}
     rows = PairedRows(source)
-    tally = read(rows, SpectrumTally(wanted, tail=tail, n=source.n_samples, vectors=vectors and center))
+    tally = read(
+        rows, SpectrumTally(wanted, tail=tail, n=source.n_samples, vectors=vectors and center, name=source.name)
+    )
     made_exact(rows, tally, source.name)
     return tally.read("spectrum", center=center, vectors=vectors)
 

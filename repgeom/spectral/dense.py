@@ -21,6 +21,21 @@ def centred_rows(x: Tensor, center: bool, normalize: str | None, name: str) -> t
 
 def dense_spectrum(x: Tensor, center: bool, normalize: str | None, tail: bool, name: str) -> Spectrum:
     """All rows at once: for gradients, and for fewer samples than features."""
+    return _decomposed(x, center, normalize, tail, name, vectors=False)[0]
+
+
+def dense_decomposition(
+    x: Tensor, center: bool, normalize: str | None, tail: bool, name: str
+) -> tuple[Spectrum, Tensor]:
+    """The spectrum and the directions (n_features, n − center) of no more rows than features, by one decomposition."""
+    spectrum, directions = _decomposed(x, center, normalize, tail, name, vectors=True)
+    assert directions is not None
+    return spectrum, directions
+
+
+def _decomposed(
+    x: Tensor, center: bool, normalize: str | None, tail: bool, name: str, *, vectors: bool
+) -> tuple[Spectrum, Tensor | None]:
     rows, mean = centred_rows(x, center, normalize, name)
     n, d = rows.shape[-2:]
     low, high = rows.detach().flatten(-2).aminmax(dim=-1)
@@ -31,7 +46,12 @@ def dense_spectrum(x: Tensor, center: bool, normalize: str | None, tail: bool, n
     else:
         rows = rows / scale
     moving = (rows != 0).any(-2).sum(-1).clamp(max=min(n - center, d))
-    squares = eigenvalues(rows @ rows.mT if n < d else rows.mT @ rows)
+    directions = None
+    if vectors:
+        squares, directions = few_directions(rows, n - center)
+        squares = torch.nn.functional.pad(squares, (0, min(n, d) - squares.shape[-1]))
+    else:
+        squares = eigenvalues(rows @ rows.mT if n < d else rows.mT @ rows)
     squares, steepness = known_zeros(squares, moving)
     # The square root has no gradient at zero, so zeros go round it.
     sigma = torch.where(squares > 0, torch.where(squares > 0, squares, 1).sqrt(), 0)
@@ -46,13 +66,19 @@ def dense_spectrum(x: Tensor, center: bool, normalize: str | None, tail: bool, n
     dtype = str(x.dtype).removeprefix("torch.")
     method = "svd" if bool(steep.any()) else "float64 product"
     exact_tail = tail or bool((steepness >= STEEPEST["float64"][1]).all())
-    return Spectrum(sigma, n, d, mean, center, normalize, dtype, method, exact_tail)
+    return Spectrum(sigma, n, d, mean, center, normalize, dtype, method, exact_tail), directions
 
 
-def few_directions(rows: Tensor, count: int) -> Tensor:
-    """Leading `count` directions (n_features, count) of no more rows than features, by a decomposition of n × n."""
-    largest = rows.abs().max()
-    rows = rows / torch.where(largest > 0, largest, 1)
+def few_directions(rows: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Leading `count` squared singular values, and directions (n_features, count), of no more rows than features.
+
+    By a decomposition of n × n.
+
+    Where rows span fewer directions (a row that repeats, columns that never change), the rest are zero: along them nothing
+    varies, and an eigenvalue that rounding leaves there must not be taken for a length.
+    """
     squares, sides = torch.linalg.eigh(rows @ rows.mT)
     squares, sides = squares.flip(0)[:count], sides.flip(1)[:, :count]
-    return rows.mT @ (sides / squares.clamp(min=torch.finfo(squares.dtype).tiny).sqrt())
+    rounding = max(rows.shape) * torch.finfo(squares.dtype).eps * squares[:1]
+    lengths = torch.where(squares > rounding, squares, torch.inf).sqrt()
+    return squares.clamp(min=0), rows.mT @ (sides / lengths)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from repgeom.data.arrays import unit_rows
 from repgeom.reading.tally import Piece, State, Tally
-from repgeom.spectral.dense import dense_spectrum, few_directions
+from repgeom.spectral.dense import dense_decomposition, dense_spectrum
 from repgeom.spectral.methods import METHODS, cheapest, next_method
 from repgeom.spectral.spectrum import Spectrum
 from repgeom.spectral.sums import SpectrumRead, Sums
@@ -48,6 +48,7 @@ class SpectrumTally(Tally):
         margin: of the check by the first rows, see `Sums.will_not_do`.
         n: how many rows there will be; None where that is not known.
         vectors: whether directions of spectra about the mean will be asked for.
+        name: what errors call the rows.
     """
 
     def __init__(
@@ -60,9 +61,10 @@ class SpectrumTally(Tally):
         margin: float = FIRST_ROWS_MARGIN,
         n: int | None = None,
         vectors: bool = False,
+        name: str = "features",
     ) -> None:
         self.wanted, self.method, self.of, self.tail, self.margin, self.n = dict(wanted), method, of, tail, margin, n
-        self.vectors = vectors
+        self.vectors, self.name = vectors, name
         self.sums: dict[str, Sums] = {}
         self._read: dict[tuple[str, bool], SpectrumRead] = {}
         self.held: list[Tensor] = []
@@ -151,14 +153,14 @@ class SpectrumTally(Tally):
     def state(self) -> State:
         wanted = {name: {"normalize": w.normalize, "centers": list(w.centers)} for name, w in self.wanted.items()}
         return {
-            "wanted": wanted, "method": self.method, "of": self.of, "tail": self.tail, "margin": self.margin, "n": self.n, "vectors": self.vectors,
+            "wanted": wanted, "method": self.method, "of": self.of, "tail": self.tail, "margin": self.margin, "n": self.n, "vectors": self.vectors, "name": self.name,
             "sums": {name: sums.state() for name, sums in self.sums.items()}, "held": list(self.held),
         }  # fmt: skip
 
     @classmethod
     def from_state(cls, state: State) -> SpectrumTally:
         wanted = {name: Wanted(w["normalize"], tuple(w["centers"])) for name, w in state["wanted"].items()}
-        options = {name: state[name] for name in ("method", "of", "tail", "margin", "n", "vectors")}
+        options = {name: state[name] for name in ("method", "of", "tail", "margin", "n", "vectors", "name")}
         made = cls(wanted, **options)
         made.sums = {name: Sums.from_state(s) for name, s in state["sums"].items()}
         made.held = state["held"]
@@ -176,9 +178,13 @@ class SpectrumTally(Tally):
         if rows is None:
             return self._spectrum(name, center, vectors)
         normalize = self.wanted[name].normalize
-        found = dense_spectrum(rows, center, normalize, self.tail, "features")
-        directions = few_directions(self.about_mean(rows, normalize, center), len(rows) - center) if vectors else None
-        return SpectrumRead(found, True, directions)
+        if not vectors:
+            return SpectrumRead(dense_spectrum(rows, center, normalize, self.tail, self.name), True, None)
+        known = self._read.get((name, center))
+        if known is None:
+            found, directions = dense_decomposition(rows, center, normalize, self.tail, self.name)
+            known = self._read[name, center] = SpectrumRead(found, True, directions)
+        return known
 
     def _spectrum(self, name: str, center: bool, vectors: bool = False) -> SpectrumRead:
         """The same of sums; what was read once is kept, because a decomposition takes long."""
@@ -217,7 +223,14 @@ class SpectrumTally(Tally):
             method = "qr"  # even float64 products left their range
         wanted = {name: self.wanted[name] for name in names}
         return SpectrumTally(
-            wanted, method=method, of=self.of, tail=self.tail, margin=self.margin, n=self.n, vectors=self.vectors
+            wanted,
+            method=method,
+            of=self.of,
+            tail=self.tail,
+            margin=self.margin,
+            n=self.n,
+            vectors=self.vectors,
+            name=self.name,
         )
 
     def adopt(self, other: SpectrumTally) -> None:

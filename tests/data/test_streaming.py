@@ -65,17 +65,17 @@ def peak(pattern: str) -> int:
 
 @by_kind
 def test_memory_does_not_grow_with_shards(tmp_path: Path, kind: str) -> None:
-    few, _ = shards(tmp_path / "few", kind, 3, 2000)
-    many, _ = shards(tmp_path / "many", kind, 9, 2000)
-    one_shard = 2000 * 4 * 4
+    few, _ = shards(tmp_path / "few", kind, 3, 6000)
+    many, _ = shards(tmp_path / "many", kind, 9, 6000)
+    one_shard = 6000 * 4 * 4
     assert peak(many) < peak(few) + one_shard
 
 
 @pytest.mark.parametrize("kind", STREAMED)
 def test_memory_does_not_grow_with_rows(tmp_path: Path, kind: str) -> None:
-    short, _ = shards(tmp_path / "short", kind, 1, 20_000)
-    long, _ = shards(tmp_path / "long", kind, 1, 60_000)
-    assert peak(long) < peak(short) + 40_000 * 4 * 4 / 4
+    short, _ = shards(tmp_path / "short", kind, 1, 150_000)
+    long, _ = shards(tmp_path / "long", kind, 1, 450_000)
+    assert peak(long) < peak(short) + 300_000 * 4 * 4 / 4
 
 
 @by_kind
@@ -209,4 +209,4 @@ def test_a_large_file_is_neither_mapped_nor_loaded_whole(tmp_path: Path) -> None
     for path, line in zip(large, done.stdout.splitlines(), strict=True):
         n_read, megabytes = map(int, line.split())
         assert n_read == n, path
-        assert megabytes < 8 * CHUNK_VALUES * 4 >> 20, path
+        assert megabytes < 12 * CHUNK_VALUES * 4 >> 20, path  # of 256

@@ -414,7 +414,7 @@ def test_an_audit_of_many_rows_scores_a_sample_of_them():
     e = report["effective_rank"].estimate
     assert e.value == pytest.approx(whole.value, rel=1e-3)
     assert e.high - e.low == pytest.approx(whole.high - whole.low, rel=0.05)
-    assert any("16,384 of 40,000 rows" in note for note in report.notes)
+    assert any("8,192 of 40,000 rows" in note for note in report.notes)
 
 
 def test_the_verdict_is_sure_of_what_it_says():

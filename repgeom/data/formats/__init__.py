@@ -7,6 +7,7 @@ a function that reads rows start..stop-1. To add a kind of file:
    Wrap what the format's library does in `damage_named(path)`, and import the library inside the function with `needed`.
 2. Add one row for each extension to `FORMATS`.
 3. Add the extension to `write` in `tests/stored_files.py`: the tests in `tests/data/test_every_format.py` then run on it.
+   A kind of text goes beside `.csv` wherever that file names it, because text has no dtype and may end anywhere.
 
 Memory must not grow with the file: read the rows that are asked for and no others. Where a library can only load
 everything, keep it in a `Held` and let go of it in `StoredArray.release`, which is called when the next file is begun.

@@ -1,0 +1,190 @@
+"""An audit of rows that lie on many machines: each adds up its own, and the sums are merged."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from repgeom.auditing.audit import Options, Titles, report_of
+from repgeom.auditing.audit_tally import Asked, AuditTally
+from repgeom.auditing.evidence_of import SCORED_ROWS
+from repgeom.auditing.report import Report
+from repgeom.data.arrays import as_features, check_normalize
+from repgeom.data.labels import as_values
+from repgeom.reading.tally import Piece, from_bytes, to_bytes
+
+__all__ = ["AuditAccumulator"]
+
+
+class AuditAccumulator:
+    """What `audit` takes from rows, added up in any order and on any machine: for Ray, Spark and your own cluster.
+
+    Each machine adds its rows with `update` and sends `to_bytes`; one reads them with `from_bytes`, merges, and asks for the
+    `report`. States hold no pickle and carry a version. Memory is that of `audit`: it does not grow with the rows.
+
+    Args:
+        normalize: "l2" scales rows to unit length before centring, for every spectral measure except RankMe.
+        method: "float64" (exact for every measure of the variances; where smaller singular values are rounding, measures that
+            rest on them are missing in the report, with the reason) or "qr" (about four times the work; exact for all).
+        seed, max_pair_rows, drop_nonfinite: as `audit`.
+
+    >>> import numpy as np
+    >>> x = np.random.default_rng(0).standard_normal((400, 8))
+    >>> here, there = AuditAccumulator(), AuditAccumulator()
+    >>> _ = here.update(x[:150], start=0), there.update(x[150:], start=150)
+    >>> _ = here.merge(AuditAccumulator.from_bytes(there.to_bytes()))
+    >>> here.n_samples, round(here.report()["effective_rank"].value, 1)
+    (400, 7.9)
+    """
+
+    def __init__(
+        self,
+        *,
+        normalize: str | None = None,
+        method: str = "float64",
+        seed: int = 0,
+        max_pair_rows: int = 4096,
+        drop_nonfinite: bool = False,
+    ) -> None:
+        check_normalize(normalize)
+        if method not in ("float64", "qr"):
+            raise ValueError(f'`method` must be "float64" or "qr", got {method!r}.')
+        self._options: dict[str, Any] = {
+            "normalize": normalize, "method": method, "seed": seed, "max_pair_rows": max_pair_rows,
+            "drop_nonfinite": drop_nonfinite,
+        }  # fmt: skip
+        self._tally: AuditTally | None = None
+
+    @property
+    def n_samples(self) -> int:
+        """Rows so far, with those that were dropped."""
+        return 0 if self._tally is None else self._tally.n_read
+
+    def update(
+        self,
+        features: Any,
+        *,
+        start: int | None = None,
+        labels: Any = None,
+        groups: Any = None,
+        reference: Any = None,
+        corrupted: Any = None,
+    ) -> AuditAccumulator:
+        """Adds rows, and what stands beside them. Returns itself.
+
+        Args:
+            features: (n, n_features), n ≥ 1.
+            start: the number of the first row among all rows of all machines, by which the sample of rows is drawn; by default
+                rows follow those before. No two machines may count the same number.
+            labels, groups: (n,), as `audit`.
+            reference, corrupted: (n, ...), as `audit`. The same of these must be given each time.
+
+        Raises:
+            ValueError, TypeError: as `audit`; another width or type, or other things beside the rows, than before.
+        """
+        rows = as_features(features, "features", min_rows=1).detach()
+        beside: dict[str, Any] = {}
+        for name, values in (("reference", reference), ("corrupted", corrupted)):
+            if values is not None:
+                beside[name] = as_features(values, name, min_rows=1).detach()
+        for name, values in (("labels", labels), ("groups", groups)):
+            if values is not None:
+                beside[name] = as_values(values, len(rows), name)
+        if self._tally is None:
+            self._tally = self._empty(tuple(beside))
+        self._check(rows, beside, self._tally)
+        for piece in Piece.numbered(rows, self.n_samples if start is None else start, **beside).split():
+            self._tally.update(piece)
+        return self
+
+    def _empty(self, beside: tuple[str, ...]) -> AuditTally:
+        options = self._options
+        asked = Asked(
+            normalize=options["normalize"],
+            seed=options["seed"],
+            scored_rows=SCORED_ROWS,
+            pair_rows=options["max_pair_rows"],
+            drop_nonfinite=options["drop_nonfinite"],
+            beside=tuple(sorted(beside)),
+            method=options["method"],
+        )
+        tally = AuditTally(asked)
+        # Machines do not see each other's first rows, so all add up by the same method whatever theirs look like.
+        for name in ("spectrum", "reference"):
+            spectra = tally.tallies.get(name)
+            if spectra is not None:
+                methods = {wanted: {"method": options["method"], "directions": None} for wanted in spectra.wanted}
+                spectra.follow({"methods": methods})
+        return tally
+
+    def _check(self, rows: Any, beside: Mapping[str, Any], tally: AuditTally) -> None:
+        """Raises ValueError for rows that do not belong to those before."""
+        if tuple(sorted(beside)) != tally.asked.beside:
+            before = ", ".join(tally.asked.beside) or "nothing"
+            raise ValueError(
+                f"earlier rows came with {before} beside them, these with {', '.join(beside) or 'nothing'}."
+            )
+        widths = {"rows": rows} | {name: beside[name] for name in ("reference", "corrupted") if name in beside}
+        for name, values in widths.items():
+            what = "features" if name == "rows" else name
+            if len(values) != len(rows):
+                raise ValueError(f"`features` has {len(rows):,} rows and `{what}` {len(values):,}.")
+            width = tally.n_features.get(name, values.shape[1])
+            if width != values.shape[1]:
+                raise ValueError(f"`{what}` has {values.shape[1]} features and earlier rows {width}.")
+
+    def merge(self, other: AuditAccumulator) -> AuditAccumulator:
+        """Adds all rows that `other` has seen. Returns itself. Raises ValueError if the two were set up differently."""
+        if not isinstance(other, AuditAccumulator):
+            raise TypeError(f"`other` must be an AuditAccumulator, got {type(other).__name__}.")
+        if other is self:
+            raise ValueError("`other` is this accumulator itself: its rows would count twice.")
+        if other._options != self._options:
+            raise ValueError(f"`other` was made with {other._options} and this accumulator with {self._options}.")
+        # A copy, because merging takes sums over and adds to them in place.
+        theirs = AuditAccumulator.from_bytes(other.to_bytes())._tally
+        if theirs is None:
+            return self
+        if self._tally is None:
+            self._tally = theirs
+            return self
+        if theirs.asked.beside != self._tally.asked.beside or theirs.n_features != self._tally.n_features:
+            raise ValueError(
+                f"`other` holds {theirs.n_features} features with {theirs.asked.beside or 'nothing'} beside them, this one "
+                f"{self._tally.n_features} with {self._tally.asked.beside or 'nothing'}."
+            )
+        self._tally.merge(theirs)
+        return self
+
+    def to_bytes(self) -> bytes:
+        """Everything that was added up, as bytes that need no pickle and carry a version."""
+        state = None if self._tally is None else self._tally.state()
+        return to_bytes({"options": self._options, "tally": state})
+
+    @classmethod
+    def from_bytes(cls, content: bytes) -> AuditAccumulator:
+        """The accumulator that `to_bytes` wrote. Raises ValueError for other bytes and for those of another version."""
+        state = from_bytes(content)
+        if set(state) != {"options", "tally"}:
+            raise ValueError("these bytes hold no AuditAccumulator.")
+        made = cls(**state["options"])
+        if state["tally"] is not None:
+            made._tally = AuditTally.from_state(state["tally"])
+        return made
+
+    def report(
+        self,
+        *,
+        name: str | os.PathLike[str] = "features",
+        k: int = 10,
+        thresholds: Mapping[str, Any] | None = None,
+    ) -> Report:
+        """The report on all rows so far. Arguments and errors as `audit`."""
+        if self._tally is None:
+            raise ValueError("this accumulator has seen no rows yet.")
+        options = Options(
+            self._options["normalize"], k, self._options["max_pair_rows"], self._options["seed"],
+            self._options["drop_nonfinite"], thresholds,
+        )  # fmt: skip
+        return report_of(self._tally, options, name=os.fspath(name), titles=Titles())
