@@ -1,7 +1,7 @@
 """The record classes that functions return, for annotations and `isinstance`."""
 
+from repgeom.auditing.finding import Finding
 from repgeom.auditing.report import Report
-from repgeom.auditing.rules import Finding
 from repgeom.auditing.values import Value
 from repgeom.inference.compare import Comparison
 from repgeom.inference.estimate import Estimate

@@ -12,8 +12,8 @@ import numpy as np
 
 from repgeom.auditing.audit_tally import Asked, AuditTally
 from repgeom.auditing.evidence_of import SCORED_ROWS, evidence_of
+from repgeom.auditing.judging import judge
 from repgeom.auditing.report import Report, scored_rows
-from repgeom.auditing.rules import judge
 from repgeom.data import files
 from repgeom.data.arrays import check_normalize
 from repgeom.data.labels import as_labels

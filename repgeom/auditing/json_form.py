@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from repgeom.auditing.rules import COLLAPSED_CLASS, Finding
+from repgeom.auditing.finding import Finding
+from repgeom.auditing.readings import COLLAPSED_CLASS
 from repgeom.auditing.values import Reference, Value
 from repgeom.inference.estimate import Estimate
 from repgeom.measures.classes import ClassRanks

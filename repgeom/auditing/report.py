@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from repgeom.auditing.evidence import Evidence
+from repgeom.auditing.finding import Finding, worst
 from repgeom.auditing.json_form import as_dict, plain, read_fields
-from repgeom.auditing.rules import Finding, worst
 from repgeom.auditing.values import Reference, Value, values_of
 from repgeom.data.saving import write_whole
 from repgeom.inference.compare import Comparison, Contributions, compared
@@ -204,7 +204,7 @@ class Report:
 
     def plot(self) -> Figure:
         """Spectrum, cumulative variance and, where there are, classes and captured variance, in one figure."""
-        from repgeom.presenting.plots import plot_reports
+        from repgeom.presenting.figure import plot_reports
 
         return plot_reports([self])
 

@@ -158,7 +158,7 @@ def _reasons_against_an_interval(sample: Sample, f: Functional) -> list[str]:
     """Say why no interval is known to hold; nothing where one is."""
     n, d, independent = sample.n, sample.n_features, sample.independent
     evenly_weighing = n / sample.fit.weights.mean_square
-    # A measure that feels heavy tails less bears four times as uneven rows in simulations (studies/estimates.md).
+    # Measures that hardly feel heavy tails stand rows four times as uneven; the others are held to the full number.
     share_needed = 0.25
     if f.tails:
         share_needed = 1.0

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from repgeom.data.saving import write_whole
-from repgeom.presenting.plots import as_svg, plot_reports
+from repgeom.presenting.figure import as_svg, plot_reports
 from repgeom.presenting.text import THESE_ROWS, compared, drift_rows, estimated, interval, number, rows_of, threshold
 
 if TYPE_CHECKING:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,9 +18,6 @@ from repgeom.spectral.spectrum import Spectrum
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
-    from repgeom.auditing.report import Report
 
 _GREY = "0.55"
 # What `plot_robustness` shows of a table that has several measures: the first of these that it has.
@@ -234,48 +230,6 @@ def plot_fourier_heatmap(heatmap: FourierHeatmap, *, what: str | None = None, ax
     return ax
 
 
-def plot_reports(reports: Sequence[Report]) -> Figure:
-    """All plots that these audits have something to show in, in one figure."""
-    from matplotlib.figure import Figure
-
-    named = {_short_unique_name(r.name, i, reports): r for i, r in enumerate(reports)}
-    spectra = {name: r.spectrum for name, r in named.items()}
-    classes = {name: r.classes for name, r in named.items() if r.classes is not None}
-    references = {name: r.reference for name, r in named.items() if r.reference is not None}
-    captured = {name: r.captured for name, r in references.items() if r.captured is not None}
-    for r in list(references.values())[:1]:  # all audits of one figure have the same reference
-        label = r.name
-        if label != "reference":
-            label += " (reference)"
-        spectra[label] = r.spectrum
-    n_plots = 2 + bool(classes) + bool(captured)
-    n_columns, inches_per_row = 2, 4.0
-    if n_plots == 3:
-        n_columns, inches_per_row = 3, 3.6
-    n_rows = n_plots // n_columns
-    figure = Figure(figsize=(11, inches_per_row * n_rows), layout="constrained")
-    axes = iter(figure.subplots(n_rows, n_columns, squeeze=False).flat)
-    plot_spectrum(spectra, ax=next(axes))
-    plot_cumulative_variance(spectra, ax=next(axes))
-    if classes:
-        plot_class_ranks(classes, ax=next(axes))
-    if captured:
-        own = next(r.own_curve for r in references.values() if r.captured is not None)
-        plot_captured_variance(captured, ax=next(axes), own=own)
-    return figure
-
-
-def as_svg(figure: Figure) -> str:
-    """The figure as an <svg> element, its text as text."""
-    from matplotlib import rc_context
-
-    out = io.StringIO()
-    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "repgeom"}):
-        figure.savefig(out, format="svg", metadata={"Date": None})
-    text = out.getvalue()
-    return text[text.index("<svg") :]
-
-
 def axis_label(measure: str) -> str:
     """What an axis says of a measure: its label and unit, or its name where it has no record."""
     record = named_measure(measure)
@@ -337,16 +291,6 @@ def _with_n(label: str, s: Spectrum) -> str:
     if s.n_samples is None:
         return label
     return f"{label} (n = {s.n_samples:,})"
-
-
-def _short_unique_name(name: str, index: int, reports: Sequence[Report]) -> str:
-    """The last 40 characters of a report's name, with the report's number where another has the same name."""
-    short = name
-    if len(name) > 40:
-        short = "…" + name[-39:]
-    if [r.name for r in reports].count(name) > 1:
-        short += f" [{index + 1}]"
-    return short
 
 
 def _finish(ax: Axes, **legend: Any) -> Axes:

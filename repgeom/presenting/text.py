@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from repgeom.auditing.rules import Finding
+from repgeom.auditing.finding import Finding
 from repgeom.robustness.drift import MEASURES as DRIFT_MEASURES
 
 THESE_ROWS = "in these rows"

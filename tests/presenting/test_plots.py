@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import repgeom as rg
-from repgeom.presenting.plots import plot_reports
+from repgeom.presenting.figure import plot_reports
 
 
 @pytest.fixture(autouse=True)

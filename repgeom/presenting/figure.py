@@ -1,0 +1,71 @@
+"""One figure of several audits, as an object or as text of a page."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from repgeom.presenting.plots import (
+    plot_captured_variance,
+    plot_class_ranks,
+    plot_cumulative_variance,
+    plot_spectrum,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from repgeom.auditing.report import Report
+
+
+def plot_reports(reports: Sequence[Report]) -> Figure:
+    """All plots that these audits have something to show in, in one figure."""
+    from matplotlib.figure import Figure
+
+    named = {_short_unique_name(r.name, i, reports): r for i, r in enumerate(reports)}
+    spectra = {name: r.spectrum for name, r in named.items()}
+    classes = {name: r.classes for name, r in named.items() if r.classes is not None}
+    references = {name: r.reference for name, r in named.items() if r.reference is not None}
+    captured = {name: r.captured for name, r in references.items() if r.captured is not None}
+    for r in list(references.values())[:1]:  # all audits of one figure have the same reference
+        label = r.name
+        if label != "reference":
+            label += " (reference)"
+        spectra[label] = r.spectrum
+    n_plots = 2 + bool(classes) + bool(captured)
+    n_columns, inches_per_row = 2, 4.0
+    if n_plots == 3:
+        n_columns, inches_per_row = 3, 3.6
+    n_rows = n_plots // n_columns
+    figure = Figure(figsize=(11, inches_per_row * n_rows), layout="constrained")
+    axes = iter(figure.subplots(n_rows, n_columns, squeeze=False).flat)
+    plot_spectrum(spectra, ax=next(axes))
+    plot_cumulative_variance(spectra, ax=next(axes))
+    if classes:
+        plot_class_ranks(classes, ax=next(axes))
+    if captured:
+        own = next(r.own_curve for r in references.values() if r.captured is not None)
+        plot_captured_variance(captured, ax=next(axes), own=own)
+    return figure
+
+
+def as_svg(figure: Figure) -> str:
+    """The figure as an <svg> element, its text as text."""
+    from matplotlib import rc_context
+
+    out = io.StringIO()
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "repgeom"}):
+        figure.savefig(out, format="svg", metadata={"Date": None})
+    text = out.getvalue()
+    return text[text.index("<svg") :]
+
+
+def _short_unique_name(name: str, index: int, reports: Sequence[Report]) -> str:
+    """The last 40 characters of a report's name, with the report's number where another has the same name."""
+    short = name
+    if len(name) > 40:
+        short = "…" + name[-39:]
+    if [r.name for r in reports].count(name) > 1:
+        short += f" [{index + 1}]"
+    return short
