@@ -90,6 +90,10 @@ def dump(tmp_path_factory):
     for i, part in enumerate(np.split(x, [100, 1000, 1900])):
         np.save(folder / f"part-{i}.npy", part)
     np.save(folder / "teacher", rg.testing.features_with_spectrum(np.ones(8) * 50.0, 3000, seed=3))
+    rng = np.random.default_rng(4)
+    np.save(folder / "moved", x + 0.01 * rng.standard_normal(x.shape))
+    np.save(folder / "labels", rng.integers(0, 5, 3000))
+    np.save(folder / "groups", np.arange(3000) // 3)
     return folder
 
 
@@ -112,7 +116,10 @@ def assert_equal_reports(found, expected, where=""):
 
 
 def test_torchrun_gives_one_report_and_it_is_that_of_one_process(dump):
-    how = ("part-*.npy", "--reference", "teacher.npy", "--checkpoint", "kept", "--json")
+    how = (
+        "part-*.npy", "--reference", "teacher.npy", "--corrupted", "moved.npy", "--labels", "labels.npy", "--groups",
+        "groups.npy", "--checkpoint", "kept", "--json",
+    )  # fmt: skip
     printed, errors, status = torchrun("audit", *how, "two.json", folder=dump)
     assert status == 0, errors
     assert printed.count("samples × 16 features") == 1
