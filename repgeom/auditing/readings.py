@@ -13,6 +13,7 @@ from repgeom.auditing.evidence import Evidence
 from repgeom.inference.estimate import Estimate
 from repgeom.measures import rank
 from repgeom.measures.steepness import numerical_rank
+from repgeom.robustness.drift import ALL_ROWS_EQUAL
 from repgeom.spectral.isotropic import isotropic_baseline
 
 # Share of a class's own isotropic baseline below which it has collapsed: what collapsed students read (arXiv 2603.06698).
@@ -219,7 +220,10 @@ def drift_interval(measure: str) -> Callable[[Evidence], Interval]:
 def rank_under_corruption(e: Evidence) -> float | None:
     """The ratio of ranks; 0 where all corrupted rows are equal."""
     ratio = drift("effective_rank_ratio")(e)
-    # Rows that are all equal have no rank. The ratio of the table is NaN then; for a verdict that is the worst there is.
-    if ratio is not None and math.isnan(ratio):
+    if e.drift is None or ratio is None or not math.isnan(ratio):
+        return ratio
+    # Rows that are all equal have no rank, and for a verdict that is the worst there is. A ratio that is missing for any
+    # other reason says nothing.
+    if e.drift.readings["effective_rank_ratio"].note == ALL_ROWS_EQUAL:
         return 0.0
-    return ratio
+    return None

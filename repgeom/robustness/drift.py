@@ -25,6 +25,7 @@ from repgeom.robustness.neighbourhoods import Neighbourhoods
 from repgeom.robustness.ranks import RATIOS, Ranks, all_rows_equal
 from repgeom.robustness.tails import heavy_tails
 
+ALL_ROWS_EQUAL = "all corrupted rows are equal"  # why measures of their variance are missing
 LEADING = 0.9  # share of the clean variance that the "leading directions" hold
 # What each measure is and where it can lie. Drift is 0 where nothing moves; ratios and overlaps are 1 there.
 MEASURES = {
@@ -161,7 +162,7 @@ class Clean:
         """Measure what rests on the covariance of the corrupted rows."""
         if all_rows_equal(moved):
             names = ("effective_rank", *RATIOS, "leading_variance", "linear_cka")
-            return [Measurement(name, math.nan, len(self.rows), note="all corrupted rows are equal") for name in names]
+            return [Measurement(name, math.nan, len(self.rows), note=ALL_ROWS_EQUAL) for name in names]
         ranks = Ranks.of(moved, "corrupted")
         cka = cka_measurement(self.coordinates, ranks.coordinates(moved), _squared_steps(self.rows, moved))
         return [ranks.effective_rank(), *ranks.ratios_to(self.ranks), self._leading_variance(moved), cka]
