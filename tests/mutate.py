@@ -42,6 +42,8 @@ COPIED = (
     "repgeom",
     "tests",
     "examples",
+    "docs",
+    "studies",
     "benchmarks",
     "pyproject.toml",
     "README.md",

@@ -28,7 +28,7 @@ from repgeom.robustness.drift import Clean
 from repgeom.spectral.directions import Directions, directions_in
 from repgeom.spectral.tally import SpectrumTally, as_arrays
 
-DRIFT_ROWS = 16_384  # rows that are compared with their corrupted ones, in memory
+DRIFT_ROWS = 8_192  # rows that are compared with their corrupted ones, in memory
 SCORED_ROWS = 8_192  # rows whose influence is worked out for intervals: they know a standard error to 1 to 2 %
 COMPARED_DIRECTIONS = 10  # leading directions between which principal angles are taken
 
