@@ -65,6 +65,13 @@ def rng():
     return np.random.default_rng(0)
 
 
+@pytest.fixture
+def small_chunks(monkeypatch):
+    """Pieces of 400 rows of the features in tests/reading, kept after each where there is a checkpoint."""
+    monkeypatch.setattr("repgeom.data.arrays.CHUNK_VALUES", 400 * 16)
+    monkeypatch.setattr("repgeom.reading.checkpoint.SAVE_SECONDS", 0)
+
+
 @functools.cache
 def photographs(size):
     """Square parts of scikit-learn's two photographs, (2, 3, size, size) uint8."""

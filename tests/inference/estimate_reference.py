@@ -1,8 +1,12 @@
 """Populations, measures by their formulas, and readers of estimates that the tests of inference share."""
 
 import numpy as np
+import torch
 
 import repgeom as rg
+from repgeom.data.sources import source_of
+from repgeom.inference.sample import sample_of
+from repgeom.measures.measure import named
 
 SMOOTH = ["effective_rank", "effective_rank_sigma", "participation_ratio"]
 MEASURES = [*SMOOTH, "stable_rank", "n_components_90"]
@@ -100,3 +104,23 @@ ODD = {
     "rank one, wide": rank_one(20, 60),
     "bytes": np.random.default_rng(0).integers(0, 255, (200, 9)).astype(np.uint8),
 }
+
+
+# Populations given by their variances ------------------------------------------------------------------------------
+
+
+def power(d, exponent):
+    return np.arange(1, d + 1.0) ** -exponent
+
+
+def true_value(measure, variances):
+    return named(measure).value(rg.Spectrum.from_variances(variances))
+
+
+def gaussian(rng, n, variances):
+    return rng.standard_normal((n, len(variances))) * np.sqrt(variances)
+
+
+def sample(x, measures=SMOOTH, groups=None):
+    source = source_of(torch.as_tensor(x), "x")
+    return sample_of(source, measures, center=True, normalize=None, groups=groups)

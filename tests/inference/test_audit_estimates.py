@@ -6,7 +6,18 @@ import re
 
 import numpy as np
 import pytest
-from estimate_reference import assert_same, assert_sane, decaying, likenesses, normal, numbers, on_sphere, rank_one
+from estimate_reference import (
+    assert_same,
+    assert_sane,
+    decaying,
+    gaussian,
+    likenesses,
+    normal,
+    numbers,
+    on_sphere,
+    power,
+    rank_one,
+)
 
 import repgeom as rg
 from repgeom.cli.main import main
@@ -184,3 +195,82 @@ def test_command_line_errors_are_one_line(tmp_path, capsys, arguments):
     error = capsys.readouterr().err
     assert error.startswith("repgeom: error: ")
     assert error.count("\n") == 1
+
+
+def test_an_audit_estimates_as_the_function_does():
+    x = gaussian(np.random.default_rng(13), 500, power(20, 1.0))
+    report = rg.audit(x)
+    for name in ("effective_rank", "effective_rank_sigma", "participation_ratio", "stable_rank", "n_components_90"):
+        e, again = report[name].estimate, rg.estimate(x, name)
+        assert (e.value, e.naive) == pytest.approx((again.value, again.naive), rel=1e-6)
+        assert (e.low is None) == (again.low is None)
+        if e.low is not None:
+            assert (e.low, e.high) == pytest.approx((again.low, again.high), rel=1e-4)
+    assert report["effective_rank"].value == pytest.approx(rg.effective_rank(x))
+    row = report.to_frame().loc["effective_rank"]
+    e = report["effective_rank"].estimate
+    assert (row.value, row.corrected, row.low, row.high) == (report["effective_rank"].value, e.value, e.low, e.high)
+    assert report.to_dict()["measures"]["effective_rank"]["estimate"]["low"] == e.low
+
+
+def test_an_audit_of_many_rows_scores_a_sample_of_them():
+    x = gaussian(np.random.default_rng(14), 40_000, power(16, 1.0)).astype(np.float32)
+    report, whole = rg.audit(x, max_pair_rows=200), rg.estimate(x)
+    e = report["effective_rank"].estimate
+    assert e.value == pytest.approx(whole.value, rel=1e-3)
+    assert e.high - e.low == pytest.approx(whole.high - whole.low, rel=0.05)
+    assert any("8,192 of 40,000 rows" in note for note in report.notes)
+
+
+def test_the_verdict_is_sure_of_what_it_says():
+    rng = np.random.default_rng(15)
+    x = gaussian(rng, 150, power(60, 2.2))  # a share near the threshold, and few rows
+    sure = rg.audit(x, thresholds={"rank_share": (0.99, None)})
+    f = next(f for f in sure.findings if f.name == "rank_share")
+    assert (f.level, f.low < f.value < f.high) == ("warn", True)
+    between = (f.value + f.high) / 2
+    f = next(f for f in rg.audit(x, thresholds={"rank_share": (between, None)}).findings if f.name == "rank_share")
+    assert f.level == "ok"
+    assert "not sure enough for warn" in f.reason
+
+
+def test_an_audit_compares_with_its_reference_by_row():
+    rng = np.random.default_rng(16)
+    teacher = gaussian(rng, 1000, power(16, 0.3))
+    student = teacher[:, :4] @ rng.standard_normal((4, 16))
+    report = rg.audit(student, reference=teacher)
+    c = rg.compare(teacher, student, paired=True)
+    e = report["rank_retained"].estimate
+    assert (e.value, e.low, e.high) == pytest.approx((c.ratio, c.ratio_low, c.ratio_high), rel=1e-4)
+    other = rg.audit(teacher)
+    against = report.compare(other)
+    assert against.paired
+    assert (against.difference, against.low) == pytest.approx((c.difference, c.low), rel=1e-4)
+    assert rg.audit(student[:500]).compare(other).paired is False
+    assert rg.audit(student[:3]).compare(other) is None
+
+
+def test_an_audit_takes_groups():
+    rng = np.random.default_rng(17)
+    codes = np.repeat(np.arange(120), 5)
+    x = gaussian(rng, 120, power(10, 0.5))[codes] + 0.1 * rng.standard_normal((600, 10))
+    told, untold = (rg.audit(x, groups=g)["effective_rank"].estimate for g in (codes, None))
+    assert told.high - told.low > 1.8 * (untold.high - untold.low)
+    assert told.value > untold.value
+
+
+@pytest.mark.parametrize("scale", [1e-200, 1e200])
+def test_an_audit_bears_any_scale(scale):
+    x = gaussian(np.random.default_rng(20), 400, power(12, 0.5))
+    there, here = (rg.audit(y)["effective_rank"].estimate for y in (x * scale, x))
+    assert (there.value, there.low) == pytest.approx((here.value, here.low))
+
+
+def test_few_groups_are_too_few_samples_and_no_collapse():
+    rng, codes = np.random.default_rng(21), np.repeat(np.arange(5), 400)
+    x = rng.standard_normal((5, 64))[codes] + 0.05 * rng.standard_normal((2000, 64))
+    report = rg.audit(x, groups=codes)
+    found = {f.name: f for f in report.findings}
+    assert "rank_share" not in found
+    assert found["samples_per_feature"].level == "warn"
+    assert "2,000 rows count as 5 for 64 features" in found["samples_per_feature"].reason

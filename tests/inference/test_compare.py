@@ -3,7 +3,17 @@
 import numpy as np
 import pytest
 import torch
-from estimate_reference import SMOOTH, assert_same, decaying, likenesses, normal, rank_one, rotation
+from estimate_reference import (
+    SMOOTH,
+    assert_same,
+    decaying,
+    gaussian,
+    likenesses,
+    normal,
+    power,
+    rank_one,
+    rotation,
+)
 
 import repgeom as rg
 
@@ -95,3 +105,27 @@ def test_groups_of_a_comparison():
         assert c.high - c.low > 1.3 * (alone.high - alone.low)
     with pytest.raises(ValueError, match="must be a pair"):
         rg.compare(x, y, groups=groups)
+
+
+def test_paired_comparisons_see_more():
+    rng, variances = np.random.default_rng(3), power(16, 1.0)
+    a = gaussian(rng, 1000, variances)
+    b = 0.95 * a + 0.31 * gaussian(rng, 1000, variances)
+    paired, apart = (rg.compare(a, b, paired=paired) for paired in (True, False))
+    assert paired.difference == apart.difference == pytest.approx(paired.second.value - paired.first.value)
+    assert paired.high - paired.low < 0.6 * (apart.high - apart.low)
+    back = rg.compare(b, a, paired=True)
+    assert back.difference == -paired.difference
+    assert (back.low, back.high) == pytest.approx((-paired.high, -paired.low))
+    assert back.ratio == pytest.approx(1 / paired.ratio)
+    shuffled = rg.compare(a, rng.permutation(b), paired=True)
+    assert shuffled.high - shuffled.low == pytest.approx(apart.high - apart.low, rel=0.15)
+
+
+def test_equal_representations_do_not_differ():
+    rng = np.random.default_rng(4)
+    x = gaussian(rng, 500, power(10, 1.0))
+    turned = x @ np.linalg.qr(rng.standard_normal((10, 10))).Q
+    c = rg.compare(x, turned, paired=True)
+    assert c.difference == pytest.approx(0, abs=1e-9)
+    assert rg.compare(x, x, paired=True).p_value == 1.0

@@ -1,5 +1,7 @@
 """Values of the population: planted populations, agreement, odd shapes and values."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -11,9 +13,11 @@ from estimate_reference import (
     assert_same,
     assert_sane,
     decaying,
+    gaussian,
     likenesses,
     normal,
     population_value,
+    power,
     rank_one,
     rotation,
     with_a_huge_row,
@@ -21,6 +25,7 @@ from estimate_reference import (
 
 import repgeom as rg
 from repgeom.data.arrays import CHUNK_VALUES
+from repgeom.data.sources import as_source
 
 # --- Planted populations ----------------------------------------------------------------------------------------------
 
@@ -303,3 +308,72 @@ def test_no_difference_is_rarely_found_where_there_is_none(paired):
         y = 0.6 * x + 0.8 * normal(200, 10, 1000 + seed) if paired else normal(200, 10, 1000 + seed)
         found += rg.compare(x * deviations, y * deviations, paired=paired).p_value < 0.05
     assert found <= 0.12 * draws
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "words"),
+    [
+        (lambda x: rg.estimate(x[:3]), ValueError, "has 3 rows and an estimate of the population needs at least 4"),
+        (
+            lambda x: rg.estimate(x, "rank"),
+            ValueError,
+            "effective_rank, effective_rank_sigma.*n_components_NN.*got 'rank'",
+        ),
+        (lambda x: rg.estimate(x, "n_components_00"), ValueError, "n_components_NN"),
+        (lambda x: rg.estimate(x * 0), ValueError, "zero variance"),
+        (lambda x: rg.estimate(x, confidence=95), ValueError, "`confidence` must lie between 0 and 1"),
+        (lambda x: rg.estimate(x, groups=[1, 2]), ValueError, "`groups` has 2 entries and `features` 100 rows"),
+        (lambda x: rg.estimate(x[None]), ValueError, "Call once per layer"),
+        (lambda x: rg.estimate(np.where(x > 2, np.nan, x)), ValueError, "non-finite"),
+        (lambda x: rg.compare(x, x[:50], paired=True), ValueError, "`a` has 100 rows and `b` 50"),
+        (lambda x: rg.compare(x, x, groups=np.zeros(100)), ValueError, "a pair"),
+        (lambda x: rg.sample_size_curve(x, sizes=[200]), ValueError, "between 4 and the 100 rows"),
+        (lambda x: rg.sample_size_curve(x[:10]), ValueError, "at least 16"),
+    ],
+)
+def test_refusals(call, error, words):
+    with pytest.raises(error, match=words):
+        call(np.random.default_rng(0).standard_normal((100, 5)))
+
+
+def test_scale_rotation_and_a_far_mean_change_nothing():
+    rng = np.random.default_rng(9)
+    x = gaussian(rng, 300, power(12, 1.0))
+    first = rg.estimate(x)
+    turn = np.linalg.qr(rng.standard_normal((12, 12))).Q
+    for other in (x * 1e150, x * 1e-150, x @ turn, x + 1e3, x[rng.permutation(300)]):
+        again = rg.estimate(other)
+        assert (again.value, again.low, again.high) == pytest.approx((first.value, first.low, first.high), rel=1e-6)
+
+
+def test_a_file_reads_as_the_array_does(tmp_path):
+    x = gaussian(np.random.default_rng(10), 40_000, power(64, 0.5)).astype(np.float32) + 3
+    np.save(tmp_path / "x.npy", x)
+    file, array = rg.estimate(tmp_path / "x.npy"), rg.estimate(x)
+    assert (file.value, file.low, file.high) == pytest.approx((array.value, array.low, array.high), rel=1e-6)
+    assert rg.estimate(torch.tensor(x)) == array
+    assert rg.influence(tmp_path / "x.npy") == pytest.approx(rg.influence(x), abs=1e-3)
+
+
+def test_a_stream_is_read_once_more_than_for_its_spectrum():
+    x, seen = torch.as_tensor(gaussian(np.random.default_rng(10), 3000, power(40, 0.5))), []
+    source = dataclasses.replace(as_source(x), read=lambda start, stop: seen.append(stop - start) or x[start:stop])
+    e = rg.estimate(source)
+    assert sum(seen) == 2 * 3000
+    assert e.value == pytest.approx(rg.estimate(x).value)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_gpu_reads_as_the_cpu_does():
+    x = torch.tensor(gaussian(np.random.default_rng(10), 5000, power(64, 0.5)))
+    here, there = rg.estimate(x), rg.estimate(x.cuda())
+    assert (there.value, there.low, there.high) == pytest.approx((here.value, here.low, here.high), rel=1e-6)
+    assert rg.influence(x.cuda()).is_cuda
+
+
+def test_an_estimate_prints_in_one_line():
+    e = rg.estimate(gaussian(np.random.default_rng(22), 300, np.ones(4)))
+    assert (
+        str(e) == f"{e.value:.4g} (95 % interval {e.low:.4g} to {e.high:.4g}; these 300 rows alone read {e.naive:.4g})"
+    )
+    assert "no interval" in str(rg.estimate(gaussian(np.random.default_rng(22), 10, np.ones(4))))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from estimate_reference import SMOOTH, assert_same, decaying, likenesses, normal
+from estimate_reference import SMOOTH, assert_same, decaying, gaussian, likenesses, normal, power
 
 import repgeom as rg
 
@@ -95,3 +95,19 @@ def test_groups_that_are_none_are_refused(groups, error, words):
     ):
         with pytest.raises(error, match=words):
             call()
+
+
+def test_copies_count_once_when_told():
+    x = gaussian(np.random.default_rng(6), 300, power(10, 0.5))
+    once, twice = rg.estimate(x), rg.estimate(np.r_[x, x], groups=[*range(300), *range(300)])
+    assert twice.naive == pytest.approx(once.naive)
+    assert twice.value == pytest.approx(once.value, rel=0.005)
+    assert twice.se == pytest.approx(once.se, rel=0.15)
+    assert not once.warnings
+
+
+def test_independent_groups_change_little():
+    x = gaussian(np.random.default_rng(7), 600, power(10, 0.5))
+    alone, grouped = rg.estimate(x), rg.estimate(x, groups=[f"video {i // 3}" for i in range(600)])
+    assert grouped.value == pytest.approx(alone.value, rel=0.01)
+    assert grouped.se == pytest.approx(alone.se, rel=0.2)

@@ -3,9 +3,13 @@
 import numpy as np
 import pytest
 import torch
-from estimate_reference import MEASURES, ODD, PLAIN, SMOOTH, decaying, normal
+from estimate_reference import MEASURES, ODD, PLAIN, SMOOTH, decaying, gaussian, normal, power
 
 import repgeom as rg
+from repgeom.data.sources import source_of
+from repgeom.inference.influence import score
+from repgeom.measures.measure import functional, named
+from repgeom.spectral.directions import directions_of
 
 
 @pytest.mark.parametrize("measure", [*SMOOTH, "stable_rank"])
@@ -40,3 +44,43 @@ def test_influence_spread_is_the_standard_error_of_many_rows():
     x = decaying(20_000, 5, 1)
     for measure in SMOOTH:
         assert rg.influence(x, measure).std() / 20_000**0.5 == pytest.approx(rg.estimate(x, measure).se, rel=0.02)
+
+
+@pytest.mark.parametrize("measure", [*SMOOTH, "stable_rank"])
+def test_influence_of_single_rows_is_what_leaving_them_out_does(measure):
+    x = gaussian(np.random.default_rng(0), 400, power(6, 1.0))
+    found, plain = rg.influence(x, measure), named(measure).value
+    assert found.shape == (400,)
+    assert found.mean() == pytest.approx(0, abs=1e-12)
+    whole = plain(rg.spectrum(x))
+    for i in (0, 17, int(np.abs(found).argmax())):
+        moved = (whole - plain(rg.spectrum(np.delete(x, i, 0)))) * 399
+        assert found[i] == pytest.approx(moved, rel=0.08, abs=0.05)
+
+
+@pytest.mark.parametrize("measure", SMOOTH)
+def test_scores_are_of_the_covariance_without_the_row(measure):
+    rng = np.random.default_rng(0)
+    x = gaussian(rng, 60, power(8, 1.0)) * rng.uniform(0.5, 3, (60, 1))
+    source = source_of(torch.as_tensor(x), "x")
+    directions = directions_of(source, center=True, normalize=None, tail=True)
+    found = score(directions, source, (measure,)).influence[measure]
+    f, variances = functional(measure), directions.variances
+    brute = []
+    for i in range(60):
+        rest = np.delete(x, i, 0)
+        values, vectors = np.linalg.eigh(np.cov(rest.T) / directions.unit**2)
+        y = ((x[i] - rest.mean(0)) / directions.unit @ vectors) ** 2
+        brute.append(y @ f.slope(variances, np.ones(8), values))
+    squares = ((x - x.mean(0)) ** 2).sum(1)
+    brute = np.array(brute) - squares * np.mean(brute) / squares.mean()
+    assert np.corrcoef(found, brute)[0, 1] > 0.999
+    assert found.std() == pytest.approx(brute.std(), rel=0.02)
+
+
+def test_influence_comes_back_as_it_went_in():
+    x = torch.randn(50, 4, generator=torch.Generator().manual_seed(0))
+    found = rg.influence(x)
+    assert isinstance(found, torch.Tensor)
+    assert found.dtype == torch.float64
+    assert isinstance(rg.influence(x.numpy()), np.ndarray)

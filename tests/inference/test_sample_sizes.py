@@ -3,7 +3,7 @@
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from estimate_reference import decaying, normal
+from estimate_reference import decaying, gaussian, normal
 
 import repgeom as rg
 
@@ -53,3 +53,27 @@ def test_curve_is_drawn_by_its_means():
     words = [text.get_text() for text in axes[1].get_legend().get_texts()]
     assert words == ["a: corrected", "a: naive", "b: corrected", "b: naive"]
     plt.close("all")
+
+
+def test_the_curve_is_level_where_the_naive_one_climbs():
+    x = gaussian(np.random.default_rng(11), 800, np.ones(40))
+    curve = rg.sample_size_curve(x, sizes=[40, 160, 800], draws=5, seed=1)
+    assert list(curve.columns) == ["n_samples", "draw", "naive", "corrected", "low", "high"]
+    assert curve.n_samples.value_counts().to_dict() == {40: 5, 160: 5, 800: 1}
+    mean = curve.groupby("n_samples").mean()
+    assert mean.corrected.tolist() == pytest.approx([40] * 3, rel=0.05)
+    assert mean.naive.tolist() == pytest.approx([24, 35, 39], rel=0.05)
+    assert mean.low.isna().tolist() == [True, False, False]
+    again = rg.sample_size_curve(x, sizes=[40, 160, 800], draws=5, seed=1)
+    assert curve.equals(again)
+
+
+def test_plot_sample_size_curve_draws_what_is_in_the_table():
+    curve = rg.sample_size_curve(gaussian(np.random.default_rng(12), 400, np.ones(10)), draws=2)
+    ax = rg.plot_sample_size_curve({"x": curve})
+    corrected, naive = ax.get_lines()
+    mean = curve.groupby("n_samples").mean()
+    assert corrected.get_ydata().tolist() == mean.corrected.tolist()
+    assert naive.get_xdata().tolist() == mean.index.tolist()
+    assert [t.get_text() for t in ax.get_legend().get_texts()] == ["x: corrected", "x: naive"]
+    assert ax.get_xscale() == "log"
