@@ -6,6 +6,9 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+from torch import Tensor
+
 from repgeom.auditing.audit import Options, Titles, report_of
 from repgeom.auditing.audit_tally import Asked, AuditTally
 from repgeom.auditing.evidence_of import SCORED_ROWS
@@ -15,6 +18,14 @@ from repgeom.data.labels import as_values
 from repgeom.reading.tally import Piece, from_bytes, to_bytes
 
 __all__ = ["AuditAccumulator"]
+
+
+def _copied(features: Any, name: str) -> Tensor:
+    """Rows (n, d) in memory of their own: samples keep rows, and the caller may use its memory for the next."""
+    x = as_features(features, name, min_rows=1).detach()
+    if x.ndim != 2:
+        raise ValueError(f"`{name}` must be (n_samples, n_features), got shape {tuple(x.shape)}.")
+    return x.to("cpu", copy=True)
 
 
 class AuditAccumulator:
@@ -83,14 +94,16 @@ class AuditAccumulator:
         Raises:
             ValueError, TypeError: as `audit`; another width or type, or other things beside the rows, than before.
         """
-        rows = as_features(features, "features", min_rows=1).detach()
+        rows = _copied(features, "features")
         beside: dict[str, Any] = {}
         for name, values in (("reference", reference), ("corrupted", corrupted)):
             if values is not None:
-                beside[name] = as_features(values, name, min_rows=1).detach()
+                beside[name] = _copied(values, name)
         for name, values in (("labels", labels), ("groups", groups)):
             if values is not None:
-                beside[name] = as_values(values, len(rows), name)
+                beside[name] = as_values(values, len(rows), name).copy()
+        if start is not None and not (isinstance(start, (int, np.integer)) and start >= 0):
+            raise ValueError(f"`start` must be a whole number of at least 0, got {start!r}.")
         if self._tally is None:
             self._tally = self._empty(tuple(beside))
         self._check(rows, beside, self._tally)
@@ -133,6 +146,9 @@ class AuditAccumulator:
             width = tally.n_features.get(name, values.shape[1])
             if width != values.shape[1]:
                 raise ValueError(f"`{what}` has {values.shape[1]} features and earlier rows {width}.")
+            dtype = tally.dtypes.get(name, values.dtype)
+            if dtype != values.dtype:
+                raise ValueError(f"`{what}` is {values.dtype} and earlier rows {dtype}: give all in one type.")
 
     def merge(self, other: AuditAccumulator) -> AuditAccumulator:
         """Adds all rows that `other` has seen. Returns itself. Raises ValueError if the two were set up differently."""
@@ -149,6 +165,8 @@ class AuditAccumulator:
         if self._tally is None:
             self._tally = theirs
             return self
+        if theirs.dtypes != self._tally.dtypes:
+            raise ValueError(f"`other` holds rows of {theirs.dtypes} and this one of {self._tally.dtypes}.")
         if theirs.asked.beside != self._tally.asked.beside or theirs.n_features != self._tally.n_features:
             raise ValueError(
                 f"`other` holds {theirs.n_features} features with {theirs.asked.beside or 'nothing'} beside them, this one "
@@ -156,6 +174,10 @@ class AuditAccumulator:
             )
         self._tally.merge(theirs)
         return self
+
+    def __copy__(self) -> AuditAccumulator:
+        """A copy that does not share its sums: an accumulator adds to them in place."""
+        return AuditAccumulator.from_bytes(self.to_bytes())
 
     def to_bytes(self) -> bytes:
         """Everything that was added up, as bytes that need no pickle and carry a version."""

@@ -104,8 +104,8 @@ def audit(
     options = Options(normalize, k, max_pair_rows, seed, drop_nonfinite, thresholds)
     if is_dask(features):
         _refuse_of("a Dask array, which its own workers read", checkpoint=checkpoint, distributed=distributed or None)
-        rows = dask_rows(features, labels=labels, groups=groups, reference=reference, corrupted=corrupted)
-        return _audited(rows, options, name=name)
+        beside = _beside_dask(features, reference, corrupted, labels, groups)
+        return _audited(dask_rows(features, **beside), options, name=name)
     if is_stream(features):
         _refuse_of(
             "a stream of batches, which can be read once", checkpoint=checkpoint, distributed=distributed or None
@@ -278,7 +278,7 @@ def _open_beside(reference: Any, corrupted: Any) -> dict[str, Source]:
     return {name: _open(values, name) for name, values in given.items() if values is not None}
 
 
-def _values_beside(labels: Any, groups: Any, n_samples: int | None) -> dict[str, np.ndarray]:
+def _values_beside(labels: Any = None, groups: Any = None, n_samples: int | None = None) -> dict[str, np.ndarray]:
     found = {}
     for name, values in (("labels", labels), ("groups", groups)):
         if values is None:
@@ -290,6 +290,25 @@ def _values_beside(labels: Any, groups: Any, n_samples: int | None) -> dict[str,
             refuse_sample_ids(len(different), len(codes))
         found[name] = different[codes]
     return found
+
+
+def _beside_dask(features: Any, reference: Any, corrupted: Any, labels: Any, groups: Any) -> dict[str, Any]:
+    """What stands beside a Dask array, checked where it lies in memory; Dask arrays are checked block by block."""
+    n = None if np.isnan(features.shape[0]) else int(features.shape[0])
+    beside: dict[str, Any] = {}
+    for name, values in (("labels", labels), ("groups", groups)):
+        if values is not None:
+            beside[name] = values if is_dask(values) else _values_beside(**{name: values}, n_samples=n)[name]
+    for name, values in (("reference", reference), ("corrupted", corrupted)):
+        if values is None or is_dask(values):
+            beside[name] = values
+            continue
+        if isinstance(values, (str, os.PathLike)):
+            raise TypeError(f"`{name}` is a path, and `features` a Dask array: give it as a Dask or NumPy array.")
+        source = as_source(values, name)
+        rows = source.read(0, source.n_samples)
+        beside[name] = (rows.float() if rows.element_size() == 2 else rows).numpy()
+    return beside
 
 
 def _streamed(

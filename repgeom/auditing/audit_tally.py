@@ -13,12 +13,14 @@ from torch import Tensor
 from repgeom.data.arrays import first_nonfinite, nonfinite_message
 from repgeom.measures.class_tally import ClassTally
 from repgeom.measures.cloud_tally import CloudTally
+from repgeom.measures.pair_sums import check_pair
 from repgeom.measures.pair_tally import PairTally
 from repgeom.reading.pieces import finite_rows_of
 from repgeom.reading.sample import RowSample
 from repgeom.reading.tally import Piece, State, Tallies, Tally
 from repgeom.spectral.tally import FIRST_ROWS_MARGIN, SpectrumTally, Wanted
 
+GROUPED_ROWS = 32_768  # of whole groups, so that a hundred groups, which an interval needs, may have 300 rows each
 ROW_KINDS = ("rows", "reference", "corrupted")  # of a piece: what may hold NaN
 
 
@@ -61,7 +63,7 @@ class Asked:
                 "spectrum": self._spectra(wanted, "rows"),
                 "cloud": CloudTally(),
                 "sample": RowSample(most, self.seed, self.n),
-                "grouped": RowSample(self.scored_rows, self.seed, whole_groups=True) if has("groups") else None,
+                "grouped": RowSample(GROUPED_ROWS, self.seed, whole_groups=True) if has("groups") else None,
                 "classes": ClassTally(self.normalize, self.seed) if has("labels") else None,
                 "reference": self._spectra({"spectrum": Wanted(self.normalize)}, "reference")
                 if has("reference")
@@ -129,6 +131,11 @@ class AuditTally(Tally):
     def _finite(self, piece: Piece) -> Piece:
         """The rows of a piece that are finite in all that belongs together; the others are counted."""
         self.n_read += len(piece)
+        for kind in ROW_KINDS[1:]:
+            beside = getattr(piece, kind)
+            if beside is not None:
+                shapes = tuple(piece.rows.shape), tuple(beside.shape)
+                check_pair(*shapes, True, kind == "corrupted", ("features", kind))
         keep: np.ndarray | None = None
         for kind in ROW_KINDS:
             rows = getattr(piece, kind)

@@ -157,6 +157,10 @@ def _captured(spectra: SpectrumTally, directions: Tensor) -> np.ndarray:
 def _of_drift(tally: AuditTally, name: str, k: int) -> DriftEvidence | None:
     if "corrupted" not in tally.asked.beside:
         return None
+    if tally.n_samples < 4:
+        raise ValueError(
+            f"`corrupted` is compared row by row, which needs at least 4 rows; there are {tally.n_samples}."
+        )
     drawn = tally.tallies["sample"].drawn(DRIFT_ROWS)
     clean, moved = (_as_taken(drawn.column(kind), tally.asked.normalize) for kind in ("rows", "corrupted"))
     neighbours = max(1, min(k, len(drawn) - 2))

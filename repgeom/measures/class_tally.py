@@ -55,6 +55,8 @@ class ClassTally(Tally):
 
     def _numbered(self, values: list[object]) -> np.ndarray:
         """The numbers of these classes; those that are new get the next ones."""
+        if self.index and values and isinstance(next(iter(self.index)), str) != isinstance(values[0], str):
+            raise ValueError("`labels` are text in some batches and numbers in others; give all as one.")
         return np.array([self.index.setdefault(value, len(self.index)) for value in values])
 
     def _add_moments(self, codes: np.ndarray, place: Tensor, rows: Tensor) -> None:

@@ -80,7 +80,7 @@ def _piece_of(batch: Any, name: str, start: int, labelled: bool) -> Piece:
             beside[column] = _rows_of(columns[column], f"{name}, {column}")
     for column in ("labels", "groups"):
         if column in columns:
-            beside[column] = as_values(columns[column], len(rows), column)
+            beside[column] = as_values(columns[column], len(rows), column).copy()
     for column, values in beside.items():
         if len(values) != len(rows):
             raise ValueError(f"`{name}` has {len(rows)} rows of features and {len(values)} of `{column}`.")
@@ -103,6 +103,17 @@ def _check_alike(piece: Piece, first: Piece, name: str) -> None:
         raise ValueError(f"{name} has {piece.rows.shape[1]} features and those before it {first.rows.shape[1]}.")
     if piece.rows.dtype != first.rows.dtype:
         raise ValueError(f"{name} is {piece.rows.dtype} and those before it {first.rows.dtype}: give all in one type.")
+    for column in ("reference", "corrupted"):
+        these, before = getattr(piece, column), getattr(first, column)
+        if (
+            these is not None
+            and before is not None
+            and (these.shape[1], these.dtype) != (before.shape[1], before.dtype)
+        ):
+            raise ValueError(
+                f"{name} has a `{column}` of {these.shape[1]} features, {these.dtype}, and those before it of "
+                f"{before.shape[1]} features, {before.dtype}: give all in one width and type."
+            )
     if piece.columns().keys() != first.columns().keys():
         raise ValueError(
             f"{name} holds {', '.join(piece.columns())} and the first batch {', '.join(first.columns())}: give the same in all."

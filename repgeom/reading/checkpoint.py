@@ -42,8 +42,8 @@ class Checkpoint:
 
     def open(self, rows: PairedRows, name: str, tally: Tally, start: int) -> Kept:
         """What was kept of this pass, if anything was, of the rows from `start` on."""
-        for source, what in zip(rows.sources, ("features", "reference", "corrupted"), strict=False):
-            if not source.paths:
+        for what, source in _named_sources(rows).items():
+            if source is not None and not source.paths:
                 raise ValueError(f"`checkpoint` keeps what was read of files, and `{what}` lies in memory.")
         path = self._path(rows, name, type(tally).__name__)
         others = any(self.folder.glob("*.checkpoint"))
@@ -53,8 +53,11 @@ class Checkpoint:
         return kept
 
     def _path(self, rows: PairedRows, name: str, kind: str) -> Path:
-        files = [([os.path.abspath(path) for path in s.paths], s.reads, s.n_samples) for s in rows.sources]
-        beside = [None if x is None else int(value_hashes(x).sum(dtype=np.uint64)) for x in (rows.labels, rows.groups)]
+        files = {}
+        for what, source in _named_sources(rows).items():
+            if source is not None:
+                files[what] = [os.path.abspath(path) for path in source.paths], source.reads, source.n_samples
+        beside = [None if values is None else _ordered_hash(values) for values in (rows.labels, rows.groups)]
         digest = hashlib.sha256(repr((files, beside, kind, self.asked)).encode()).hexdigest()[:16]
         part = f"{self.processes.rank + 1}-of-{self.processes.size}"
         return self.folder / f"{name}-{digest}-{part}.checkpoint"
@@ -65,6 +68,16 @@ class Checkpoint:
             path.unlink(missing_ok=True)
         with contextlib.suppress(OSError):  # it holds something else, or another process was quicker
             self.folder.rmdir()
+
+
+def _named_sources(rows: PairedRows) -> dict[str, Source | None]:
+    return {"features": rows.source, "reference": rows.reference, "corrupted": rows.corrupted}
+
+
+def _ordered_hash(values: np.ndarray) -> int:
+    """A number that changes with any of the values and with their order."""
+    places = mixed(np.arange(len(values), dtype=np.uint64))
+    return int(mixed(value_hashes(values) ^ places).sum(dtype=np.uint64))
 
 
 class Kept:

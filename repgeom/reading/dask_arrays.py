@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from repgeom.data.arrays import as_features, as_tensor, chunk_rows
+from repgeom.data.labels import as_values
 from repgeom.reading.tally import Piece, Tally, class_of, from_bytes, kind_of, to_bytes
 
 T = TypeVar("T", bound=Tally)
@@ -90,6 +91,12 @@ def _in_blocks(values: Any, array: Any, name: str) -> Any:
     from dask.array import from_array
 
     found = values if is_dask(values) else from_array(np.asarray(values))  # type: ignore[no-untyped-call]
+    if np.isnan(found.shape[0]):
+        found = found.copy().compute_chunk_sizes()
+    if name in ("labels", "groups") and found.ndim > 1 and found.shape[1:] != (1,):
+        raise ValueError(f"`{name}` must be one label per row, shape (n_samples,), got shape {found.shape}.")
+    if name in ("reference", "corrupted"):
+        found = checked(found, name)
     if found.shape[0] != array.shape[0]:
         raise ValueError(
             f"`features` has {array.shape[0]:,} rows and `{name}` {found.shape[0]:,}: row i of both must be the same sample."
@@ -151,7 +158,7 @@ def _piece(columns: dict[str, Any], start: int) -> Piece:
     made: dict[str, Any] = {}
     for name, values in columns.items():
         if name in ("labels", "groups"):
-            made[name] = np.asarray(values)[:, 0]
+            made[name] = as_values(np.asarray(values)[:, 0], len(values), name)
         else:
             made[name] = as_features(values, name, min_rows=0)
     return Piece.numbered(made.pop("rows"), start, **made)

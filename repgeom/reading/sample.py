@@ -54,6 +54,9 @@ class RowSample(Tally):
         """Add all rows that `other` has seen."""
         self.limit = min(self.limit, other.limit)
         self._add(other.numbers, other.places, {name: _joined(parts) for name, parts in other.columns.items()})
+        if self.whole_groups:
+            # Beyond the smaller limit one of the two has dropped rows; what the other holds of those groups is a part.
+            self._keep(np.flatnonzero(self.numbers <= np.uint64(self.limit)))
         self._cut()
 
     def _add(self, numbers: np.ndarray, places: np.ndarray, columns: dict[str, Any]) -> None:
@@ -75,8 +78,12 @@ class RowSample(Tally):
             # All rows stay, in their order: join the parts, and do not copy them once more.
             self.columns = {name: [_joined(parts)] for name, parts in self.columns.items()}
             return
-        self.numbers, self.places = self.numbers[drawn], self.places[drawn]
-        self.columns = {name: [_chosen(_joined(parts), drawn)] for name, parts in self.columns.items()}
+        self._keep(drawn)
+
+    def _keep(self, rows: np.ndarray) -> None:
+        """Leave these rows, by their place among those that are held."""
+        self.numbers, self.places = self.numbers[rows], self.places[rows]
+        self.columns = {name: [_chosen(_joined(parts), rows)] for name, parts in self.columns.items()}
 
     def _smallest(self, most: int) -> np.ndarray:
         """Which rows have the smallest numbers: `most`, or whole groups of no more rows than that (one at least)."""

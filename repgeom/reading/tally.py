@@ -198,6 +198,8 @@ def from_bytes(content: bytes) -> State:
     import safetensors
     import safetensors.torch
 
+    if not isinstance(content, bytes):
+        raise TypeError(f"a state is bytes, got {type(content).__name__}.")
     try:
         tensors = safetensors.torch.load(content)
         size = int.from_bytes(content[:8], "little")

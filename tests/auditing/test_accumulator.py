@@ -1,5 +1,7 @@
 """Rows that are added up on several machines read as one audit of all."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -115,3 +117,60 @@ def test_a_state_of_another_version_is_refused(monkeypatch):
     monkeypatch.setattr("repgeom.reading.tally.STATE_VERSION", 2)
     with pytest.raises(ValueError, match="has version 1; this release reads version 2"):
         rg.AuditAccumulator.from_bytes(content)
+
+
+def test_the_caller_may_use_its_memory_again():
+    x, labels = rows(), beside()["labels"]
+    memory, names = np.empty((100, WIDTH)), np.empty(100, labels.dtype)
+    machine = rg.AuditAccumulator()
+    for start in range(0, N, 100):
+        memory[:], names[:] = x[start : start + 100], labels[start : start + 100]
+        machine.update(memory, labels=names)
+    memory[:], names[:] = 0, "a"
+    assert_same(machine.report(), rg.audit(x, labels=labels))
+
+
+def test_a_copy_shares_nothing():
+    first = rg.AuditAccumulator().update(rows())
+    second = copy.copy(first)
+    second.update(rows(), start=N)
+    assert (first.n_samples, second.n_samples) == (N, 2 * N)
+    assert_same(first.report(), rg.audit(rows()))
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        (
+            lambda a: a.update(rows().astype(np.float32)),
+            ValueError,
+            "`features` is torch.float32 and earlier rows torch.f",
+        ),
+        (
+            lambda a: a.merge(rg.AuditAccumulator().update(rows().astype(np.float32))),
+            ValueError,
+            "`other` holds rows of",
+        ),
+        (
+            lambda a: a.update(np.zeros((2, 3, 4))),
+            ValueError,
+            r"must be \(n_samples, n_features\), got shape \(2, 3, 4\)",
+        ),
+        (lambda a: a.update(rows(), start=-5), ValueError, "`start` must be a whole number of at least 0, got -5"),
+        (lambda a: a.update(rows(), start=1.5), ValueError, "`start` must be a whole number of at least 0, got 1.5"),
+        (lambda a: rg.AuditAccumulator.from_bytes("abc"), TypeError, "a state is bytes, got str"),
+        (
+            lambda a: rg.AuditAccumulator().update(rows(), corrupted=rows()[:, :3]),
+            ValueError,
+            "`features` has 10 columns and `corrupted` 3",
+        ),
+        (
+            lambda a: rg.AuditAccumulator().update(rows(), labels=[1] * N).update(rows(), labels=["a"] * N),
+            ValueError,
+            "`labels` are text in some batches and numbers in others",
+        ),
+    ],
+)
+def test_rows_of_another_kind_are_refused_at_once(change, error, message):
+    with pytest.raises(error, match=message):
+        change(rg.AuditAccumulator().update(rows()))

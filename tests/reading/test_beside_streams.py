@@ -104,3 +104,26 @@ def test_batches_that_do_not_belong_together_are_refused():
         rg.audit(iter([{"features": given["features"][:129], "reference": given["reference"][:128]}]))
     with pytest.raises(TypeError, match=r"give the features alone.* or a dict with 'features' and any of 'labels'"):
         rg.audit(iter([first | {"weights": np.ones(len(first["labels"]))}]))
+
+
+def test_labels_and_groups_may_lie_in_memory_that_is_used_again():
+    rng = np.random.default_rng(0)
+    x, labels = rng.standard_normal((300, 5)), rng.integers(0, 3, 300)
+
+    def batches():
+        memory, names = np.empty((50, 5)), np.empty(50, int)
+        for start in range(0, 300, 50):
+            memory[:], names[:] = x[start : start + 50], labels[start : start + 50]
+            yield {"features": memory, "labels": names, "groups": names}
+
+    found, expected = rg.audit(batches()), rg.audit(x, labels=labels, groups=labels)
+    for v in expected.values:
+        value = found[v.name].value
+        assert value == (None if v.value is None else pytest.approx(v.value, rel=1e-9, abs=1e-9)), v.name
+
+
+def test_a_reference_that_changes_its_width_is_named():
+    x = np.random.default_rng(0).standard_normal((50, 5))
+    batches = [{"features": x, "reference": x}, {"features": x, "reference": x[:, :3]}]
+    with pytest.raises(ValueError, match="batch 1 of `features` has a `reference` of 3 features"):
+        rg.audit(iter(batches))

@@ -187,3 +187,16 @@ def test_reading_ahead_gives_every_row_in_order_and_passes_errors(shards, small_
     (shards / "part-3.npy").write_bytes(b"")
     with pytest.raises(ValueError, match=r"part-3\.npy"):
         list(source.chunks())
+
+
+def test_labels_in_another_order_and_a_reference_in_another_role_read_from_the_start(shards, small_chunks, tmp_path):
+    kept, pattern = tmp_path / "kept", shards / "part-*.npy"
+    labels = np.random.default_rng(0).integers(0, 3, 5000)
+    interrupted(pattern, kept, labels=labels)
+    assert_same(rg.audit(pattern, checkpoint=kept, labels=labels[::-1]), rg.audit(pattern, labels=labels[::-1]), 1e-12)
+    other = tmp_path / "other.npy"
+    np.save(other, features() + 0.1)
+    interrupted(pattern, kept, reference=other)
+    assert_same(rg.audit(pattern, checkpoint=kept, corrupted=other), rg.audit(pattern, corrupted=other), 1e-12)
+    with pytest.raises(ValueError, match="`corrupted` lies in memory"):
+        rg.audit(pattern, checkpoint=kept, corrupted=features())

@@ -66,7 +66,7 @@ def test_what_stands_beside_may_be_dask_arrays_too():
     with dask.config.set(scheduler="synchronous"):
         found = rg.audit(da.from_array(x, chunks=(100, -1)), normalize="l2", **arrays)
     assert_same(found, rg.audit(x, normalize="l2", **more))
-    with pytest.raises(ValueError, match="`features` has 301 rows and `labels` 300"):
+    with pytest.raises(ValueError, match="`labels` has 300 entries and `features` 301 rows"):
         rg.audit(da.from_array(x), labels=np.zeros(300))
 
 
@@ -203,3 +203,34 @@ def test_importing_repgeom_leaves_dask_alone():
 
 def test_rows_of_an_array_know_their_number():
     assert dask_rows(da.ones((50, 4), chunks=(7, 2))).n_samples == 50
+
+
+@pytest.mark.parametrize(
+    ("beside", "error", "message"),
+    [
+        ({"labels": np.zeros((ROWS, 2))}, ValueError, r"`labels` must be one label per row"),
+        ({"labels": np.full(ROWS, np.nan)}, ValueError, "`labels` has 301 values that are not finite"),
+        ({"labels": "nowhere.npy"}, FileNotFoundError, "nowhere.npy"),
+        ({"labels": 3}, ValueError, "`labels` must be one label per row"),
+        ({"reference": "x.npy"}, TypeError, "`reference` is a path, and `features` a Dask array"),
+        ({"reference": np.zeros(ROWS)}, ValueError, "`reference` must have shape"),
+        ({"reference": np.zeros((ROWS - 1, 3))}, ValueError, "`features` has 301 rows and `reference` 300"),
+        ({"corrupted": np.zeros((ROWS, 3))}, ValueError, "`features` has 12 columns and `corrupted` 3"),
+    ],
+    ids=str,
+)
+def test_what_does_not_belong_beside_a_dask_array_is_refused(beside, error, message):
+    with dask.config.set(scheduler="synchronous"), pytest.raises(error, match=message):
+        rg.audit(da.from_array(features(), chunks=(100, -1)), **beside)
+
+
+def test_labels_may_be_objects_or_of_unknown_length_as_the_rows_are():
+    x = features()
+    names = np.array(["a", None, "b"], object)[np.zeros(ROWS, int)]
+    labels = np.random.default_rng(0).integers(0, 3, ROWS)
+    keep = da.from_array(np.arange(ROWS) % 4 > 0, chunks=100)
+    with dask.config.set(scheduler="synchronous"):
+        assert rg.audit(da.from_array(x, chunks=(100, -1)), labels=names).classes.labels.tolist() == ["a"]
+        found = rg.audit(da.from_array(x, chunks=(100, -1))[keep], labels=da.from_array(labels, chunks=100)[keep])
+    mask = np.arange(ROWS) % 4 > 0
+    assert_same(found, rg.audit(x[mask], labels=labels[mask]))

@@ -6,6 +6,7 @@ import torch
 from conftest import added_up
 
 from repgeom.reading.sample import RowSample
+from repgeom.reading.tally import Piece
 
 
 @pytest.mark.parametrize("n", [None, 1000])
@@ -36,3 +37,24 @@ def test_a_sample_does_not_depend_on_the_split_and_every_row_has_its_chance(n, r
     assert counts.var() == pytest.approx(400 * 0.05 * 0.95, rel=0.2)  # binomial
     halves = counts[:500].sum(), counts[500:].sum()
     assert abs(halves[0] - halves[1]) < 5 * 400**0.5 * 50**0.5
+
+
+def test_a_group_of_which_rows_were_dropped_does_not_come_back_in_part():
+    groups = np.repeat([30, 41, 42], [3, 12, 12])
+    x = torch.arange(27.0)[:, None]
+    # Machine 1 holds all rows but the last three of the second group.
+    first, second = np.r_[0:12, 15:27], np.r_[12:15]
+
+    def drawn(*parts):
+        samples = []
+        for part in parts:
+            sample = RowSample(10, 0, whole_groups=True)
+            sample.update(Piece(x[part], part, groups=groups[part]))
+            sample.drawn()
+            samples.append(sample)
+        for other in samples[1:]:
+            samples[0].merge(other)
+        return sorted(samples[0].drawn().places.tolist())
+
+    whole = drawn(np.arange(27))
+    assert drawn(first, second) == drawn(second, first) == whole
