@@ -20,7 +20,7 @@ def largest_eigenvalue(matrix: Tensor) -> Tensor:
 
 def _fixed_gaussian(rows: int, columns: int, like: Tensor) -> Tensor:
     """Fixed Gaussian numbers."""
-    # Its own generator leaves the user's random state alone. Drawn on the CPU, the numbers are the same for every device.
+    # Its own generator leaves the user's random state alone. Drawn on the CPU, numbers are the same on all devices.
     return torch.randn(rows, columns, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).to(like)
 
 

@@ -137,7 +137,7 @@ class Sums:
         A Cholesky factorisation of S − tλ₁I, which exists only if no eigenvalue is below tλ₁, costs a tenth of `eigvalsh`.
         """
         scatter = self.scatter(center=center)
-        # With fewer than two rows a feature the smallest eigenvalues say more about the number of rows than about their law.
+        # With fewer than two rows a feature the smallest eigenvalues say more about that number than about the rows.
         if not tail or self.n_samples < 2 * scatter.shape[-1]:
             return False
         least = margin * self._limits(scatter, largest_eigenvalue(scatter), center)[1]
