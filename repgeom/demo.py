@@ -59,6 +59,7 @@ def digit_halves(seed: int = 0) -> tuple[Tensor, Tensor, np.ndarray, np.ndarray]
 
     digits = load_digits()
     order = np.random.default_rng(seed).permutation(len(digits.target))
+    # The scans are whole numbers from 0 to 16.
     images, target = torch.tensor(digits.images[order] / 16, dtype=torch.float32), digits.target[order]
     half = len(images) // 2
     return images[:half], images[half:], target[:half], target[half:]
@@ -125,6 +126,7 @@ def train_encoder(
 
 def _trained(images: Tensor, loss: Callable[[Tensor, Tensor], Tensor], seed: int, steps: int) -> nn.Module:
     random = torch.Generator().manual_seed(seed)
+    # Layers draw their weights from the global state, which this puts back.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         encoder = nn.Sequential(nn.Flatten(), nn.Linear(64, 256), nn.ReLU(), nn.Linear(256, 256), nn.ReLU())
@@ -162,6 +164,7 @@ def _view(images: Tensor, random: torch.Generator) -> Tensor:
     shift = torch.randint(3, (len(images), 2), generator=random)
     rows = (shift[:, :1] + torch.arange(8))[:, :, None]
     columns = (shift[:, 1:] + torch.arange(8))[:, None, :]
+    # Indices (n, 1, 1), (n, 8, 1) and (n, 1, 8) give (n, 8, 8): one shift for each image.
     moved = padded[torch.arange(len(images))[:, None, None], rows, columns]
     gain = 0.7 + 0.6 * torch.rand(len(images), 1, 1, generator=random)
     return moved * gain + 0.1 * torch.randn(images.shape, generator=random)

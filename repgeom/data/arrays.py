@@ -53,6 +53,7 @@ def as_tensor(values: Any, name: str) -> Tensor:
             f"`{name}` is text ({values!r:.60}), not an array. To read a file, pass its path to `repgeom.audit`."
         )
     elif hasattr(values, "__dlpack__") and not isinstance(values, np.ndarray):
+        # Not by way of NumPy, so that arrays on a GPU stay there.
         x = torch.utils.dlpack.from_dlpack(values)
     else:
         x = _from_numpy(_as_numpy(values, name), name)
@@ -83,6 +84,7 @@ def _as_numpy(values: Any, name: str) -> np.ndarray:
             raise TypeError(
                 f"`{name}` has columns that are not numbers: {', '.join(bad[:5])}. Select the numeric ones first."
             )
+        # Empty cells of pandas' own types are no numbers; they become NaN, which is counted like any other.
         plain = all(isinstance(t, np.dtype) for t in values.dtypes)
         return np.asarray(values if plain else values.to_numpy(dtype="float64", na_value=np.nan))
     try:
@@ -110,6 +112,7 @@ def _from_numpy(array: np.ndarray, name: str) -> Tensor:
             f"`{name}` holds {array.dtype} values (shape {array.shape}), not numbers. Text or object columns often come from "
             "a table read whole; select the numeric columns, or convert with `astype(float)`."
         )
+    # What torch cannot take over: long doubles, wide unsigned numbers, another byte order, negative strides.
     if array.dtype.kind == "f" and array.dtype.itemsize > 8:
         array = array.astype(np.float64)
     if array.dtype.kind == "u" and array.dtype.itemsize > 1:
@@ -162,6 +165,7 @@ def row_norms(x: Tensor) -> Tensor:
 
 def _far_from_limits(norms: Tensor) -> bool:
     """Whether no square of an entry that matters can have left the range of floats: the usual case, and the quick one."""
+    # Squares of these stay inside 1e±38 and 1e±308.
     limits = {torch.float32: (1e-12, 1e18), torch.float64: (1e-140, 1e150)}
     if norms.dtype not in limits or not norms.numel():
         return False

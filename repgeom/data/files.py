@@ -62,6 +62,7 @@ def read_labels(path: str | os.PathLike[str], *, key: str | None = None) -> np.n
     shards = _shards(os.fsdecode(path))
     labels = [_labels(shard, key) for shard in shards]
     for shard, values in zip(shards, labels, strict=True):
+        # NumPy would join numbers and text as text, without a word.
         if (values.dtype.kind == "U") != (labels[0].dtype.kind == "U"):
             kinds = f"{labels[0].dtype} in {shards[0]}, {values.dtype} in {shard}"
             raise ValueError(f"The labels are of two kinds: {kinds}. Save both as text or both as numbers.")
@@ -280,6 +281,7 @@ def _joined(name: str, shards: list[_Shard]) -> Source:
                 rows = _read(shard.path, shard.array, max(start - at, 0), min(stop - at, n_rows))
                 pieces.append(rows.to(dtype))
                 release_others(i)
+        # Rows of a single shard need no copy.
         if len(pieces) == 2:
             return pieces[1]
         return torch.cat(pieces)

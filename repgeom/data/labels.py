@@ -25,6 +25,7 @@ def as_values(labels: Any, n_samples: int, name: str = "labels") -> np.ndarray:
     """
     if isinstance(labels, Tensor):
         labels = labels.detach().cpu()
+        # NumPy has no bfloat16.
         labels = labels.float() if labels.dtype == torch.bfloat16 else labels
     values = np.asarray(labels)
     if values.ndim == 2 and values.shape[1] == 1:

@@ -64,6 +64,7 @@ class Processes:
             error = raised
         for failure in self.everyone(error):
             if failure is not None:
+                # A process's own error tells its user more than another's.
                 raise error or failure
         return result  # type: ignore[return-value]
 

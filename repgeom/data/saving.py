@@ -19,10 +19,12 @@ def write_whole(path: str | os.PathLike[str], content: str | bytes) -> None:
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
+        # The umask can be read only by setting it.
         umask = os.umask(0)
         os.umask(umask)
         os.chmod(name, 0o666 & ~umask)  # mkstemp makes it private; a report is as readable as any new file
         os.replace(name, target)
     except BaseException:
+        # Also after Ctrl-C: half a file must not stay behind.
         os.unlink(name)
         raise

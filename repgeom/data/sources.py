@@ -42,6 +42,7 @@ class Source:
         if not self.paths or len(spans) < 2:
             yield from (self.read(*span) for span in spans)
             return
+        # One thread keeps the rows in order, and one piece ahead bounds the memory.
         with ThreadPoolExecutor(1) as reader:
             ahead = reader.submit(self.read, *spans[0])
             for span in spans[1:]:
@@ -57,6 +58,7 @@ class Source:
     def rows(self, indices: np.ndarray) -> Tensor:
         """The rows at `indices` (ascending), read run by run so that a file is never read whole."""
         near = max(1, GAP_VALUES // self.n_features)  # reading over a short gap is cheaper than beginning again
+        # A run ends before a wide gap, and with each piece, so that what is read at once stays bounded.
         breaks = (np.diff(indices) > near) | (np.diff(indices // self.chunk_rows) > 0)
         runs = np.split(indices, np.flatnonzero(breaks) + 1)
         return torch.cat([self.read(int(run[0]), int(run[-1]) + 1)[run - run[0]] for run in runs])

@@ -150,10 +150,13 @@ def compared(
     low = high = p = ratio_low = ratio_high = None
     difference = values[1] - values[0]
     if a.error is not None and b.error is not None:
+        # Errors are of logarithms, and d value = value · d ln value.
         error, degrees = _error(first, second, values, paired)
+        # The grid of variances moves a value by a share of it.
         error = math.hypot(error, FINENESS * max(values))
         half = quantile(confidence, degrees) * error
         low, high, p = difference - half, difference + half, p_value(difference, error, degrees)
+        # Without the values as scales it is the error of ln ratio.
         error, degrees = _error(first, second, (1.0, 1.0), paired)
         factor = math.exp(quantile(confidence, degrees) * error)
         ratio_low, ratio_high = values[1] / values[0] / factor, values[1] / values[0] * factor
@@ -167,6 +170,7 @@ def _error(first: Contributions, second: Contributions, scale: tuple[float, floa
     """Standard error of the difference of both, each times its scale, and degrees of freedom."""
     a, b = first.corrected, second.corrected
     if paired:
+        # Rows of both are the same samples, so the groups that one side knows hold for both.
         clustered = second
         if second.groups is None:
             clustered = first
@@ -175,6 +179,7 @@ def _error(first: Contributions, second: Contributions, scale: tuple[float, floa
         return paired_variance(variance, second_order) ** 0.5, degrees
     assert a.error is not None
     assert b.error is not None
+    # The smaller degrees of freedom give the wider interval; Welch's lie between them and the sum of both.
     return math.hypot(scale[0] * a.error, scale[1] * b.error), min(a.degrees, b.degrees)
 
 
@@ -196,6 +201,7 @@ def combined(terms: Sequence[tuple[float, Corrected]]) -> tuple[Array, float]:
 
 def paired_variance(variance: float, second_order: float) -> float:
     """Return the variance of a sum over the same rows, given that of its influence and its part of second order."""
+    # Where the second order is overestimated, counting it once must not raise the variance.
     return min(variance, counted_once(variance, second_order))
 
 

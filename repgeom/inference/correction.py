@@ -63,6 +63,7 @@ def corrected(sample: Sample, measure: str) -> Corrected:
         log, method = _inverted(f, sample), "Marchenko-Pastur inversion"
         if measure == "stable_rank" and sample.most > 1:
             reasons.append("the leading variance does not stand clear of the next")
+    # A rank is at least one, and at most the number of directions that can vary.
     log = min(max(log, 0.0), math.log(sample.most))
     notes = _notes(sample)
     variance, degrees = 0.0, sample.n - 1
@@ -87,8 +88,10 @@ def corrected(sample: Sample, measure: str) -> Corrected:
 def _inverted(f: Functional, sample: Sample) -> float:
     """The sample's own value, moved by what lies between the sample's variances and the population's."""
     behind, plain = sample.fit.corrected, sample.fit.plain
+    # Both stand on the same grid, whose own error cancels in the difference.
     shift = f.log(behind.variances, behind.counts) - f.log(plain.variances, plain.counts)
     bend = f.bend(behind.variances, behind.counts, behind.alone)
+    # Real Gaussian rows shift the mean by `bend` / n beyond the inversion; rows that weigh unevenly count as fewer.
     return f.log(*sample.naive) + shift - sample.fit.weights.mean_square * bend / sample.n
 
 
@@ -146,6 +149,7 @@ def second_order(f: Functional, behind: Population, weights: RowWeights, n: int)
     apart = v[:, None] - v
     with np.errstate(divide="ignore", invalid="ignore"):
         bent = np.where(apart == 0, ((above - below) / (2 * step * v))[:, None], (slope[:, None] - slope) / apart)
+    # The participation ratio: so many directions share the variance.
     used = float((counts @ v) ** 2 / (counts @ v**2))
     free = (used - 1) * (used + 2) / used**2  # without the scale, which no measure feels; exact for flat spectra
     return max(0.0, free) * float(counts @ (bent * v[:, None] * v) ** 2 @ counts) * (weights.mean_square / n) ** 2
@@ -157,6 +161,7 @@ def second_order(f: Functional, behind: Population, weights: RowWeights, n: int)
 def _reasons_against_an_interval(sample: Sample, f: Functional) -> list[str]:
     """Say why no interval is known to hold; nothing where one is."""
     n, d, independent = sample.n, sample.n_features, sample.independent
+    # Kish's effective number: so many rows of equal weight would say as much.
     evenly_weighing = n / sample.fit.weights.mean_square
     # Measures that hardly feel heavy tails stand rows four times as uneven; the others are held to the full number.
     share_needed = 0.25
@@ -187,6 +192,7 @@ def _reasons_against_an_interval(sample: Sample, f: Functional) -> list[str]:
 
 def _one_row_rules(sample: Sample) -> bool:
     """Say whether one row holds more than a quarter of the variance."""
+    # Squares have mean one, so a row's share of the variance is its square over n.
     return bool(sample.scores.squares.max() > 2.5 * HEAVY_ROW * sample.n)
 
 

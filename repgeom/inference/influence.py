@@ -57,9 +57,11 @@ class ScoreTally(Tally):
         self._readers = {name: _reader(directions, name) for name in measures}
         vectors = directions.vectors
         self._vectors = vectors  # in the precision of the rows, once these are known
+        # Two random projections, in which different rows hardly ever agree. The seed is fixed, because tallies merge.
         marks = np.random.default_rng(0).standard_normal((len(vectors), 2))
         self._marks = torch.as_tensor(marks, device=vectors.device)
         varying = np.arange(vectors.shape[1]) < directions.moving
+        # A row's leverage is Σ y_j² / (freedom · l_j); directions of rounding would dominate it.
         shares = np.where(varying, 1 / directions.freedom / directions.variances.clip(1e-300), 0)
         self._shares = torch.as_tensor(shares).to(vectors)
         self.leverage = 0.0
@@ -173,15 +175,19 @@ def _slope(directions: Directions, measure: str) -> Array:
 def _reader(directions: Directions, measure: str) -> Callable[[Tensor, Tensor, Tensor | float], Tensor]:
     """A function of squared coordinates (n, r), lengths (n,) and numbers of copies: what each row adds to the measure."""
     slope, variances, device = _slope(directions, measure), directions.variances, directions.vectors.device
+    # Its slope is no function of a variance alone, so the row cannot be left out this way: the plain influence.
     if functional(measure).single:
         weights = torch.as_tensor(slope, device=device)
         return lambda y, length, times: y.double() @ weights
     moving = directions.moving
+    # From below the smallest variance to above the largest, which is 1 in these units.
     nodes = np.geomspace(max(0.05 * variances[moving - 1], 1e-9), 20, _NODES)
     basis = nodes / (variances[:, None] + nodes)
+    # An error of g matters as much as rows vary along its direction.
     constant, *factors = _fitted(basis[:moving], slope[:moving], np.sqrt(variances[:moving] / variances.sum()))
     basis[moving:] = 0
     held = torch.as_tensor(basis, device=device)
+    # `part` below has s in its numerator: times 1 / (freedom · s) it is h.
     inverse = torch.as_tensor(1 / (directions.freedom * nodes), device=device)
     weights = torch.as_tensor(np.array(factors), device=device)
     n = directions.spectrum.n_samples or 2
@@ -189,6 +195,7 @@ def _reader(directions: Directions, measure: str) -> Callable[[Tensor, Tensor, T
 
     def added(y: Tensor, length: Tensor, times: Tensor | float) -> Tensor:
         part = (y @ held.to(y.dtype)).double()
+        # A row that alone makes a direction has h = 1, and without it nothing is left to be worked out.
         part = part / (1 - (grow * times * part * inverse).clamp(max=0.999))
         return grow**2 * (constant * length + part @ weights)
 
@@ -200,6 +207,7 @@ def _fitted(basis: Array, wanted: Array, weights: Array) -> Array:
     columns = np.column_stack([np.ones(len(basis)), basis])
     width = columns.shape[1]
     scale = np.abs(wanted * weights).max() or 1.0
+    # The columns are almost dependent; a small ridge keeps the factors from growing large and cancelling.
     left = np.vstack([columns * weights[:, None], 1e-7 * np.eye(width)])
     right = np.concatenate([wanted * weights / scale, np.zeros(width)])
     found: Array = np.linalg.lstsq(left, right, rcond=None)[0] * scale

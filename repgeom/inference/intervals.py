@@ -37,6 +37,7 @@ def p_value(difference: float, error: float, degrees: int) -> float:
     """Return the two-sided p-value of Student's t test that a difference with this standard error is zero."""
     from scipy.special import stdtr
 
+    # Without any error, every difference but zero is certain.
     if error == 0:
         return 1.0 if difference == 0 else 0.0
     return float(2 * stdtr(degrees, -abs(difference) / error))
@@ -86,5 +87,6 @@ def holm(p: Sequence[float] | NDArray[np.float64]) -> NDArray[np.float64]:
     order = known[np.argsort(values[known])]
     corrected = np.full(len(values), np.nan)
     if len(order):
+        # Never below that of a smaller p-value, or a weaker result could pass where a stronger one fails.
         corrected[order] = np.minimum(1, np.maximum.accumulate(values[order] * np.arange(len(order), 0, -1)))
     return corrected

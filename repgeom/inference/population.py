@@ -73,19 +73,24 @@ def population(
     mean, ratio = float(positive.sum()) / n_features, n_features / freedom
     alone = np.empty(0) if alone is None else alone
     grid = _grid(positive[len(alone) :], mean)
+    # Variances are real, so these points keep away from them. From far inwards, so that each solution starts the next.
     z = 1j * np.geomspace(4 * positive[0], grid[0], _POINTS)
     right = (positive / (positive - z[:, None])).sum(1) / n_features
+    # `_solve` gives c e for c (1 + z m), and c cancels.
     s = z * _solve(ratio * right, weights) / (ratio * right)
+    # What known directions contribute is taken off; the grid explains the rest.
     right = right - (alone / (alone - s[:, None])).sum(1) / n_features
     # Unknown is each grid point's share of the variance: its share of directions is mean / grid times that. One more
     # unknown is the share of directions without any variance.
     rows = mean / (grid - s[:, None])
+    # The last two rows are sums that are known: shares of the variance, and shares of directions.
     left = np.vstack([rows.real, rows.imag, np.full(len(grid), _FIRM), _FIRM * mean / grid])
     left = np.column_stack([left, np.zeros(len(left))])
     left[-1, -1] = _FIRM
     known = _FIRM * (1 - alone.sum() / n_features / mean), _FIRM * (1 - len(alone) / n_features)
     wanted = np.concatenate([right.real, right.imag, np.maximum(known, 0)])
     for k, cut in _gaps(positive, len(alone), freedom):
+        # How many directions lie above the gap, relative to that number, so that few weigh no less than many.
         counted = _FIRM**2 * n_features / (k - len(alone)) * np.append((grid > cut) * mean / grid, 0)
         left, wanted = np.vstack([left, counted]), np.append(wanted, _FIRM**2)
     share, _ = nnls(left, wanted, maxiter=100 * len(grid))
@@ -103,9 +108,11 @@ def standing_alone(positive: Array, freedom: int, weights: RowWeights, one_row: 
     found, error = [], (2 * weights.mean_square / freedom) ** 0.5
     for k in range(min(len(one_row), len(positive) - 1)):
         first, others = positive[k], np.delete(positive, k)
+        # A sample variance is off by a share √(2 / n) of itself; five times that is no accident.
         if first < (1 + 5 * error) * positive[k + 1] or one_row[k] > _ONE_ROW:
             break
         pull = weights.mean_square * float((others / (first - others)).sum()) / freedom
+        # The pull is the first term of a series, which holds where it is small.
         if abs(pull) > 0.1:
             break
         found.append(first * (1 - pull))
@@ -134,6 +141,7 @@ def _grid(positive: Array, mean: float) -> Array:
 
 def _solve(target: NDArray[np.complex128], weights: RowWeights) -> NDArray[np.complex128]:
     """f with E[w f / (1 + w f)] = target, for targets along a path that starts far away, where f is small."""
+    # With even weights this solves it; with others the first one starts the path.
     found = target / (1 - target)
     if len(weights.values) == 1:
         return found

@@ -219,6 +219,7 @@ def row_weights(sample: Sample) -> RowWeights:
 
 def _group_weights(groups: Codes, correlation: float) -> Array:
     """Eigenvalues (n,) of the rows' correlation matrix: a group of m has one of 1 + (m − 1) ρ and m − 1 of 1 − ρ."""
+    # Which row of a group gets which eigenvalue does not matter: only their distribution is read.
     eigenvalues = np.full(len(groups), 1 - correlation)
     first_rows = np.unique(groups, return_index=True)[1]
     eigenvalues[first_rows] = 1 + (np.bincount(groups) - 1) * correlation

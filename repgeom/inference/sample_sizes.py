@@ -63,6 +63,7 @@ def sample_size_curve(
     random, found = np.random.default_rng(seed), []
     for size in wanted:
         for draw in range(draws if size < n else 1):
+            # Ascending, as `Source.rows` asks for: a file is read in one run forward.
             rows = np.sort(random.choice(n, size, replace=False))
             subset = source.rows(rows)
             try:

@@ -64,6 +64,7 @@ class ClassTally(Tally):
         x = rows.to("cpu", torch.float64)
         if self.normalize:
             x = unit_rows(x)
+        # Sums are taken about the piece's mean: a mean far above the spread would cost its digits.
         shift = x.mean(0)
         x = x - shift
         counts = torch.bincount(place, minlength=len(codes)).double()
@@ -98,6 +99,7 @@ class ClassTally(Tally):
         self._codes = np.concatenate([self._codes, codes])
         self._rows.append(piece.rows.cpu())
         n_features = piece.rows.shape[1]
+        # At twice what is kept, so that sorting stays cheap beside reading; the constant spares small sets the cut.
         if len(self._codes) > 2 * min(
             CLASS_VALUES // n_features, len(self.index) * most_rows(len(self.index), n_features)
         ) + (1 << 14):
@@ -108,6 +110,7 @@ class ClassTally(Tally):
         if not self._rows:
             return
         rows = torch.cat(self._rows)
+        # The smallest random numbers are a uniform sample, and the same one for every split into pieces.
         order = np.lexsort((self._numbers, self._codes))
         codes = self._codes[order]
         starts = np.flatnonzero(np.append(True, codes[1:] != codes[:-1]))
@@ -139,6 +142,7 @@ class ClassTally(Tally):
     def from_state(cls, state: State) -> ClassTally:
         made = cls(state["normalize"], state["seed"])
         made._numbered(state["classes"].tolist())
+        # Copies, because `_join` adds to both in place.
         made.counts, made.means, made.within = state["counts"].clone(), state["means"].clone(), state["within"]
         made._numbers, made._codes, made._rows = state["numbers"], state["codes"], state["rows"]
         return made

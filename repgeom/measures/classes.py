@@ -125,6 +125,7 @@ def class_ranks(tally: ClassTally) -> ClassRanks:
         of_size = np.flatnonzero(sizes == size)
         n_features = by_class[of_size[0]].shape[1]
         together = max(1, _STACK_VALUES // (int(size) * n_features))
+        # In parts, because a stack of all classes may not fit into memory.
         for some in np.split(of_size, range(together, len(of_size), together)):
             ranks[some] = _ranks_of(torch.stack([by_class[i] for i in some]), tally.normalize)
         baselines[of_size] = effective_rank(isotropic_spectrum(int(size), n_features, True))

@@ -93,11 +93,13 @@ def _log_mean_kernel(units: Tensor, t: float) -> Tensor:
         # Each block against the rows from its own start on: pairs of the block with itself stand there twice.
         size = block.shape[-2]
         near = squares[..., start : start + size, None] + squares[..., None, start:]
+        # Rounding makes squared distances of equal rows a little negative.
         exponent = (t * (2 * (block @ units[..., start:, :].mT) - near)).clamp(max=0)
         same_row = torch.eye(size, n - start, dtype=torch.bool, device=units.device)
         exponent = exponent.masked_fill(same_row, -torch.inf)
         largest = exponent.detach().amax((-2, -1), keepdim=True)
         largest = torch.where(largest.isfinite(), largest, 0)  # the last block may be one row without any pair
+        # Less the largest, no block underflows as a whole, however large t is.
         kernel = torch.exp(exponent - largest)
         twice, once = (part.sum((-2, -1), dtype=torch.float64) for part in (kernel[..., :size], kernel[..., size:]))
         logs.append((twice / 2 + once).log() + largest[..., 0, 0])
@@ -116,6 +118,7 @@ def _isotropic_uniformity(size: Size) -> float:
     """ln E exp(−2‖u − v‖²) of two independent points on the sphere, in closed form."""
     from scipy.special import hyp0f1
 
+    # ‖u − v‖² = 2 − 2 uᵀv, and E exp(4 uᵀv) is this hypergeometric function.
     return -4 + math.log(float(hyp0f1(size.n_features / 2, 4.0)))
 
 
@@ -212,6 +215,7 @@ def norms(features: Any) -> Norms:
 def _isotropic_cv(size: Size) -> float:
     """Standard deviation over mean of a chi variable with d degrees of freedom."""
     d = size.n_features
+    # By logarithms, because gamma itself overflows from about 340 features on.
     mean = math.sqrt(2) * math.exp(math.lgamma((d + 1) / 2) - math.lgamma(d / 2))
     return math.sqrt(max(0.0, d - mean**2)) / mean
 

@@ -102,10 +102,12 @@ class CloudTally(Tally):
     def update(self, piece: Piece) -> None:
         """Add rows, finite or not."""
         rows = piece.rows
+        # They depend on the places alone, so any split into pieces draws the same rows.
         numbers = mixed(piece.places.astype(np.uint64))
         self._count(row_hashes(rows))
         self.n_samples += len(rows)
         self.n_features = rows.shape[1]
+        # Lengths in half precision would keep two or three digits, and overflow in float16.
         rows = rows.float() if rows.element_size() == 2 else rows
         lengths = row_norms(rows)
         places = piece.places
@@ -124,6 +126,7 @@ class CloudTally(Tally):
         if self._hashes.is_full(len(hashes)):
             hashes = np.concatenate([self._hashes.all()[0], hashes])
             values, counts = np.unique(hashes, return_counts=True)
+            # Whether a hash is kept decides about all its copies, which is too much chance for rows that come often.
             often = counts >= max(32, thinning.KEPT_ROWS >> 10)
             self._often |= dict.fromkeys(values[often].tolist(), 0)
             self._hashes.replace(np.empty(0, np.uint64))
@@ -155,6 +158,7 @@ class CloudTally(Tally):
         self._hashes.replace(self._without_often(kept))
         for value, count in other._often.items():
             self._often[value] += count
+        # Both must have dropped the same hashes before they are one set.
         self._hashes.thin(other._hashes.halvings)
         self._count(other._hashes.all()[0])
         if other._low is not None and other._high is not None:
@@ -204,6 +208,7 @@ class CloudTally(Tally):
         self._between(rows.amin(0).double(), rows.amax(0).double())
         shortest, longest = float(lengths.min()), float(lengths.max())
         if not self._lengths.n:
+            # In this unit squares of lengths stay in range.
             self._unit = longest or 1.0
         self._shortest = min(self._shortest, shortest)
         if longest > self._longest or self.longest_row < 0:
@@ -220,10 +225,12 @@ class CloudTally(Tally):
         lengths = torch.from_numpy(self._norms.settled()[1])
         middle = _median(lengths) if len(lengths) else torch.zeros(())
         away = (lengths - middle).abs()
+        # 1.4826 median deviations make a normal law's standard deviation. The lower bound is for rows of equal length.
         spread = max(1.4826 * float(_median(away)) if len(lengths) else 0.0, 1e-3 * float(middle))
         constant = 0 if self._low is None or self._high is None else int((self._low == self._high).sum())
         hashes = self._hashes.settled()[0]
         ordered = np.sort(hashes)
+        # Each halving left about half of the hashes, so what is found among them stands for twice as many.
         repeats = int((ordered[1:] == ordered[:-1]).sum()) << self._hashes.halvings
         return Health(
             n_samples=self.n_samples,
@@ -248,6 +255,7 @@ class CloudTally(Tally):
         """As the function `mean_cosine` of all finite rows so far."""
         n = self._units.n
         own = n - self.zero_rows  # a row of zeros has no unit length
+        # ‖Σ u‖² holds each row's product with itself, which is one.
         return float(((n * self._units.mean).square().sum() - own) / (n * (n - 1)))
 
     def feature_std(self) -> float:

@@ -59,6 +59,7 @@ def entropy(power: float) -> Functional:
 
     def slope(variances: Array, counts: Array, at: Array) -> Array:
         _, q, excess = parts(variances, counts, at)
+        # dq = power · q / λ · dλ, and H = −Σ q ln q falls by (ln q + H) dq, because the total changes too.
         return -power * q * excess / at
 
     def bend(variances: Array, counts: Array, alone: int) -> float:
@@ -115,6 +116,7 @@ def components(share: float) -> Functional:
     def slope(variances: Array, counts: Array, at: Array) -> Array:
         k = count(variances, counts)
         last = np.interp(k, np.cumsum(counts), variances)  # variance of the direction at which the share is reached
+        # In held(k) = share · total, λ_i adds `inside` to the left and `share` to the right; k makes up for it at λ_k.
         inside = np.clip(k - np.arange(len(at)), 0, 1)
         return np.asarray((share - inside) / (last * k))
 

@@ -189,6 +189,7 @@ def named(measure: Any) -> Measure | None:
     """The record of a name or of a function; None if there is none. A function stands for its first record."""
     if isinstance(measure, str):
         for family in _families:
+            # A name of a family may have a record of its own, which then goes first.
             number = re.fullmatch(family.pattern, measure)
             if number is not None:
                 return _measures.get(measure) or family.made(number[1])

@@ -48,6 +48,7 @@ class PairSums:
         if debiased:
             xy = self._unbiased(xy, self.ab, self.a * self.b)
             share = self.n * torch.finfo(xy.dtype).eps
+            # Of the sums with the diagonal, since these are what was rounded.
             least_x, least_y = share * xx, share * yy
             xx = self._unbiased(xx, self.aa, self.a * self.a)
             yy = self._unbiased(yy, self.bb, self.b * self.b)
@@ -63,6 +64,7 @@ class PairSums:
 
     def procrustes_distance(self) -> Tensor:
         nuclear = torch.linalg.svdvals(self.cross).sum(-1)
+        # a and b are ‖X‖² and ‖Y‖² in Frobenius norm: both come to unit norm without another pass.
         return (2 - 2 * nuclear / (self.a * self.b) ** 0.5).clamp(min=0)
 
 
@@ -139,4 +141,5 @@ def varying(x: Tensor, name: str) -> Tensor:
     largest = rows.abs().amax((-2, -1), keepdim=True)
     if bool((largest == 0).any()):
         raise ValueError(f"`{name}` has zero variance: all rows are equal, so there is nothing to compare.")
+    # Detached: what is read from these rows does not feel the scale, so no gradient is lost.
     return rows / largest.detach()

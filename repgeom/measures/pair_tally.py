@@ -104,6 +104,7 @@ class PairTally(Tally):
 
     def prepare(self, first: Piece) -> None:
         x, y = self._rows(first)
+        # Near the means of all rows: about zero, fourth powers of a large mean would leave no digits for the spread.
         self._origins = x.mean(0), y.mean(0)
 
     def plan(self) -> State:
@@ -162,6 +163,7 @@ class PairTally(Tally):
         """Take the sums about the origins of another tally. `scatter_x`, `scatter_y`: this one's, about the means."""
         if self.sums is None or other.sums is None or scatter_x is None or scatter_y is None:
             return
+        # Moving costs digits and time, so sums that fit stay.
         if torch.equal(self.sums.origin_x, other.sums.origin_x) and torch.equal(
             self.sums.origin_y, other.sums.origin_y
         ):

@@ -80,6 +80,7 @@ def captured_variance(features: Any, reference: Any, *, k: int | None = None) ->
     """
     x, y = as_pair(features, reference, same_rows=False, same_width=True)
     x, y = varying(x, "features"), varying(y, "reference")
+    # m centred rows span m − 1 directions; one more would be rounding.
     directions = torch.linalg.svd(y, full_matrices=False).Vh.mT[..., : y.shape[-2] - 1]
     curve = captured_curve((x @ directions).square().sum(-2), x.square().sum((-2, -1)))
     return give_back(features)(curve if k is None else curve[..., check_k(k, curve.shape[-1]) - 1])
@@ -151,6 +152,7 @@ register(
 def _leading(rows: Tensor, k: int, name: str) -> Tensor:
     """The first k principal directions as columns."""
     _, sigma, directions = torch.linalg.svd(rows, full_matrices=False)
+    # NumPy's rule for the rank of a matrix.
     varying = (sigma > sigma[..., :1] * max(rows.shape[-2:]) * torch.finfo(rows.dtype).eps).sum(-1)
     if bool((varying < k).any()):
         raise ValueError(
@@ -162,7 +164,9 @@ def _leading(rows: Tensor, k: int, name: str) -> Tensor:
 def subspace_angles(v: Tensor, w: Tensor) -> Tensor:
     """Angles between the column spans of two orthonormal bases, ascending."""
     cosines = torch.linalg.svdvals(v.mT @ w).clamp(max=1)
+    # Sines ascend where cosines descend.
     sines = torch.linalg.svdvals(w - v @ (v.mT @ w)).clamp(max=1).flip(-1)
+    # The arccosine loses half of its digits near 0, the arcsine near π/2; they change over at π/4.
     return torch.where(cosines.square() > 0.5, sines.asin(), cosines.acos())
 
 
@@ -289,6 +293,7 @@ def nearest(queries: Tensor, units: Tensor, start: int, k: int) -> tuple[Tensor,
     """Similarities and indices (..., q, k) of the k most similar other rows; query i is row start + i itself."""
     similarity = queries @ units.mT
     own = torch.arange(start, start + queries.shape[-2], device=units.device)
+    # Each row is most similar to itself.
     similarity[..., own - start, own] = -torch.inf
     most_similar = similarity.topk(k, dim=-1)
     return most_similar.values, most_similar.indices

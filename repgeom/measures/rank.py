@@ -97,6 +97,7 @@ def rankme(features: Any) -> Any:
     if isinstance(features, Spectrum) and features.centered:
         raise ValueError("RankMe is defined on features that are not centred; make the spectrum with `center=False`.")
     p, give = shares(features, of="singular_values", center=False)
+    # Shares then add up to more than one; that is how it was published.
     p = p + 1e-7
     return give((-(p * p.log()).sum(-1)).exp())
 
@@ -233,4 +234,5 @@ register(
 
 def _entropy(p: Tensor) -> Tensor:
     """−Σ p ln p with 0 ln 0 = 0. Unlike `torch.special.entr` its gradient at p = 0 is 0, not infinite."""
+    # 0.0 − x where −x would give −0.0 for a single direction.
     return 0.0 - (p * torch.where(p > 0, p, 1).log()).sum(-1)

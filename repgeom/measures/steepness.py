@@ -177,6 +177,7 @@ def power_law(
     """
     s, give = read_spectrum(features, center=center, normalize=normalize)
     sigma = torch.as_tensor(s.singular_values)
+    # A stack is fitted over one range, that of the matrix with the fewest directions.
     varying = int((sigma > rounding(s, None)[..., None]).sum(-1).min())
     last = min(last, varying)
     if first < 1 or last - first < 9:
@@ -185,12 +186,14 @@ def power_law(
             "vary are left. Lower `first`, or use more samples."
         )
     rank = torch.arange(first, last + 1, dtype=torch.float64, device=sigma.device)
+    # ln λ as 2 ln σ, because σ² may underflow.
     x, y, w = rank.log(), 2 * sigma[..., first - 1 : last].log(), 1 / rank / (1 / rank).sum()
     x = x - (w * x).sum()
     y = y - (w * y).sum(-1, keepdim=True)
     slope = (w * x * y).sum(-1) / (w * x * x).sum()
     left = (w * (y - slope[..., None] * x).square()).sum(-1)
     total = (w * y.square()).sum(-1)
+    # A flat spectrum has nothing to explain; what is left of it is rounding, and so would be any share of that.
     r_squared = 1 - torch.where(total > 1e-24, left / total.clamp(min=1e-24), 0)
     return PowerLaw(give(-slope), give(r_squared), first, last)
 

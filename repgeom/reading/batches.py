@@ -48,6 +48,7 @@ def pieces_of(
         held.append(piece)
         count, seen = count + len(piece), seen + len(piece)
         width = piece.rows.shape[1]
+        # The first piece waits for two rows per feature, because it decides how all are added up.
         if count >= chunk_rows(width) and (count < seen or count >= 2 * width):
             yield from _joined(held).split(max(2 * width, chunk_rows(width)))
             held, count = [], 0

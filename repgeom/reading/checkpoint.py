@@ -115,6 +115,7 @@ class Kept:
             raise ValueError(f"{self.path} is damaged or no checkpoint of this version. {way_out}")
         found = from_bytes(body)
         self.rows, self._checksum = found["rows"], int(found["checksum"])
+        # A file that was copied has another date and may hold the same rows.
         if found["files"] != [list(date) for date in _dates(self._source)]:
             again = sum(checksum(piece) for piece in self._source.pieces(start, start + self.rows)) % (1 << 64)
             if again != self._checksum:
@@ -128,6 +129,7 @@ def checksum(piece: Piece) -> int:
     total = 0
     for factor, rows in enumerate((piece.rows, piece.reference, piece.corrupted), 1):
         if rows is not None:
+            # The factors tell the three apart: features and reference in each other's place give another sum.
             total += factor * int(mixed(row_hashes(rows) ^ places).sum(dtype=np.uint64))
     return total % (1 << 64)
 
@@ -180,4 +182,5 @@ def between_pieces() -> Iterator[Signals]:
         for number, handler in before.items():
             signal.signal(number, handler)
     if signals.came:
+        # The handlers of before are back, so the signal does what it would have done at once.
         signal.raise_signal(signals.came[0])

@@ -51,6 +51,7 @@ class DaskRows:
         first = _piece(
             {"rows": self.array[:step].compute()} | {k: x[:step].compute() for k, x in self.beside.items()}, 0
         )
+        # Before `prepare`, which may add the first rows: blocks begin with nothing.
         empty = to_bytes({"tally": _of_kind(tally)})
         tally.prepare(first)
         plan = to_bytes(tally.plan())
@@ -65,6 +66,7 @@ class DaskRows:
         )
         merged = delayed(_merged_state, pure=False)
         parts = list(states.to_delayed().ravel())
+        # Two by two, so that no task holds more than two states.
         while len(parts) > 1:
             parts = [merged(*parts[i : i + 2]) for i in range(0, len(parts), 2)]
         found = np.asarray(parts[0].compute(), object)

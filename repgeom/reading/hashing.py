@@ -32,7 +32,9 @@ def row_hashes(rows: Tensor) -> np.ndarray:
     factors = torch.from_numpy(mixed(np.arange(words.shape[1], dtype=np.uint64)).view(np.int64))
     sums = []
     for piece in words.split(max(1, _WORDS_AT_ONCE // words.shape[1])):
+        # A copy, because words share the memory of the rows.
         scrambled = piece.to(torch.int64, copy=True).mul_(_ODD)
+        # A product carries bits upwards only; this brings the upper half down.
         scrambled ^= scrambled >> 32
         sums.append(scrambled.mul_(factors).sum(1))
     return mixed(torch.cat(sums).numpy().view(np.uint64))
@@ -54,6 +56,7 @@ def value_hashes(values: np.ndarray) -> np.ndarray:
     if different.dtype.kind in "iub":
         hashes = mixed(different.astype(np.int64).view(np.uint64))
     else:
+        # Python's own hash of a text differs from process to process.
         digests = [hashlib.blake2b(str(value).encode(), digest_size=8).digest() for value in different.tolist()]
         hashes = np.frombuffer(b"".join(digests), np.uint64)
     return np.asarray(hashes[place])

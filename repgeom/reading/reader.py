@@ -54,6 +54,7 @@ def read(
     if processes.size > 1:
         # All add up as the first process chose by the first rows of all, so that their sums are alike.
         plan = processes.from_first(to_bytes(begun.tally.plan()))
+        # Sums from a checkpoint were begun by such a plan already.
         if processes.rank > 0 and not begun.done:
             begun.tally.follow(from_bytes(plan))
     tally = processes.agreed(functools.partial(_finish, begun, name, progress and processes.rank == 0))
@@ -105,6 +106,7 @@ def _finish(begun: _Begun[T], name: str, shown: bool) -> T:
             kept.add(piece)
             kept.save(tally, now=bool(signals))
             signals.stop_if_told()
+        # Also when all is read: a later pass may be interrupted, and must not cause this one again.
         kept.save(tally, now=True)
     return tally
 

@@ -27,6 +27,7 @@ class RowSample(Tally):
 
     def __init__(self, most: int, seed: int, n: int | None = None, *, whole_groups: bool = False) -> None:
         self.most, self.seed, self.whole_groups = most, seed, whole_groups
+        # The largest float64 below 2⁶⁴, so that a share of it fits uint64.
         self.limit = 2**64 - 2**11  # numbers above it are sure not to be drawn
         # Of groups, the share of rows that they are is not known beforehand.
         if n is not None and n > 2 * most and not whole_groups:
@@ -47,6 +48,7 @@ class RowSample(Tally):
         drawn = numbers <= np.uint64(self.limit)
         if drawn.any():
             self._add(numbers[drawn], piece.places[drawn], piece.selected(drawn).columns())
+        # At twice what is drawn, so that cutting stays cheap beside reading.
         if len(self.numbers) > 2 * self.most:
             self._cut()
 

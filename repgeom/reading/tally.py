@@ -152,6 +152,7 @@ def kind_of(tally: Tally) -> str:
 def class_of(kind: str) -> type[Tally]:
     """The class of this package that `kind_of` named. Raises ValueError for a name of any other place."""
     module, _, name = kind.partition(":")
+    # A state may come from anywhere and must not choose what code runs.
     if not module.startswith("repgeom."):
         raise ValueError(f"a state names the tally {kind!r}, which is none of this package.")
     found = getattr(importlib.import_module(module), name)
@@ -186,6 +187,7 @@ def _stored(value: np.ndarray | Tensor, tensors: dict[str, Tensor]) -> dict[str,
     """Put an array among the tensors; what stands for it in the header."""
     name = f"t{len(tensors)}"
     if isinstance(value, Tensor):
+        # A clone, because safetensors refuses tensors that share memory.
         tensors[name] = value.detach().cpu().contiguous().clone()
         return {"tensor": name}
     signed = value.view(np.int64) if value.dtype == np.uint64 else value  # safetensors of older PyTorch know no uint64
@@ -202,6 +204,7 @@ def from_bytes(content: bytes) -> State:
         raise TypeError(f"a state is bytes, got {type(content).__name__}.")
     try:
         tensors = safetensors.torch.load(content)
+        # `load` gives the tensors alone. The format begins with its header's length in 8 bytes, then the header as JSON.
         size = int.from_bytes(content[:8], "little")
         header = json.loads(json.loads(content[8 : 8 + size])["__metadata__"]["repgeom"])
     except (safetensors.SafetensorError, KeyError, ValueError, UnicodeDecodeError) as error:

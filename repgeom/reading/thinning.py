@@ -40,6 +40,7 @@ class Thinned:
 
     def settled(self) -> tuple[np.ndarray, np.ndarray]:
         """Numbers and values, no more than `KEPT_ROWS`."""
+        # Equal numbers stay together however often they are halved, hence the bound.
         while len(self.all()[0]) > KEPT_ROWS and self.halvings < 40:
             self.thin(self.halvings + 1)
         return self.all()

@@ -120,6 +120,7 @@ class SpectrumAccumulator:
 
         self._refuse_twice()
         require_group()
+        # A process without rows sends None: it knows neither a width nor a type.
         mine = None if self.mean is None else (self.n_samples, self.mean.cpu(), self._sums.dtype)
         seen: list[Any] = [None] * dist.get_world_size(group)
         dist.all_gather_object(seen, mine, group=group)
@@ -130,6 +131,7 @@ class SpectrumAccumulator:
         if len(shapes) > 1:
             raise ValueError(f"processes hold rows of other widths: {', '.join(shapes)}.")
         total = sum(part[0] for part in known)
+        # Weighed by shares of the rows, not by counts: the sum never grows beyond the means themselves.
         mean = sum(part[0] / total * part[1] for part in known)
         self._share(total, mean, group)
         self._sums.n_samples = total
@@ -153,11 +155,14 @@ class SpectrumAccumulator:
         import torch.distributed as dist
 
         device = mean.device if self.mean is None else self.mean.device
+        # NCCL moves tensors of GPUs only.
         if dist.get_backend(group) == "nccl":
             device = torch.device("cuda", torch.cuda.current_device())
         mean, d = mean.to(device), mean.shape[-1]
+        # All processes must send one shape: one without rows sends zeros, and a short root is filled up with them.
         n, factor = self.n_samples, mean.new_zeros((*mean.shape[:-1], d, d))
         if self.mean is not None and self._sums.factor is not None:
+            # Σ (x − m)(x − m)ᵀ = Σ (x − x̄)(x − x̄)ᵀ + n (x̄ − m)(x̄ − m)ᵀ for the common mean m.
             step = (self.mean.to(device) - mean)[..., None, :] * n**0.5
             if self.method == "qr":
                 root = triangular_root(torch.cat([self._sums.factor.to(device), step], -2))
@@ -165,6 +170,7 @@ class SpectrumAccumulator:
             else:
                 factor = self._sums.factor.to(device) + step.mT * step
         if self.method == "qr":
+            # Roots do not add up, but the root of the stacked roots is that of the sum of all RᵀR.
             roots = [torch.empty_like(factor) for _ in range(dist.get_world_size(group))]
             dist.all_gather(roots, factor.contiguous(), group=group)
             factor = triangular_root(torch.cat(roots, -2))

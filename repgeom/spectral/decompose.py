@@ -79,6 +79,7 @@ def _spectrum_in(x: Tensor, center: bool, normalize: str | None, tail: bool, nam
         found = float32_spectrum(x, center, normalize, tail)
         if found is not None:
             return found
+    # Held whole: rows with a gradient, no more rows than features, and stacks of small matrices on a GPU.
     if x.requires_grad or n <= d or (x.ndim > 2 and n * d < SMALL_VALUES):
         return dense_spectrum(x, center, normalize, tail, name)
     if x.ndim > 2:  # one by one: each is large enough to keep all cores busy
@@ -91,6 +92,7 @@ def _spectrum_in(x: Tensor, center: bool, normalize: str | None, tail: bool, nam
 def _of_small(x: Tensor, center: bool, normalize: str | None, tail: bool, name: str) -> Spectrum:
     """A stack of small matrices (..., n_samples, n_features): some at a time, which stay in the cache."""
     refuse_nonfinite(x, name)  # here, where the error can say which matrix
+    # 2²⁰ values are 8 MB in float64.
     pieces = x.flatten(0, -3).split(max(1, (1 << 20) // (x.shape[-2] * x.shape[-1])))
     found = _joined([dense_spectrum(piece, center, normalize, tail, name) for piece in pieces], torch.cat)
     lead = x.shape[:-2]

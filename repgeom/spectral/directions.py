@@ -63,6 +63,7 @@ class Directions:
         sigma = self.spectrum.singular_values[: self.vectors.shape[1]]
         stored = sigma > rounding(self.spectrum, None)
         left_out = (sigma[~stored] / sigma[0]).square().sum() / (sigma / sigma[0]).square().sum()
+        # Products in float64 round variances to about 1e-14 of the largest, which is 1e-7 in singular values.
         return max(
             1, int((stored & (sigma > 1e-7 * sigma[0])).sum() if left_out < 1e-6 else (sigma > 1e-7 * sigma[0]).sum())
         )
@@ -75,6 +76,7 @@ class Directions:
     @functools.cached_property
     def near(self) -> bool:
         """Whether the mean is so near zero that subtracting it in float32 leaves no rounding that matters."""
+        # Up to ten times the spread: float32 then rounds a difference by less than 1e-6 of the spread.
         return bool((self.mean / self.unit).square().sum() <= 100 * self.variances.sum())
 
     def dtype(self, rows: Tensor) -> torch.dtype:

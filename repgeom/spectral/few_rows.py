@@ -44,6 +44,7 @@ def _products(rows: Tensor, about: Tensor) -> Tensor:
     """Products (n, n) of all rows with each other, less `about`: in float32 over some columns, added up in float64."""
     n, d = rows.shape
     products = torch.zeros(n, n, dtype=torch.float64, device=rows.device)
+    # Bounds the copy of a block, and how many products are added up in float32.
     step = max(1, CHUNK_VALUES // n)
     with torch.autocast(rows.device.type, enabled=False):  # which would multiply float32 in half precision, unasked
         for start in range(0, d, step):

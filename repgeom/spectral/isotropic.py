@@ -58,6 +58,7 @@ def isotropic_spectrum(n: int, d: int, centered: bool) -> Spectrum:
         squares = np.linalg.eigvalsh(roots @ roots.swapaxes(-1, -2)).mean(0)[::-1]
     else:
         squares = _marchenko_pastur(small, small / large) * large
+    # Where centring took a direction of n ≤ d rows, the last value stays zero.
     values = np.zeros(min(n, d))
     values[:small] = np.sqrt(squares)
     return Spectrum(values, n, d, None, centered, method="marchenko-pastur")
@@ -66,8 +67,10 @@ def isotropic_spectrum(n: int, d: int, centered: bool) -> Spectrum:
 def _marchenko_pastur(count: int, ratio: float) -> np.ndarray:
     """`count` quantiles, descending, of the Marchenko–Pastur law with this aspect ratio ≤ 1 and unit variance."""
     # λ = 1 + q − 2√q cos θ turns the density's two square-root edges into a smooth function of θ.
+    # Without the ends: at ratio 1 the law begins at λ = 0, and the mass below would be 0 / 0.
     theta = np.linspace(0, np.pi, 20_001)[1:-1]
     values = 1 + ratio - 2 * np.sqrt(ratio) * np.cos(theta)
+    # The density is proportional to sin θ / λ, and dλ to sin θ dθ.
     mass = np.cumsum(np.sin(theta) ** 2 / values)
     # The quantiles in the middle of `count` equal shares of the mass.
     return np.interp((np.arange(count, 0, -1) - 0.5) / count, mass / mass[-1], values)

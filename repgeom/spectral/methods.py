@@ -68,6 +68,7 @@ def multiplies_float32_whole(device: str = "cpu") -> bool:
         whole = torch.get_float32_matmul_precision() == "highest"
     except RuntimeError:  # the user has set it through the newer interface, and reading the old one is refused
         return False
+    # On a CPU it is oneDNN that may multiply float32 in bfloat16. Older versions of torch have no such setting.
     backend = torch.backends.cuda if device == "cuda" else torch.backends.mkldnn
     newer = getattr(backend, "matmul", None)
     return whole and getattr(newer, "fp32_precision", "none") in ("none", "ieee")

@@ -12,6 +12,7 @@ def largest_eigenvalue(matrix: Tensor) -> Tensor:
     """A lower bound, within some ten percent, by power iteration."""
     vector = _fixed_gaussian(matrix.shape[-1], 1, matrix)[:, 0]
     for _ in range(10):
+        # A matrix of zeros leaves a vector of zeros, which must not become NaN.
         vector = vector / torch.linalg.vector_norm(vector).clamp(min=torch.finfo(matrix.dtype).tiny)
         vector = matrix @ vector
     return torch.linalg.vector_norm(vector)
@@ -19,12 +20,14 @@ def largest_eigenvalue(matrix: Tensor) -> Tensor:
 
 def _fixed_gaussian(rows: int, columns: int, like: Tensor) -> Tensor:
     """Fixed Gaussian numbers."""
+    # Its own generator leaves the user's random state alone. Drawn on the CPU, numbers are the same on all devices.
     return torch.randn(rows, columns, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).to(like)
 
 
 def leading_directions(matrix: Tensor, count: int) -> Tensor:
     """Close to the leading eigenvectors (d, count), by subspace iteration."""
     vectors = _fixed_gaussian(len(matrix), count, matrix)
+    # A few steps will do: what `Deflation` takes out it puts back, whatever the directions are.
     for _ in range(4):
         vectors = torch.linalg.qr(matrix @ vectors).Q
     return vectors
@@ -33,6 +36,7 @@ def leading_directions(matrix: Tensor, count: int) -> Tensor:
 def mirrored(upper: Tensor) -> Tensor:
     """The symmetric matrix with this upper half, as a copy."""
     full = upper.clone()
+    # Below the diagonal, `add_product` fills a part only; that is overwritten, not added to.
     for start in range(0, upper.shape[-1], 128):
         block, right = slice(start, start + 128), slice(start + 128, None)
         full[..., right, block] = upper[..., block, right].mT
@@ -62,6 +66,7 @@ class Deflation:
         with torch.autocast(rows.device.type, enabled=False):
             along = rows @ self.directions
             rows.addmm_(along, self.directions.mT, alpha=-1)
+            # Of the rows as they are now, without their leading part.
             self.cross += along.mT @ rows
             wide = along.double()
             self.core += wide.mT @ wide
@@ -69,6 +74,7 @@ class Deflation:
     def restore(self, scatter: Tensor) -> None:
         """Make XᵀX of YᵀY, in place."""
         directions = self.directions.double()
+        # V AᵀA Vᵀ is its own transpose, so half of it stands in either half.
         half = directions @ (self.cross + self.core @ directions.mT / 2)
         scatter += half
         scatter += half.mT
@@ -141,6 +147,7 @@ def triangular_root(rows: Tensor) -> Tensor:
 
 def eigenvalues(scatter: Tensor) -> Tensor:
     """Eigenvalues, descending, not below zero."""
+    # Only the upper half is filled. An eigenvalue that is zero may come out a little below.
     return torch.linalg.eigvalsh(scatter, UPLO="U").flip(-1).clamp(min=0)
 
 
@@ -158,11 +165,13 @@ def known_zeros(squares: Tensor, rank: Tensor) -> tuple[Tensor, Tensor]:
     squares = torch.where(torch.arange(squares.shape[-1], device=squares.device) < rank[..., None], squares, 0)
     last = squares.gather(-1, (rank[..., None] - 1).clamp(min=0))[..., 0]
     first = squares[..., 0]
+    # The inner `where` matters for gradients: that of a division by zero is NaN, also in the branch that is not taken.
     return squares, torch.where(first > 0, last / torch.where(first > 0, first, 1), 1.0)
 
 
 def in_range(largest: Tensor, method: str) -> Tensor:
     """Whether the squares neither over- nor underflowed."""
+    # Float32 ends near 1e-38 and 3e38, float64 near 1e-308 and 1e308; the margin is for smaller variances and for sums.
     least, most = (1e-20, 1e30) if method in ("float32", "half") else (1e-250, 1e300)
     return (largest > least) & (largest < most)
 

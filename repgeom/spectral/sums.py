@@ -54,6 +54,7 @@ class Sums:
         self.normalize = normalize
         self.method = "float32" if method == "deflated" else method
         self.n_samples = 0
+        # A placeholder: `join` takes the type of the first rows as it is.
         self.dtype = torch.float16
         self.mean: Tensor | None = None
         self.factor: Tensor | None = None
@@ -62,6 +63,7 @@ class Sums:
     def absorb(self, rows: Tensor) -> None:
         """Add rows (..., n, n_features)."""
         if self.method == "half":
+            # Half-precision rows less a mean would have to be rounded, so the mean is taken off the products instead.
             mean = rows.mean(-2, dtype=torch.float64)
             self.join(rows.shape[-2], mean, half_product(rows) - rows.shape[-2] * mean[:, None] * mean, rows.dtype)
             return
@@ -85,6 +87,7 @@ class Sums:
             self.factor = mean.new_zeros((*mean.shape, mean.shape[-1]))
         if self.deflation is not None:
             self.deflation.remove_from(work)
+        # Straight into the sums, so that there is no second d × d matrix for the piece.
         add_product(self.factor, work)
         self.join(n, mean, None, rows.dtype)
 
@@ -97,6 +100,7 @@ class Sums:
             return
         total = self.n_samples + n
         step = mean - self.mean
+        # Two sets about their own means lack n₁ n₂ / (n₁ + n₂) · step stepᵀ of the sum about the common mean.
         between = step[..., None, :] * (self.n_samples * n / total) ** 0.5
         assert self.factor is not None
         if self.method == "qr" and factor is not None:
@@ -133,9 +137,11 @@ class Sums:
         A Cholesky factorisation of S − tλ₁I, which exists only if no eigenvalue is below tλ₁, costs a tenth of `eigvalsh`.
         """
         scatter = self.scatter(center=center)
+        # With fewer than two rows a feature the smallest eigenvalues say more about that number than about the rows.
         if not tail or self.n_samples < 2 * scatter.shape[-1]:
             return False
         least = margin * self._limits(scatter, largest_eigenvalue(scatter), center)[1]
+        # A column that never changes has an eigenvalue of zero by any method; a more exact one would not help.
         moving = scatter.diagonal() > 0
         shifted = scatter if bool(moving.all()) else scatter[moving][:, moving]
         shifted.diagonal().sub_(least)  # of a copy: `scatter` makes one
@@ -183,6 +189,7 @@ class Sums:
         rounded = largest  # what rounding is a share of: the largest variance in the product
         if self.is_deflated:
             rounded = self._largest_remaining()
+        # Rounding is a share of what was multiplied: rows with their mean for "half", without it for "float32".
         elif center == (self.method == "half") and self.method in ("half", "float32"):
             rounded = largest_eigenvalue(self.scatter(center=not center))
         variances, tail = (share * rounded for share in STEEPEST[self.method])
@@ -239,6 +246,7 @@ class Sums:
             if self.deflation is not None:
                 self.deflation.restore(found)
             if not isinstance(unit, float) or unit != 1.0:
+                # Twice, because the square of a unit may leave the range of floats.
                 found = found / unit / unit
         if center:
             return found
@@ -257,6 +265,7 @@ class Sums:
         if self.method == "qr":
             sigma, directions = self._by_svd(center, vectors)
             sigma = resized(sigma, min(self.n_samples, d))
+            # Centring took a direction, of which the root still shows rounding.
             sigma = torch.where(torch.arange(sigma.shape[-1], device=sigma.device) < rank, sigma, 0)
             exact = exact_tail = True
         else:

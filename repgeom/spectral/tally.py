@@ -104,6 +104,7 @@ class SpectrumTally(Tally):
             if self.n_held + len(rows) <= rows.shape[-1]:
                 self.held.append(rows)
                 return
+            # From here on sums of d × d take less memory than the rows.
             self._begin(torch.cat([*self.held, rows]))
             self.held = []
             return
@@ -112,6 +113,7 @@ class SpectrumTally(Tally):
 
     def _begin(self, rows: Tensor) -> None:
         """Add the first rows up, each spectrum by the cheapest method that these rows do not rule out."""
+        # Of a stream of unknown length, only the first rows are sure to come.
         n_values = (self.n or len(rows)) * rows.shape[-1]
         first = self.method or cheapest(n_values, rows.shape[-1], rows.dtype, rows.device.type)
         for name, wanted in self.wanted.items():
@@ -190,6 +192,7 @@ class SpectrumTally(Tally):
         """The same of sums; what was read once is kept, because a decomposition takes long."""
         known = self._read.get((name, center))
         if known is None or (vectors and known.directions is None):
+            # Directions that will be asked for are read now, which saves a second decomposition.
             known = self.sums[name].read_spectrum(center, vectors=vectors or (self.vectors and center))
             self._read[name, center] = known
         return known
@@ -206,6 +209,7 @@ class SpectrumTally(Tally):
         """The names of spectra that were added up by a method which turned out not to be exact enough."""
         names = []
         for name, sums in self.sums.items():
+            # Sums that overflowed have no spectrum to be judged by; a more exact method has a wider range.
             if not sums.is_finite():
                 names.append(name)
                 continue
@@ -218,6 +222,7 @@ class SpectrumTally(Tally):
         """A tally without rows for a second pass, in which these spectra are exact whatever the rows are."""
         method = "float64"
         if self.tail:
+            # All names share the second pass, so the most demanding one decides.
             method = max((self.sums[name].next_exact(self.wanted[name].centers) for name in names), key=METHODS.index)
         elif any(self.sums[name].method == "float64" for name in names):
             method = "qr"  # even float64 products left their range
@@ -237,6 +242,7 @@ class SpectrumTally(Tally):
         """Take the sums of a second pass in place of the first's."""
         self.sums |= other.sums
         for name in other.sums:
+            # What was read from the first pass's sums holds no longer.
             for center in (True, False):
                 self._read.pop((name, center), None)
 

@@ -93,9 +93,12 @@ def _parse(path: str) -> _Parsed:
         separator = "\t"
     load = functools.partial(pandas.read_csv, path, sep=separator)
     with damage_named(path):
+        # As text, so that an empty cell stays empty and a number can be told from a name.
         first_line = load(header=None, nrows=1, dtype=str, keep_default_na=False).iloc[0].tolist()
         header, notes = _header_of(first_line)
+        # Read in parts, a column could change its type between two of them.
         frame = load(header=header, low_memory=False)
+        # Of rows that are longer than the first line, pandas makes an index, and shifts the columns.
         if not isinstance(frame.index, pandas.RangeIndex):
             raise ValueError(f"its rows have more cells than its first line, which has {len(first_line)}")
     first_is_unnamed = first_line[0] == "" and header == 0

@@ -46,6 +46,7 @@ def open_npy(path: str) -> dict[str, StoredArray]:
 
 def read_header(file: Any) -> NpyHeader:
     version = np.lib.format.read_magic(file)
+    # Version 3 differs from 2 only in how names of fields are encoded, and records are never read.
     read = np.lib.format.read_array_header_2_0
     if version == (1, 0):
         read = np.lib.format.read_array_header_1_0

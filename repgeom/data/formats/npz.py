@@ -48,6 +48,7 @@ def _begin_of(path: str, info: zipfile.ZipInfo) -> int:
     """Where in the file the content of a member begins: behind its local header of 30 bytes, its name and extra fields."""
     with open(path, "rb") as file:
         file.seek(info.header_offset)
+        # The archive's directory has lengths too, but its extra fields may differ from these.
         name_length, extra_length = struct.unpack("<26xHH", file.read(30))
     return info.header_offset + 30 + name_length + extra_length
 
