@@ -58,8 +58,9 @@ class Deflation:
     def __init__(self, directions: Tensor) -> None:
         self.directions = directions.float()
         n_features, count = directions.shape
-        self.cross = directions.new_zeros(count, n_features)  # AᵀY
-        self.core = directions.new_zeros(count, count)  # AᵀA
+        # In float64 whatever the directions came in: a plan that another process follows holds them in float32.
+        self.cross = directions.new_zeros(count, n_features, dtype=torch.float64)  # AᵀY
+        self.core = directions.new_zeros(count, count, dtype=torch.float64)  # AᵀA
 
     def remove_from(self, rows: Tensor) -> None:
         """Leave Y where X was, in place, and add up what was taken out."""
