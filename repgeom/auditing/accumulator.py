@@ -83,6 +83,7 @@ class AuditAccumulator:
         Raises:
             ValueError, TypeError: as `audit`; another width or type, or other things beside the rows, than before.
         """
+        # Detached: sums that grow over many calls would keep the graph of every batch.
         rows = as_features(features, "features", min_rows=1).detach()
         beside: dict[str, Any] = {}
         for name, values in (("reference", reference), ("corrupted", corrupted)):
@@ -92,6 +93,7 @@ class AuditAccumulator:
             if values is not None:
                 beside[name] = as_values(values, len(rows), name)
         if self._tally is None:
+            # What stands beside the first rows decides which sums are kept; `_check` holds later rows to the same.
             self._tally = self._empty(tuple(beside))
         self._check(rows, beside, self._tally)
         for piece in Piece.numbered(rows, self.n_samples if start is None else start, **beside).split():
@@ -106,6 +108,7 @@ class AuditAccumulator:
             scored_rows=SCORED_ROWS,
             pair_rows=options["max_pair_rows"],
             drop_nonfinite=options["drop_nonfinite"],
+            # Sorted: two machines that name the same things in another order must still merge.
             beside=tuple(sorted(beside)),
             method=options["method"],
         )
