@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from repgeom.auditing.report import Report
 
-# Raised with every change of names or meanings below: `from_json` reads this version and refuses all others.
+# To be raised with every change of names or meanings below: `from_json` reads this version and refuses all others.
 SCHEMA_VERSION = 2
 
 

@@ -65,7 +65,7 @@ class Rule:
 _PAPER = "arXiv 2603.06698, table 1: collapsed students read a share of 0.03, their CLIP teacher 0.17"
 _OURS = "our choice; override it where your data are known to differ"
 
-# Of findings of one level the first is the headline: what explains most stands first.
+# The order counts: of findings of one level the first is the headline.
 RULES: tuple[Rule, ...] = (
     Rule(
         name="rank_share",
