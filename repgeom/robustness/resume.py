@@ -72,8 +72,7 @@ class Kept:
         before: dict[str, float] = {row["measure"]: row["value"] for row in old}
         for row in rows:
             measure, value = row["measure"], row["value"]
-            # An encoder has no fingerprint, so its clean numbers tell it. Devices round differently, but by less than
-            # this.
+            # An encoder has no fingerprint, so its clean numbers tell it, but for the rounding of another device.
             if measure in before and not math.isclose(before[measure], value, rel_tol=1e-3):
                 raise ValueError(
                     f"`out` ({self.path}) was begun with another encoder: clean {measure} was {before[measure]:.6g} and is "
