@@ -42,7 +42,7 @@ def plot_spectrum(spectra: Any, *, ax: Axes | None = None, baseline: bool = True
     named = _named(spectra)
     for (label, s), color in zip(named.items(), _colors(len(named)), strict=True):
         share = np.asarray(s.variance_ratio)
-        # Smaller shares of a total of 1 are rounding of float64 and would stretch the log axis.
+        # Smaller shares vanish beside a total of 1 in float64, and would stretch the log axis.
         shown = share > 1e-16
         ax.plot(np.arange(1, len(share) + 1)[shown], share[shown], color=color, label=_with_n(label, s))
     first = next(iter(named.values()))
