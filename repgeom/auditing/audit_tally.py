@@ -86,7 +86,7 @@ class Nonfinite:
     def add(self, rows: Tensor, start: int) -> None:
         """Count those among these rows, of which the first is row `start` of all."""
         bad = ~torch.isfinite(rows)
-        # Pieces come in the order of rows, so the first piece with such a value holds the first place.
+        # A reader gives pieces in the order of rows, so the first with such a value names the place.
         self.first = self.first or first_nonfinite(rows, bad, start)
         self.nan += int(torch.isnan(rows).sum())
         self.inf += int(torch.isinf(rows).sum())
