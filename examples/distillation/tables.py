@@ -31,7 +31,7 @@ GEOMETRY = {
     "infonce": "InfoNCE",
     "uniformity": "uniformity",
 }
-# Their contributions are kept of the logarithm.
+# What each image adds to these is kept of their logarithm.
 RANKS = ("effective_rank", "effective_rank_sigma")
 
 
