@@ -19,7 +19,8 @@ from torch.nn import functional as F
 import repgeom as rg
 
 LOSSES = {"contrastive": rg.demo.info_nce, "alignment only": rg.demo.pull_together}
-SIZE = 32  # the digits' 8 x 8 pixels are enlarged to it, because the published strengths are made for it
+# The digits' 8 x 8 pixels are enlarged to it, because the published strengths are made for it.
+SIZE = 32
 
 
 def as_photographs(digits: Tensor) -> Tensor:
@@ -63,7 +64,8 @@ def maps_drawn(maps: dict[str, rg.types.FourierHeatmap]) -> Figure:
     worst = max(float(np.max(heat.error)) for heat in maps.values() if heat.error is not None)
     for ax, (name, heat) in zip(figure.subplots(1, len(maps)), maps.items(), strict=True):
         rg.plot_fourier_heatmap(heat, ax=ax).set_title(f"{name}, clean error {heat.clean_error:.3f}")
-        ax.images[0].set_clim(0, worst)  # one scale for all
+        # One scale for all maps, so that colours can be compared.
+        ax.images[0].set_clim(0, worst)
     return figure
 
 

@@ -12,10 +12,14 @@ from .reader import Missing, Models
 from .uncertainty import Measured, combined
 from .verdicts import Claim, Statistic, Test, not_there
 
-KEPT = 0.5  # a student with less than this share of its teacher's effective rank has collapsed; as in `repgeom audit`
-ALIKE = (0.8, 1.25)  # ratios within this range count as equal, as in tests of bioequivalence; a change lies beyond it
-CAPTURED_ALIKE = (-0.02, 0.02)  # and shares of variance within this range
-RESTORED = 0.05  # accuracy that augmentation would have to win back under noise
+# A student with less than this share of its teacher's effective rank has collapsed; as in `repgeom audit`.
+KEPT = 0.5
+# Ratios within this range count as equal, as in tests of bioequivalence; a change lies beyond it.
+ALIKE = (0.8, 1.25)
+# Shares of variance that differ by no more than this count as equal.
+CAPTURED_ALIKE = (-0.02, 0.02)
+# Accuracy that augmentation would have to win back under noise.
+RESTORED = 0.05
 CLIP_LIKE, DINO_LIKE = ("clip", "tiny-clip"), ("dinov2", "tiny-dino")
 
 
@@ -90,7 +94,8 @@ def _expansion(config: Config, setting: Setting) -> list[Test]:
             "effective rank with InfoNCE over without, mean of widths", expansion, ALIKE[1], math.inf, "2.4", ratio=True
         )
     ]
-    if (setting.teacher, setting.data, setting.n_train) == ("clip", "cifar10", None):  # what the figure is of
+    # The published figure is of this setting alone.
+    if (setting.teacher, setting.data, setting.n_train) == ("clip", "cifar10", None):
         tests.append(
             Test("the same, as large as published", expansion, 2.4 * ALIKE[0], 2.4 * ALIKE[1], "2.4", ratio=True)
         )

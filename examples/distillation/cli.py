@@ -19,6 +19,7 @@ DEFAULT = "embedded"
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command. Returns 0, or 2 after an error, which is printed as one line."""
     arguments = parser().parse_args(argv)
+    # Heavy imports wait until the arguments are read: --help stays quick.
     from .running import Refused
     from .stored import Damaged
 
@@ -29,6 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         print("\nrepgeom-distill: interrupted; the same command goes on from here.", file=sys.stderr)
+        # What a shell reports of a process that Ctrl-C ended: 128 + SIGINT.
         return 130
 
 
@@ -40,6 +42,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
     config = configured(arguments)
     out = Path(arguments.out or Path("runs") / config.name)
+    # Bars of several processes would overwrite each other, so the first alone draws one.
     bar = not arguments.quiet and os.environ.get("LOCAL_RANK", "0") == "0"
     place = preparing.Place(out, _cache(arguments), _device(arguments.device), bar, arguments.download)
     running.run(config, place)
@@ -165,6 +168,7 @@ def _device(name: str | None) -> Any:
     n_devices = torch.cuda.device_count()
     number = device.index
     if number is None:
+        # Each process of torchrun takes a GPU of its own, as far as there are enough.
         number = int(os.environ.get("LOCAL_RANK", "0")) % max(1, n_devices)
     if number >= n_devices:
         raise ValueError(f"--device {name}: the number of GPUs that torch sees here is {n_devices}.")

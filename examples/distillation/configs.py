@@ -156,6 +156,7 @@ def _made(kind: type, saved: Any) -> Any:
 
 # ---- presets ----
 
+# What results depend on is written out: a default that changes must not change a preset.
 TINY_CLIP = TeacherTraining(
     n_images=20_000, epochs=8, batch_size=128, learning_rate=1e-3, width=128, depth=4, out=256, temperature=0.15, seed=0
 )

@@ -37,6 +37,7 @@ def flops_per_image(cell: Cell, p: Prepared) -> float:
 
 def room(config: Config) -> int:
     """Bytes that a run may write: features, at most 1,024 wide, and 100 MB for the rest."""
+    # Of images to train on, features as they are and once more for each epoch's crops and flips.
     n_images = sum(
         (s.n_train or 50_000) * (1 + s.augmented * config.training.epochs) + (s.n_test or 10_000)
         for s in config.settings

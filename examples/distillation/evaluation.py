@@ -39,6 +39,7 @@ class Model:
             if noise is not None:
                 sigma, space = noise
                 std = self.preprocessing.std if space == "normalized" else None
+                # Drawn by the image's number, so that every model meets the same noise.
                 pixels = add_noise(pixels, sigma, space=space, std=std, seed=seed, indices=rows)
             with torch.no_grad():
                 parts.append(self.encode(self.preprocessing.normalized(pixels)).float())
@@ -75,6 +76,7 @@ def measurements(
         raise Diverged("its embeddings are not finite")
     record, arrays = geometry(features, teacher_test, evaluation)
     probe = rg.probes.fit_linear_probe(seen_in_training, train.labels, C=evaluation.probe_C, normalize="l2", tol=1e-6)
+    # None stands for the clean images.
     levels: list[tuple[float, str] | None] = [None]
     levels += [(sigma, space) for space in evaluation.spaces for sigma in evaluation.sigmas]
     for level in levels:
@@ -102,7 +104,8 @@ def geometry(features: Tensor, teacher: Tensor, evaluation: Evaluation) -> tuple
     spectrum = rg.spectrum(units)
     try:
         rank = float(rg.effective_rank(spectrum))
-    except ValueError as error:  # the rows have no variance
+    # The rows have no variance.
+    except ValueError as error:
         raise Diverged("its embeddings of all test images are equal") from error
     rank_sigma = float(rg.effective_rank(spectrum, of="singular_values"))
     captured, captured_parts = _captured(units, target, evaluation.leading)
@@ -155,6 +158,7 @@ def _captured(units: Tensor, target: Tensor, k: int) -> tuple[float, Tensor]:
     """
     directions = _leading(target, k)
     value = float(rg.captured_variance(units, target, k=directions.shape[1]))
+    # A row's part is its influence on a ratio of two means, of variance inside and of all variance.
     rows = units - units.mean(0)
     inside, total = (rows @ directions).square().sum(1), rows.square().sum(1)
     return value, (inside - value * total) / total.mean()
@@ -175,10 +179,14 @@ def _uniformity(units: Tensor) -> tuple[float, Tensor]:
     """ln mean exp(−2 ‖u_i − u_j‖²), the diagonal included as the paper has it, and each row's part."""
     n = len(units)
     others = float(rg.uniformity(units))
+    # `rg.uniformity` leaves the diagonal out; its n terms are exp(0) = 1.
     value = math.log((math.exp(others) * (n - 1) + 1) / n)
     squares = units.square().sum(1)
     parts = []
+    # Blocks of rows bound the memory that all pairs take.
     for rows in torch.arange(n, device=units.device).split(1024):
+        # Rounding can put the distance of a row to itself below 0.
         gap = (squares[rows, None] + squares - 2 * units[rows] @ units.mT).clamp(min=0)
         parts.append(torch.exp(-2 * gap).mean(1))
+    # A row stands on both sides of its pairs, hence the 2. The value is a logarithm, hence the division.
     return value, 2 * (torch.cat(parts) / math.exp(value) - 1)

@@ -93,6 +93,7 @@ def figure(name: str, config: Config, cells: Cells) -> Figure:
     settings = [setting.name for setting in config.settings]
     drawn = Figure(figsize=(5.5 * len(settings), 4.4), layout="constrained")
     drawn.suptitle(title)
+    # A single panel comes alone, not in an array.
     for ax, setting in zip(np.atleast_1d(drawn.subplots(1, len(settings))), settings, strict=True):
         plot(config, cells, setting, ax)
     return drawn
@@ -110,6 +111,7 @@ def _shown(config: Config, cells: Cells, setting: str) -> list[tuple[ModelRow, s
 
 def _colors(shown: list[ModelRow]) -> list[str]:
     """Black for the teacher; a colour for each width."""
+    # Okabe and Ito's colours, which people with any colour vision can tell apart.
     palette = ("#0072b2", "#009e73", "#d55e00", "#cc79a7", "#e69f00")
     widths = sorted({m.cell.width for m in shown if m.cell.kind != "teacher"})
     return ["0.1" if m.cell.kind == "teacher" else palette[widths.index(m.cell.width) % len(palette)] for m in shown]

@@ -45,6 +45,7 @@ def cells_of(config: Config) -> list[Cell]:
 
 
 def _students(config: Config, setting: Setting) -> Iterator[Cell]:
+    # What stands beside the grid differs from the paper's own objective in one thing only.
     plain = "cosine" if "cosine" in config.objectives else config.objectives[0]
     smallest, largest = min(config.widths), max(config.widths)
     for objective in config.objectives:

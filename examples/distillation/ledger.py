@@ -40,6 +40,7 @@ def _row(test: Test, reader: Reader, config: Config, setting: Setting) -> Row:
             reasons.append(str(missing))
     if not found:
         return Row(test, None, NOT_RUN, reasons[0])
+    # A ratio is averaged as a logarithm and shown as itself.
     back: Callable[[float], float] = float
     if test.ratio:
         back = math.exp

@@ -61,6 +61,7 @@ def cosine_infonce_views(batch: Batch) -> Tensor:
 
 def cosine_rank(batch: Batch) -> Tensor:
     """cosine + weight · the share of the teacher's effective rank, in this batch, that the student lacks."""
+    # Cut at 0: to use more dimensions than the teacher earns nothing.
     kept = batch_rank(batch.student) / batch_rank(batch.teacher)
     return cosine(batch) + batch.training.rank_weight * (1 - kept).clamp(min=0).to(batch.student.dtype)
 

@@ -18,7 +18,8 @@ from .progress import progress_bar
 from .teachers.load import load_teacher
 from .teachers.teacher import Teacher
 
-LEAST_TEST = 4  # images, below which nothing can be measured
+# Images, below which nothing can be measured.
+LEAST_TEST = 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,6 +74,7 @@ def prepare(setting: Setting, config: Config, place: Place) -> Prepared:
             for images, view in [(test, None), *((train, view) for view in views)]
         ]
     moved = dataclasses.replace(dataset, train=train, test=test)
+    # In the order above: the images to test on, those to train on as they are, then each epoch's view.
     return Prepared(setting, moved, teacher, found[1:2], found[2:], found[0])
 
 

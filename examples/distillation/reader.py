@@ -40,6 +40,7 @@ class Reader:
         if key.startswith("log_"):
             value = math.log(value)
         setting = record["setting"]
+        # Models with this name share their images, so what an image adds to both cancels in their difference.
         return Measured.of(value, f"{setting['data']}, {setting['n_test']} images", arrays[key])
 
     def width(self, cell: Cell) -> int:

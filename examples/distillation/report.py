@@ -54,6 +54,7 @@ def html(found: Findings, pictures: dict[str, bytes]) -> str:
         value=value_of,
         tables=[(title, shown(found.tables[name])) for name, (title, _) in TABLES.items()],
         disagreements=disagreements(found),
+        # Pictures stand within the page, so that it is one file.
         figures=[(FIGURES[n][0], base64.b64encode(data).decode()) for n, data in pictures.items()],
         config=found.config.to_dict(),
     )

@@ -114,6 +114,7 @@ def disagreements(found: Findings) -> list[str]:
     for setting in found.config.settings:
         about = found.about(setting)
         if about is not None:
+            # Noise after the division by std is std times as large in pixels; over channels the squares are averaged.
             pixels = 0.1 * (sum(s * s for s in about["std"]) / 3) ** 0.5
             lines.append(
                 f"{setting.name}: noise of σ = 0.1 after normalisation is {pixels:.3f} in pixels of [0, 1]; the mildest "

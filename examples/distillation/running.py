@@ -46,7 +46,8 @@ def run(config: Config, place: Place) -> None:
         stored.check_room(folder, room(config))
     try:
         with sharing.held_by_group(place.out / "run"):
-            with stored.locked(place.out / "settings"):  # one process of a group writes them, the others read
+            # One process of a group writes the settings, the others read them.
+            with stored.locked(place.out / "settings"):
                 _begin(config, place)
             _run_cells(config, place)
     except stored.Busy as busy:
@@ -59,16 +60,19 @@ def _run_cells(config: Config, place: Place) -> None:
     finished = {cell for cell in cells if _is_finished(config, place, cell)}
     waiting = [cell for cell in cells if cell not in finished]
     needed = {cell.setting for cell in waiting}
+    # A setting whose models are all finished is left out: its teacher and its images need not be there.
     prepared = {s.name: prepare(s, config, place) for s in config.settings if s.name in needed}
     costs = {cell: cost(cell, prepared[cell.setting], config) for cell in waiting}
     with progress_bar(sum(costs.values()), shown=place.bar and bool(waiting), leave=True) as bar:
         while waiting:
             n_taken = 0
+            # A copy, because cells leave `waiting` within the loop.
             for cell in list(waiting):
                 with sharing.taken(place.result(cell)) as is_free:
                     if not is_free:
                         continue
-                    if _is_finished(config, place, cell):  # by another process, meanwhile
+                    # By another process, before this one held the lock.
+                    if _is_finished(config, place, cell):
                         bar.update(costs[cell])
                     else:
                         bar.set_description_str(f"{len(cells) - len(waiting)}/{len(cells)} {cell.name}")
@@ -76,7 +80,8 @@ def _run_cells(config: Config, place: Place) -> None:
                     waiting.remove(cell)
                     n_taken += 1
             if waiting and not n_taken:
-                time.sleep(0.5)  # the rest is in the hands of other processes; should one die, its cell is free again
+                # The rest is in the hands of other processes; should one die, its cell is free again.
+                time.sleep(0.5)
 
 
 def _is_finished(config: Config, place: Place, cell: Cell) -> bool:
@@ -103,6 +108,7 @@ def _begin(config: Config, place: Place) -> None:
         print(f"{error} It is written again.", file=sys.stderr)
         saved = None
     if saved is not None:
+        # A name is no setting: results do not depend on it.
         asked = {**stored.plain(config.to_dict()), "name": saved.record["config"]["name"]}
         other = _difference(saved.record["config"], asked)
         if not other:
@@ -160,6 +166,7 @@ def _measured(
         model = Model(p.teacher.encode, p.teacher.preprocessing.sized, p.teacher.preprocessing)
         known = p.targets[0], p.teacher_test
     else:
+        # A training step is as much work as three forward passes: one forward, and about two for the gradients.
         student, losses = _trained(cell, p, config.training, place, lambda n: advance(3 * n * flops))
         about |= {"n_parameters": n_parameters(student), "losses": losses}
         model = Model(student, sizing(p), p.teacher.preprocessing)

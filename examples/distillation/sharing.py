@@ -14,7 +14,8 @@ import torch
 
 from . import stored
 
-PATIENCE = 120.0  # seconds to wait for the first process of the group
+# Seconds to wait for the first process of the group.
+PATIENCE = 120.0
 
 
 @contextlib.contextmanager
@@ -50,12 +51,14 @@ def _group() -> tuple[str, int]:
     environment = os.environ
     if "RANK" not in environment or int(environment.get("WORLD_SIZE", "1")) == 1:
         return "", 0
+    # The meeting point and the run's id tell two groups on one machine apart.
     names = ("MASTER_ADDR", "MASTER_PORT", "TORCHELASTIC_RUN_ID")
     return f"(group {':'.join(environment.get(n, '') for n in names)})", int(environment["RANK"])
 
 
 def _await(lock: Path, group: str) -> None:
     end = time.monotonic() + PATIENCE
+    # The text names the group: a lock that an earlier one left behind does not count.
     while not (lock.exists() and group in lock.read_text(encoding="utf-8")):
         if time.monotonic() > end:
             raise stored.Busy(lock.read_text(encoding="utf-8") if lock.exists() else "nobody yet")
@@ -80,6 +83,7 @@ def machine(device: torch.device) -> dict[str, Any]:
 
 def _cpu() -> str:
     try:
+        # On Linux `platform.processor` often says nothing of the model.
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
         return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     except (OSError, StopIteration):

@@ -56,6 +56,7 @@ def _kind(cell: Cell) -> tuple[object, ...]:
 
 def _weight(cell: Cell) -> float:
     """Work in a cell relative to others: convolutions grow with the square of the width, the head with the width."""
+    # 1.5 lies between the square of the convolutions and the first power of the head.
     return float(max(cell.width, 1) ** 1.5)
 
 

@@ -93,6 +93,7 @@ def made_once(path: Path, recipe: Mapping[str, Any], make: Callable[[], Stored])
         except Damaged as error:
             print(f"{error} It is made again.", file=sys.stderr)
             found = None
+        # A path holds only twelve digits of a recipe's checksum, so the recipe itself decides.
         if found is None or found.record["recipe"] != plain(recipe):
             found = make()
             save(path, {"recipe": plain(recipe), **found.record}, found.arrays)
@@ -115,6 +116,7 @@ def locked(path: Path, *, wait: bool = True, owner: str = "") -> Iterator[None]:
             fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:
             raise Busy(file.read_text(encoding="utf-8").strip() or "another process") from None
+        # Written by the holder alone: others read here whom they wait for.
         os.truncate(handle, 0)
         os.write(handle, f"process {os.getpid()} on {socket.gethostname()} {owner}".strip().encode())
         yield
@@ -162,10 +164,13 @@ def write_whole(path: Path, content: str | bytes) -> None:
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content.encode() if isinstance(content, str) else content)
+        # The umask can be read only by setting it.
         umask = os.umask(0)
         os.umask(umask)
-        os.chmod(temporary, 0o666 & ~umask)  # mkstemp lets only its owner read; a result is as readable as any new file
+        # mkstemp lets only its owner read; a result is as readable as any new file.
+        os.chmod(temporary, 0o666 & ~umask)
         os.replace(temporary, path)
+    # Ctrl-C must leave no temporary file behind either.
     except BaseException:
         os.unlink(temporary)
         raise

@@ -51,6 +51,7 @@ class Residual(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
+        # Without the last ReLU: the sum is rectified, not the branch.
         self.inner = nn.Sequential(*_convolution(channels, channels), *_convolution(channels, channels)[:2])
 
     def forward(self, x: Tensor) -> Tensor:
@@ -59,6 +60,7 @@ class Residual(nn.Module):
 
 def make_student(architecture: str, width: int, out: int, seed: int) -> nn.Module:
     """A student with the weights that `seed` gives, whatever was drawn before."""
+    # Weights are drawn on the CPU, so they are the same on every device. The caller's generator then goes on as before.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return ARCHITECTURES[architecture](width, out)

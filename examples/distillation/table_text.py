@@ -54,6 +54,7 @@ def _entry(row: dict[str, Any], name: str) -> str:
     value = row[name]
     if isinstance(value, str):
         return value
+    # In a column that also holds numbers pandas turns None into NaN.
     if value is None or math.isnan(value):
         return "–"
     if name in ("parameters", "seeds"):

@@ -31,7 +31,8 @@ GEOMETRY = {
     "infonce": "InfoNCE",
     "uniformity": "uniformity",
 }
-RANKS = ("effective_rank", "effective_rank_sigma")  # their contributions are kept of the logarithm
+# What each image adds to these is kept of their logarithm.
+RANKS = ("effective_rank", "effective_rank_sigma")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,6 +57,7 @@ def models(config: Config, cells: Cells) -> list[ModelRow]:
         there = [c for c in wanted if c in cells]
         done = [c for c in there if cells[c].record["status"] == "done"]
         failed = [_failure(c, cells[c].record["reason"]) for c in there if c not in done]
+        # The cells of a model differ in the seed alone, so the first one stands for all.
         found.append(ModelRow(setting, model, wanted[0], done, failed, len(wanted) - len(there)))
     order = [setting.name for setting in config.settings]
     return sorted(found, key=lambda row: order.index(row.setting))
@@ -110,6 +112,7 @@ def record_table(config: Config, cells: Cells) -> pd.DataFrame:
         if noise is not None:
             scatter = noise.scatter
             if noise.n_seeds > 1:
+                # From ddof 0 to ddof 1.
                 unbiased = scatter * math.sqrt(noise.n_seeds / (noise.n_seeds - 1))
         return {
             "rank from σ²": _mean([r["effective_rank"] for r in records]),
@@ -201,5 +204,6 @@ def _rank_of_mean(shares: Sequence[Sequence[float]]) -> float | None:
     if not shares:
         return None
     widest = max(len(s) for s in shares)
+    # A direction that a shorter spectrum lacks has no variance.
     padded = torch.tensor([[*s, *[0.0] * (widest - len(s))] for s in shares], dtype=torch.float64)
     return float(rg.effective_rank(rg.Spectrum.from_variances(padded.mean(0))))

@@ -62,17 +62,21 @@ def train_student(
         x = as_input(pixels).contiguous(memory_format=torch.channels_last)
         with torch.autocast("cuda", torch.bfloat16) if on_gpu else contextlib.nullcontext():
             z: Tensor = student(x)
+        # Objectives are worked out in float32, whatever precision the network ran in.
         return z.float()
 
     for epoch in range(training.epochs):
         target = targets[epoch if augmented else 0]
+        # Added up on the device: to read every loss would make the CPU wait for the GPU at each step.
         total = torch.zeros((), dtype=torch.float64, device=images.device)
+        # Drawn on the CPU, so that the order is the same on every device.
         permuted = torch.randperm(n, generator=order).to(images.device)
         for i, rows in enumerate(permuted[: n - n % step].split(step)):
             pixels = images[rows]
             if augmented:
                 pixels = crop_flip(pixels, rows, epoch, training.crop_padding)
 
+            # Bound as defaults: the function keeps its own batch, whenever it is called.
             def second_view(
                 pixels: Tensor = pixels, rows: Tensor = rows, number: int = i + epoch * (n // step)
             ) -> Tensor:

@@ -69,6 +69,7 @@ def combined(measured: Sequence[Measured], weights: Sequence[float]) -> Measured
     for number, weight in zip(measured, weights, strict=True):
         value += weight * number.value
         for name, c in number.parts.items():
+            # A number that was not measured on these images adds nothing here.
             parts[name] = weight * c + parts.get(name, torch.zeros_like(c))
     return Measured(value, parts)
 
@@ -95,6 +96,7 @@ def over_seeds(measured: Sequence[Measured], back: Callable[[float], float] = la
     scatter = float(values.std(correction=0))
     if k < 2:
         return Summary(back(mean.value), None, None, k, scatter)
+    # Of several sets the smallest decides, which gives the wider interval.
     n = min((len(c) for c in mean.parts.values()), default=2)
     seed_variance = float(values.var()) / k
     half = math.sqrt(_t(k - 1) ** 2 * seed_variance + _t(n - 1) ** 2 * mean.image_variance())
@@ -103,13 +105,13 @@ def over_seeds(measured: Sequence[Measured], back: Callable[[float], float] = la
 
 def over_images(measured: Measured) -> Summary:
     """A number of a model without seeds, a teacher, with the interval that the images alone give."""
-    half = 1.96 * math.sqrt(
-        measured.image_variance()
-    )  # a thousand images and more: Student's quantile is the normal one
+    # A thousand images and more: Student's quantile is the normal one.
+    half = 1.96 * math.sqrt(measured.image_variance())
     return Summary(measured.value, measured.value - half, measured.value + half, 1, 0.0)
 
 
-@functools.cache  # scipy takes 0.1 ms for a quantile, and a ledger asks for the same few a thousand times
+# scipy takes 0.1 ms for a quantile, and a ledger asks for the same few a thousand times.
+@functools.cache
 def _t(degrees: int) -> float:
     """The 0.975 quantile of Student's distribution."""
     from scipy.stats import t

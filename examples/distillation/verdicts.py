@@ -75,7 +75,8 @@ def decided(summary: Summary, low: float, high: float) -> str:
     """The verdict of a test: where does its interval lie to the range from `low` to `high`?"""
     if summary.low is None or summary.high is None:
         return UNDECIDED
-    if low < summary.low and summary.high < high:  # strictly: no difference at all bears no order out
+    # Strictly: no difference at all bears no order out.
+    if low < summary.low and summary.high < high:
         return SUPPORTED
     if summary.high < low or summary.low > high:
         return CONTRADICTED

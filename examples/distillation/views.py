@@ -16,6 +16,7 @@ def crop_flip(images: Tensor, rows: Tensor, view: int, padding: float) -> Tensor
     """
     b, _, h, w = images.shape
     pad = round(padding * min(h, w))
+    # The view's number is the seed, so a view needs no other state to be made again.
     draws = Draws(view, rows, "crop-flip")
     shift = draws.below(2 * pad + 1, 2)
     mirrored = draws.uniform(1) < 0.5

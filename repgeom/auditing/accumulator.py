@@ -105,6 +105,7 @@ class AuditAccumulator:
         if start is not None and not (isinstance(start, (int, np.integer)) and start >= 0):
             raise ValueError(f"`start` must be a whole number of at least 0, got {start!r}.")
         if self._tally is None:
+            # What stands beside the first rows decides which sums are kept; `_check` holds later rows to the same.
             self._tally = self._empty(tuple(beside))
         self._check(rows, beside, self._tally)
         for piece in Piece.numbered(rows, self.n_samples if start is None else start, **beside).split():
@@ -119,6 +120,7 @@ class AuditAccumulator:
             scored_rows=SCORED_ROWS,
             pair_rows=options["max_pair_rows"],
             drop_nonfinite=options["drop_nonfinite"],
+            # Sorted: two machines that name the same things in another order must still merge.
             beside=tuple(sorted(beside)),
             method=options["method"],
         )

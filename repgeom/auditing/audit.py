@@ -120,6 +120,7 @@ def audit(
         kept = processes.agreed(functools.partial(Checkpoint, checkpoint, processes, *asked))
     report = _audited(paired, options, name=name, processes=processes, checkpoint=kept, progress=progress)
     if kept is not None:
+        # Only now: whatever fails before the report is there keeps what was read.
         kept.remove()
     return report
 
@@ -323,6 +324,7 @@ def _streamed(
     """The same where the rows come as batches that can be read once."""
     labelled = isinstance(labels, str) and labels == IN_STREAM
     pieces = pieces_of(batches, "features", labelled=labelled, keep_nonfinite=drop_nonfinite, progress=progress)
+    # One batch is read ahead: what it holds shows what was given twice, before hours are spent on the rest.
     first = next(pieces)
     values = _values_beside(None if labelled else labels, groups, None)
     beside: dict[str, Any] = {**values, **_open_beside(reference, corrupted)}

@@ -57,6 +57,7 @@ class Asked:
         if self.normalize is not None:
             wanted = {"spectrum": Wanted(self.normalize, (True,)), "raw": Wanted(None, (False,))}
         has = self.beside.__contains__
+        # One sample serves intervals, drift and pairs: each takes as many of its rows as it needs.
         most = max(self.scored_rows, self.pair_rows)
         return Tallies(
             {
@@ -87,6 +88,7 @@ class Nonfinite:
     def add(self, rows: Tensor, start: int) -> None:
         """Count those among these rows, of which the first is row `start` of all."""
         bad = ~torch.isfinite(rows)
+        # A reader gives pieces in the order of rows, so the first with such a value names the place.
         self.first = self.first or first_nonfinite(rows, bad, start)
         self.nan += int(torch.isnan(rows).sum())
         self.inf += int(torch.isinf(rows).sum())
@@ -121,6 +123,7 @@ class AuditTally(Tally):
 
     def update(self, piece: Piece) -> None:
         if self._prepared is not None and piece is self._prepared[0]:
+            # `prepare` has counted this piece already; a second count would double its rows.
             finite = self._prepared[1]
         else:
             finite = self._finite(piece)
@@ -145,6 +148,7 @@ class AuditTally(Tally):
             finite = finite_rows_of(rows)
             if finite is not None:
                 self.nonfinite[kind].add(rows, int(piece.places[0]))
+                # A row that is bad in one kind is left out of all: row i of each must stay the same sample.
                 keep = finite if keep is None else keep & finite
         if keep is None:
             return piece
@@ -164,6 +168,7 @@ class AuditTally(Tally):
                 counts.first or more.first,
             )
         self.n_read, self.n_dropped = self.n_read + other.n_read, self.n_dropped + other.n_dropped
+        # A process without rows knows no widths and no types; the other one does.
         self.n_features |= other.n_features
         self.dtypes |= other.dtypes
 
@@ -178,6 +183,7 @@ class AuditTally(Tally):
 
     @classmethod
     def from_state(cls, state: State) -> AuditTally:
+        # A list would not equal the tuple that another tally has, and `merge` compares the two.
         asked = Asked(**(state["asked"] | {"beside": tuple(state["asked"]["beside"])}))
         made = cls(asked, Tallies.from_state(state["tallies"]))
         made.nonfinite = {kind: Nonfinite(**counts) for kind, counts in state["nonfinite"].items()}

@@ -39,15 +39,19 @@ def evidence_of(tally: AuditTally, reference: str, corrupted: str, *, k: int) ->
     spectra: SpectrumTally = tallies["spectrum"]
     cloud: CloudTally = tallies["cloud"]
     found = spectra.read("spectrum", vectors=True)
+    # Without scaling both spectra come from one sum of squares, read centred and as it is.
     raw = spectra.read("raw" if asked.normalize else "spectrum", center=False).spectrum
     pairs: Drawn = tallies["sample"].drawn(asked.pair_rows)
+    # A row has no more neighbours than there are other rows.
     sample, k = pairs.rows, min(k, len(pairs) - 1)
     population = None
     if tally.n_samples >= FEWEST_ROWS:
-        rank.effective_rank(found.spectrum)  # refuses rows that are all equal
+        # Called for its error: rows that are all equal have no rank, and no influence on one.
+        rank.effective_rank(found.spectrum)
         population = _population(tally, directions_in(found), "rows")
     contributions: dict[str, Contributions] = {}
     if population is not None:
+        # 95 % throughout: text, page and JSON of a report name it.
         contributions = {name: contributions_of(population, name, 0.95) for name in population.scores.influence}
     against = _of_reference(tally, reference, population, pairs)
     evidence = Evidence(
@@ -98,6 +102,7 @@ def _population(tally: AuditTally, directions: Directions, kind: str) -> Sample:
     # Where the smallest singular values are rounding, what rests on them is left out.
     measures = [name for name in names_of_estimable() if directions.spectrum.exact_tail or not functional(name).tail]
     scored_sample = scored(directions, source_of(drawn.column(kind), kind), measures, groups, correlation)
+    # None stands for the rows 0 to n − 1 in `scored_rows`. After dropped rows the numbers have gaps and must be kept.
     every_row = len(drawn) == tally.n_samples and not tally.n_dropped
     return dataclasses.replace(scored_sample, rows=None if every_row else drawn.places)
 
@@ -115,10 +120,12 @@ def _of_reference(tally: AuditTally, name: str, population: Sample | None, pairs
     if spectra is None:
         return None
     mine, theirs = (directions_in(s.read("spectrum", vectors=True)) for s in (tally.tallies["spectrum"], spectra))
-    rank.effective_rank(theirs.spectrum)  # refuses rows that are all equal
+    # The same refusal for the reference.
+    rank.effective_rank(theirs.spectrum)
     pair_tally: PairTally = tally.tallies["pairs"]
     sums = pair_tally.pair_sums(tally.scatter("spectrum"), tally.scatter("reference"))
     captured = own = angles = cosine = retained = None
+    # Cosines, angles and shares of variance compare vectors of one space, so widths must be equal.
     if len(mine.mean) == len(theirs.mean):
         cosine = pair_tally.mean_cosine()
         captured = _captured(tally.tallies["spectrum"], theirs.vectors)
@@ -147,6 +154,7 @@ def _captured(spectra: SpectrumTally, directions: Tensor) -> np.ndarray:
     rows = spectra.rows_held()
     if rows is None:
         scatter = spectra.sums["spectrum"].scatter()
+        # The diagonal of VᵀSV: the variance along each direction from the sums alone, without an (r, r) product.
         energy, total = (directions * (scatter @ directions)).sum(0), scatter.diagonal().sum()
     else:
         x = spectra.about_mean(rows, spectra.wanted["spectrum"].normalize, True)
@@ -163,6 +171,7 @@ def _of_drift(tally: AuditTally, name: str, k: int) -> DriftEvidence | None:
         )
     drawn = tally.tallies["sample"].drawn(DRIFT_ROWS)
     clean, moved = (_as_taken(drawn.column(kind), tally.asked.normalize) for kind in ("rows", "corrupted"))
+    # `Clean` wants two rows more than neighbours.
     neighbours = max(1, min(k, len(drawn) - 2))
     readings = Clean(
         clean, drawn.column("labels"), k=neighbours, max_pair_rows=tally.asked.pair_rows, seed=tally.asked.seed

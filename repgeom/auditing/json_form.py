@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from repgeom.auditing.report import Report
 
+# To be raised with every change of names or meanings below: `from_json` reads this version and refuses all others.
 SCHEMA_VERSION = 2
 
 
@@ -70,6 +71,7 @@ def plain(value: Any) -> Any:
         return {str(k): plain(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
         return [plain(v) for v in value]
+    # The json module refuses most of NumPy's scalars.
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, float) and not math.isfinite(value):
@@ -102,6 +104,7 @@ def read_fields(text_or_path: str | os.PathLike[str]) -> dict[str, Any]:
 
 def _parsed(text_or_path: str | os.PathLike[str]) -> dict[str, Any]:
     text = text_or_path
+    # One report begins with a brace and several with a bracket; anything else is a path.
     if not isinstance(text, str) or text.lstrip()[:1] not in ("{", "["):
         text = Path(text_or_path).read_text(encoding="utf-8")
     try:
@@ -167,6 +170,7 @@ def _spectrum_dict(s: Spectrum) -> dict[str, Any]:
 
 
 def _spectrum(found: dict[str, Any]) -> Spectrum:
+    # Written for readers without this package; a `Spectrum` works it out of its singular values.
     kept = {key: value for key, value in found.items() if key != "variance_ratio"}
     return Spectrum(**{**kept, **{key: _array(found[key]) for key in ("singular_values", "mean")}})
 
@@ -179,6 +183,7 @@ def _class_rows(ranks: ClassRanks) -> list[dict[str, Any]]:
             "n_samples": int(n),
             "effective_rank": _known(rank),
             "baseline": _known(baseline),
+            # False for NaN: a class of one row has no rank that could have collapsed.
             "collapsed": bool(share < COLLAPSED_CLASS),
         }
         for label, n, rank, baseline, share in columns

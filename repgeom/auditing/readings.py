@@ -30,13 +30,17 @@ def rank_share(e: Evidence) -> float | None:
     """Effective rank between 0 (a line) and 1 (isotropic): of the population, or of these rows where that is not sure."""
     sure = _sure_rank(e)
     if sure is not None:
+        # One feature has rank 1 whatever it holds, so the share would be 0 / 0.
         if e.n_features == 1:
             return None
+        # An isotropic population has rank n_features; no baseline of finite samples is needed.
         return (sure.value - 1) / (e.n_features - 1)
-    if e.independent is not None:  # isotropic features of as many rows are no measure for fewer independent ones
+    # Isotropic features of as many rows are no measure for fewer independent ones.
+    if e.independent is not None:
         return None
     baseline = rank.effective_rank(isotropic_baseline(e.spectrum))
-    if baseline <= 1.001:  # two rows or one column have a rank of one, whatever they are
+    # Two rows or one column have a rank of one, whatever they are. The margin is for rounding.
+    if baseline <= 1.001:
         return None
     return (rank.effective_rank(e.spectrum) - 1) / (baseline - 1)
 
@@ -82,6 +86,7 @@ def retained_rank(e: Evidence) -> float | None:
         return None
     if e.reference.retained is not None:
         return e.reference.retained.ratio
+    # Too few rows for an estimate: this ratio is of the rows alone and has no interval.
     return float(rank.effective_rank(e.spectrum) / rank.effective_rank(e.reference.spectrum))
 
 
@@ -110,6 +115,7 @@ def collapsed_classes(e: Evidence) -> float | None:
     """The share of classes that have collapsed."""
     if e.labels is None:
         return None
+    # A class of one row has no rank; its NaN counts as not collapsed.
     return float((e.labels.ranks.share < COLLAPSED_CLASS).mean())
 
 
@@ -152,7 +158,8 @@ def leading_excess(e: Evidence) -> float | None:
     """How far the leading direction's share lies above what isotropic features show (0) towards all of it (1)."""
     # The stable rank is the total variance over the leading one, so its inverse is the leading direction's share.
     isotropic = 1 / rank.stable_rank(isotropic_baseline(e.spectrum))
-    if isotropic > 0.9:  # so few rows or columns that isotropic features are nearly one direction as well
+    # So few rows or columns that isotropic features are nearly one direction as well.
+    if isotropic > 0.9:
         return None
     return (1 / rank.stable_rank(e.spectrum) - isotropic) / (1 - isotropic)
 
@@ -210,6 +217,7 @@ def drift_interval(measure: str) -> Callable[[Evidence], Interval]:
         if e.drift is None:
             return None
         interval = e.drift.readings[measure].interval(0.95)
+        # NaN crosses no threshold: as an interval it would let every value pass.
         if math.isnan(interval[0]):
             return None
         return interval

@@ -160,6 +160,7 @@ class Report:
         numbers = ["value", "corrected", "low", "high", "minimum", "maximum", "baseline"]
         columns = ["measure", *numbers, "unit", "group", "formula", "note"]
         frame = pd.DataFrame(rows, columns=columns).set_index("measure")
+        # None becomes NaN, and a column without any number is still one of floats.
         return frame.astype(dict.fromkeys(numbers, float))
 
     def compare(self, other: Report, measure: str | Callable[..., Any] = "effective_rank") -> Comparison | None:
@@ -171,6 +172,8 @@ class Report:
         if name not in self.contributions or name not in other.contributions:
             return None
         first, second = other.contributions[name], self.contributions[name]
+        # Fingerprints know row numbers, not samples. The text of a comparison therefore says that row i was taken for
+        # one sample.
         paired = self.scored_rows == other.scored_rows
         return compared(first, second, name, paired, 0.95, (other.name, self.name))
 
@@ -191,6 +194,8 @@ class Report:
         self, path: str | os.PathLike[str] | None = None, *, indent: int | None = 2, against: Report | None = None
     ) -> str:
         """The dictionary as JSON text; written to `path` if given, whole or not at all. `from_json` reads it back."""
+        # `plain` has made NaN and infinity text. One that slipped through is an error here, not a file that others
+        # cannot read.
         text = json.dumps(self.to_dict(against=against), indent=indent, ensure_ascii=False, allow_nan=False)
         if path is not None:
             write_whole(path, text + "\n")
@@ -216,6 +221,7 @@ def scored_rows(sample: Sample | None) -> str:
     rows = np.arange(sample.n)
     if sample.rows is not None:
         rows = np.asarray(sample.rows)
+    # Little-endian and 64 bits everywhere, so that fingerprints of two machines agree.
     return f"{sample.n} {hashlib.sha256(rows.astype('<i8').tobytes()).hexdigest()}"
 
 

@@ -65,6 +65,7 @@ class Rule:
 _PAPER = "arXiv 2603.06698, table 1: collapsed students read a share of 0.03, their CLIP teacher 0.17"
 _OURS = "our choice; override it where your data are known to differ"
 
+# The order counts: of findings of one level the first is the headline.
 RULES: tuple[Rule, ...] = (
     Rule(
         name="rank_share",
@@ -91,6 +92,7 @@ RULES: tuple[Rule, ...] = (
         interval=retained_interval,
     ),
     Rule(
+        # Warns from the first class on: the share's threshold is 0.
         name="collapsed_classes",
         worse="above",
         warn=0.0,
@@ -102,6 +104,7 @@ RULES: tuple[Rule, ...] = (
         source=f"share of the class's own isotropic baseline below {COLLAPSED_CLASS}, as the paper's collapsed students",
     ),
     Rule(
+        # exp(−d / 2n) is 0.8 where n / d = 1 / (2 ln 1.25) = 2.24, which is rounded up.
         name="samples_per_feature",
         worse="below",
         warn=2.25,
@@ -137,6 +140,7 @@ RULES: tuple[Rule, ...] = (
         source=_OURS,
     ),
     Rule(
+        # 1.41 is √2: two unrelated rows of one length lie √2 lengths apart.
         name="corrupted_drift",
         worse="above",
         warn=0.7,

@@ -98,6 +98,7 @@ def _read(m: Measure, e: Evidence) -> tuple[float | None, str]:
     try:
         value = m.value(*(EVIDENCE[need](e) for need in m.needs))
     except ValueError as error:
+        # A measure refuses what it is not defined on; the report shows the reason in the number's place.
         return None, m.missing or str(error)
     if value is None:
         return None, m.missing

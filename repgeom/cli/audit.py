@@ -58,10 +58,12 @@ def run(args: argparse.Namespace) -> int:
     """Audit each of `args.features`, print and write the reports, and return the exit status: 0 or `FAILED_GATE`."""
     if args.html == "-":
         raise ValueError("--html needs the path of a file; only --json can print to standard output with -.")
+    # Before any row is read: a mistyped path must not cost an hour of measuring.
     for path in (args.json, args.html):
         check_writable(path)
     thresholds = dict(_parsed_threshold(text) for text in args.threshold)
     reports = _audited(args, thresholds)
+    # All processes of torchrun hold the same reports; one of them writes.
     if is_first_process():
         _present(reports, args.json, args.html)
     failing = _FAILING_LEVELS[args.fail_on]
@@ -105,6 +107,7 @@ def _audited(args: argparse.Namespace, thresholds: dict[str, tuple[float | None,
                     distributed=distributed,
                 )
             except ValueError as error:
+                # Of several files the message must name the one that it is about.
                 if len(args.features) == 1:
                     raise
                 raise ValueError(f"{path}: {error}") from None
@@ -120,6 +123,7 @@ def _joined_processes() -> Iterator[bool]:
         return
     import torch.distributed as dist
 
+    # gloo exchanges what was added up between processes with and without a GPU.
     dist.init_process_group("gloo")
     try:
         yield True

@@ -22,6 +22,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return int(args.run(args))
     except (ValueError, TypeError, OSError, ImportError, MemoryError) as error:
+        # One line, as scripts and logs read it; some errors have no text at all.
         text = " ".join(str(error).split()) or type(error).__name__
         if is_first_process():
             print(f"repgeom: error: {text}", file=sys.stderr)

@@ -28,7 +28,8 @@ def plot_reports(reports: Sequence[Report]) -> Figure:
     classes = {name: r.classes for name, r in named.items() if r.classes is not None}
     references = {name: r.reference for name, r in named.items() if r.reference is not None}
     captured = {name: r.captured for name, r in references.items() if r.captured is not None}
-    for r in list(references.values())[:1]:  # all audits of one figure have the same reference
+    # All audits of one figure have the same reference.
+    for r in list(references.values())[:1]:
         label = r.name
         if label != "reference":
             label += " (reference)"
@@ -36,6 +37,7 @@ def plot_reports(reports: Sequence[Report]) -> Figure:
     n_plots = 2 + bool(classes) + bool(captured)
     n_columns, inches_per_row = 2, 4.0
     if n_plots == 3:
+        # Three plots fit in one row, two and four in rows of two: no panel stays empty.
         n_columns, inches_per_row = 3, 3.6
     n_rows = n_plots // n_columns
     figure = Figure(figsize=(11, inches_per_row * n_rows), layout="constrained")
@@ -55,9 +57,11 @@ def as_svg(figure: Figure) -> str:
     from matplotlib import rc_context
 
     out = io.StringIO()
+    # Text stays text, so that a page can be searched. A fixed salt and no date: the same report gives the same bytes.
     with rc_context({"svg.fonttype": "none", "svg.hashsalt": "repgeom"}):
         figure.savefig(out, format="svg", metadata={"Date": None})
     text = out.getvalue()
+    # Within a page the XML declaration before the element has no place.
     return text[text.index("<svg") :]
 
 
@@ -65,6 +69,7 @@ def _short_unique_name(name: str, index: int, reports: Sequence[Report]) -> str:
     """The last 40 characters of a report's name, with the report's number where another has the same name."""
     short = name
     if len(name) > 40:
+        # The ends of paths differ more often than their beginnings.
         short = "…" + name[-39:]
     if [r.name for r in reports].count(name) > 1:
         short += f" [{index + 1}]"

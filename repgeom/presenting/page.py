@@ -20,6 +20,8 @@ def html(reports: Sequence[Report], path: str | os.PathLike[str] | None = None) 
 
     from repgeom import __version__
 
+    # Names and labels come from outside, so they are escaped. A name that the template misspells is an error, not a
+    # gap.
     template = Environment(
         loader=PackageLoader("repgeom", "presenting"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     ).get_template("report.html.j2")

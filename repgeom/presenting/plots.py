@@ -42,6 +42,7 @@ def plot_spectrum(spectra: Any, *, ax: Axes | None = None, baseline: bool = True
     named = _named(spectra)
     for (label, s), color in zip(named.items(), _colors(len(named)), strict=True):
         share = np.asarray(s.variance_ratio)
+        # Smaller shares vanish beside a total of 1 in float64, and would stretch the log axis.
         shown = share > 1e-16
         ax.plot(np.arange(1, len(share) + 1)[shown], share[shown], color=color, label=_with_n(label, s))
     first = next(iter(named.values()))
@@ -64,6 +65,7 @@ def plot_cumulative_variance(spectra: Any, *, ax: Axes | None = None) -> Axes:
     ax.axhline(0.9, color=_GREY, linestyle=":", linewidth=1)
     ax.annotate("90 %", (1, 0.9), xycoords=("axes fraction", "data"), ha="right", va="bottom", color="0.35", fontsize=8)
     _whole_ticks(ax)
+    # A little above 1, so that a curve at 1 keeps its full width.
     ax.set(ylim=(0, 1.02), xlabel="leading directions k", ylabel="share of variance", title="Cumulative variance")
     return _finish(ax)
 
@@ -100,22 +102,26 @@ def plot_class_ranks(ranks: ClassRanks | Mapping[str, ClassRanks], *, ax: Axes |
     ax = _axes(ax)
     named = _by_name(ranks, "features")
     first = next(iter(named.values()))
+    # Classes of one row have the rank NaN, which sorts last.
     lowest = np.sort(np.argsort(first.effective_rank, kind="stable")[:most])
     place = np.arange(len(lowest))
+    # The bars of a class fill 0.8 of its place; the rest parts them from the next class.
     width = 0.8 / len(named)
     for i, ((label, r), color) in enumerate(zip(named.items(), _colors(len(named)), strict=True)):
         left = place + (i - (len(named) - 1) / 2) * width
         ax.bar(left, r.effective_rank[lowest], width, color=color, label=str(label))
     ax.plot(place, first.baseline[lowest], "_", color=_GREY, markersize=12, label="isotropic, same size")
     rotation = 0
-    if len(place) > 12:  # longer rows of names run into each other
+    # Longer rows of names run into each other.
+    if len(place) > 12:
         rotation = 90
     ax.set_xticks(place, [str(name) for name in first.labels[lowest]], rotation=rotation)
     title = "Rank within each class"
     if len(lowest) < len(first.labels):
         title += f" ({len(lowest)} lowest of {len(first.labels)})"
     ax.set(yscale="log", xlabel="class", ylabel=axis_label("effective_rank"), title=title)
-    ax.set_ylim(0.8, 4 * np.nanmax([2.0, *first.baseline]))  # room for the legend above the marks
+    # Room for the legend above the marks.
+    ax.set_ylim(0.8, 4 * np.nanmax([2.0, *first.baseline]))
     return _finish(ax, loc="upper center", ncols=2)
 
 
@@ -151,6 +157,7 @@ def plot_robustness(table: pd.DataFrame, *, measure: str | None = None, ax: Axes
         of_severity = corrupted[corrupted.severity == severity]
         # The severities of one corruption share 0.6 of the space between two corruptions.
         place = of_severity.corruption.map(names.index) + 0.6 * ((i + 0.5) / len(severities) - 0.5)
+        # `errorbar` wants (2, n) lengths from the value, not ends. Where no interval is known the length is 0.
         lengths = abs(of_severity[["low", "high"]].sub(of_severity["value"], axis=0)).fillna(0).to_numpy().T
         ax.errorbar(
             of_severity["value"],
@@ -165,6 +172,7 @@ def plot_robustness(table: pd.DataFrame, *, measure: str | None = None, ax: Axes
     for value in clean["value"]:
         ax.axvline(value, color=_GREY, linestyle="--", linewidth=1, label="clean")
     ax.set_yticks(range(len(names)), [name.replace("_", " ") for name in names])
+    # Upside down, so that the first corruption stands on top.
     ax.set(ylim=(len(names) - 0.5, -0.5), xlabel=axis_label(measure), title="Robustness")
     return _finish(ax, title="severity", loc="center left", bbox_to_anchor=(1, 0.5))
 
@@ -196,6 +204,7 @@ def plot_sample_size_curve(curve: Any, *, ax: Axes | None = None) -> Axes:
     measured = {str(found.attrs.get("measure", "dimensions")) for found in named.values()}
     ylabel = ", ".join(sorted(axis_label(name) for name in measured))
     ax.set(xscale="log", ylim=(0, None), xlabel="samples", ylabel=ylabel, title="Enough samples?")
+    # A log axis would write powers of ten; numbers of samples read better as they are.
     ax.xaxis.set_major_formatter(ScalarFormatter())
     return _finish(ax)
 
@@ -218,7 +227,9 @@ def plot_fourier_heatmap(heatmap: FourierHeatmap, *, what: str | None = None, ax
     values = {"error": heatmap.error, "drift": heatmap.drift}.get(what)
     if values is None:
         raise ValueError(f'`what` must be "drift", or "error" of a heat map made with a probe; got {what!r}.')
+    # Half a cycle beyond the outer frequencies: the middle of a pixel stands at its frequency, not its edge.
     low, high = float(heatmap.frequencies[0]) - 0.5, float(heatmap.frequencies[-1]) + 0.5
+    # A map of zeros needs a scale too, hence the 1.
     image = ax.imshow(
         values, cmap="magma", vmin=0, vmax=values.max() or 1, extent=(low, high, high, low), interpolation="nearest"
     )

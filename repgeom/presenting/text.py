@@ -41,6 +41,7 @@ def number(value: float | None) -> str:
         return f"{int(value):,}".replace("-", "−")
     if abs(value) >= 1e6 or abs(value) < 1e-4:
         return f"{value:.2e}".replace("-", "−")
+    # Four figures: from 1 to 10 one stands before the point, so three behind it.
     digits = max(0, 3 - math.floor(math.log10(abs(value)))) if abs(value) < 1000 else 0
     return f"{value:,.{min(digits, 5)}f}".replace("-", "−")
 
@@ -119,6 +120,7 @@ def threshold(f: Finding) -> str:
 
 def _measure_lines(reports: Sequence[Report], heads: list[str]) -> list[str]:
     rows = rows_of(reports)
+    # Baselines and ranges depend on the size, so one column of them serves reports of one size only.
     same_size = len({(r.n_samples, r.n_features) for r in reports}) == 1
     cells = []
     for v, found in rows:
@@ -158,6 +160,7 @@ def _line(row: list[str], widths: list[int]) -> str:
 
 
 def _short(text: str, most: int) -> str:
+    # The end of a path is kept: it tells two files apart more often than the beginning.
     return text if len(text) <= most else "…" + text[1 - most :]
 
 
@@ -178,6 +181,7 @@ def _drift_lines(r: Report) -> list[str]:
         return []
     head = (f"{r.name} against {r.corrupted}", "value", "95 % interval", "what it is")
     widths = [max(len(row[i]) for row in (head, *rows)) for i in range(4)]
+    # The first column's heading has a line of its own, so the names alone decide its width, with their indent of two.
     widths[0] = max(len(row[0]) for row in rows) + 2
     lines = [_line(["  " + row[0], *row[1:]], widths) for row in rows]
     return [

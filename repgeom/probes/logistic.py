@@ -12,13 +12,16 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-_HISTORY = 10  # steps that L-BFGS remembers; Liu & Nocedal found little gain beyond 7
-_ARMIJO = (
-    1e-4  # a step must lower the objective by this share of what its slope promises (Nocedal & Wright, section 3.1)
-)
-_MOST_HALVINGS = 20  # a step of a millionth that lowers nothing says that rounding hides what is left to gain
-_LOGITS = 1 << 21  # logits that are worked on at once: 8 MB in float32
-_TINY = 1e-300  # keeps a quotient finite where both of its parts may be 0
+# Steps that L-BFGS remembers; Liu & Nocedal found little gain beyond 7.
+_HISTORY = 10
+# A step must lower the objective by this share of what its slope promises (Nocedal & Wright, section 3.1).
+_ARMIJO = 1e-4
+# A step of a millionth that lowers nothing says that rounding hides what is left to gain.
+_MOST_HALVINGS = 20
+# Logits that are worked on at once: 8 MB in float32.
+_LOGITS = 1 << 21
+# Keeps a quotient finite where both of its parts may be 0.
+_TINY = 1e-300
 
 
 class LogisticPath:
@@ -39,7 +42,8 @@ class LogisticPath:
         for rows in x.split(1 << 14):
             total += rows.sum(0, dtype=torch.float64)
         mean = (total / n).to(x.dtype)
-        self.mean = mean.double()  # rounded as what is subtracted is, so that `bias` undoes just that
+        # Rounded as what is subtracted is, so that `bias` undoes just that.
+        self.mean = mean.double()
         self.x, self.y, self.n_classes = x - mean, y, n_classes
         self.strengths, self.tol, self.max_iter = strengths, tol, max_iter
         # scikit-learn has one vector for two classes, w = W_1 − W_0 = 2 W_1, and ‖w‖² is twice ‖W‖².

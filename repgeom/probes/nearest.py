@@ -19,8 +19,10 @@ from repgeom.measures.pair_sums import check_k
 
 __all__ = ["knn_accuracy"]  # what `repgeom` shows; the probe itself stands in `repgeom.probes`
 
-_SIMILARITIES = 1 << 22  # similarities that are held at once: 16 MB in float32
-_BANK_ROWS = 1 << 16  # rows of the bank that are searched at once, so that a block still has 64 queries
+# Similarities that are held at once: 16 MB in float32.
+_SIMILARITIES = 1 << 22
+# Rows of the bank that are searched at once, so that a block still has 64 queries.
+_BANK_ROWS = 1 << 16
 
 
 @dataclasses.dataclass(frozen=True, repr=False)

@@ -11,7 +11,8 @@ from repgeom.measures.pairs import linear_cka
 from repgeom.robustness.measurement import Measurement
 from repgeom.robustness.tails import heavy_tails
 
-FEWEST_ROWS = 5  # debiased CKA needs 4, and one is left out
+# Debiased CKA needs 4 rows, and the jackknife leaves one out.
+FEWEST_ROWS = 5
 
 
 def cka_measurement(x: Tensor, y: Tensor, squared_steps: Tensor) -> Measurement:
@@ -39,6 +40,7 @@ def cka_measurement(x: Tensor, y: Tensor, squared_steps: Tensor) -> Measurement:
 def leave_one_out_cka(x: Tensor, y: Tensor) -> Tensor:
     """Return debiased linear CKA without row i, for each i, (n,); in O(n d1 d2). Rows are centred."""
     both, first, second = _hsic_without(x, y), _hsic_without(x, x), _hsic_without(y, y)
+    # An unbiased HSIC of few rows can come out below 0. The quotient is then not finite, which the caller looks for.
     return both / (first * second).clamp(min=0).sqrt()
 
 
@@ -51,7 +53,8 @@ def _hsic_without(x: Tensor, y: Tensor) -> Tensor:
     m = len(x) - 1
     a, b = x.square().sum(1), y.square().sum(1)
     cross, ab = x.mT @ y, a * b
-    along = ((x @ cross) * y).sum(1)  # Σⱼ (xⱼᵀxᵢ)(yⱼᵀyᵢ), with j = i
+    # Σⱼ (xⱼᵀxᵢ)(yⱼᵀyᵢ), with j = i.
+    along = ((x @ cross) * y).sum(1)
     lost = 1 + 1 / m
     kernels = cross.square().sum() - 2 * lost * along + lost**2 * ab
     # Σ of the new aⱼ bⱼ over j ≠ i: all nine products, with Σⱼ xⱼ = 0 over all j.

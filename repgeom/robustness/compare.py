@@ -71,13 +71,15 @@ def compare_robustness(
     measured = measurements_of([first, second], x, labels, conditions, both, batch_size, progress)
     rows = []
     for (name, severity), (mine, theirs) in measured:
-        others = {r.measure: r for r in theirs}  # one encoder may have a probe that the other lacks
+        # One encoder may have a probe that the other lacks.
+        others = {r.measure: r for r in theirs}
         rows += [
             {"corruption": name, "severity": severity, **r.difference(others[r.measure], confidence)}
             for r in mine
             if r.measure in others
         ]
     table = pd.DataFrame(rows)
+    # Holm corrects over corrupted conditions. The clean rows are not among them and keep their plain p-value.
     table.insert(table.columns.get_loc("p_value") + 1, "p_holm", table.p_value)
     for measure in table.measure.unique():
         here = (table.corruption != CLEAN) & (table.measure == measure)

@@ -60,6 +60,7 @@ def corruption_conditions(
 ) -> list[Condition]:
     """Every corruption at every severity. Raises ValueError for one that does not fit the images, before any work."""
 
+    # Made by a function: a lambda in the loops below would see the last name and severity of the loops.
     def change(name: str, severity: float) -> Change:
         return lambda part, rows: corrupt(
             part, name, severity, seed=seed, indices=rows, strengths=strengths, frost_images=frost_images
@@ -69,6 +70,7 @@ def corruption_conditions(
     conditions = []
     for name in _names(corruptions):
         for severity in _severities(severities):
+            # Called for its errors: what does not fit the images is refused before the first is encoded.
             corruption_for(name, severity, strengths, (h, w), frost_images, images.device)
             conditions.append(Condition(name_in_tables(name, frost_images), severity, change(name, severity)))
     return conditions
@@ -122,7 +124,8 @@ def measurements_of(
         except EncoderError as error:
             warnings.warn(f"at {condition.corruption}, severity {condition.severity:g}: {error}", stacklevel=4)
             found = [base.failed(str(error)) for base in bases]
-        except Exception as error:  # the encoder's own
+        # An error of the encoder's own code goes on as it is, with the place noted.
+        except Exception as error:
             error.add_note(f"at {condition.corruption}, severity {condition.severity:g}")
             raise
         yield condition.key, found

@@ -70,6 +70,7 @@ class Clean:
         n = len(rows)
         if rows.ndim != 2 or n < 4:
             raise ValueError(f"`clean` must be (n_samples, n_features) with at least 4 rows, got {tuple(rows.shape)}.")
+        # float64: the drift of a mild corruption is a small difference of large numbers.
         self.rows = rows.double()
         if all_rows_equal(self.rows):
             raise ValueError("`clean` has zero variance: all rows are equal, so there is nothing to compare with.")
@@ -77,6 +78,7 @@ class Clean:
             raise ValueError(f"`seed` must be a whole number of at least 0, got {seed!r}.")
         if max_pair_rows < min(n, k + 2):
             raise ValueError(f"`max_pair_rows` must be at least k + 2, which is {k + 2}, got {max_pair_rows!r}.")
+        # One draw for all conditions, and with one seed for all encoders, so that differences are of the same rows.
         self.chosen = np.sort(np.random.default_rng(seed).permutation(n)[:max_pair_rows])
         k = check_k(k, len(self.chosen) - 2)
         units = self._units(self.rows)
@@ -133,6 +135,7 @@ class Clean:
             found["accuracy"] = self.probe.correct(rows, self.labels).double()
         if self.knn is not None:
             if self.own_bank:
+                # The bank is the clean rows themselves: none may vote for its own corrupted version.
                 own = np.arange(len(self.chosen))
                 votes = self.knn.correct(self._units(rows), self.labels[self.chosen], leave_out=own).double()
             else:
@@ -173,8 +176,10 @@ class Clean:
         c_j is 1 as long as they hold 90 % of the clean variance, and a fraction for the last.
         """
         variances = self.ranks.variances
+        # What is missing to 90 % before each direction. Over the direction's own variance, cut to [0, 1], it is c_j.
         needed = LEADING * variances.sum() - (variances.cumsum(0) - variances)
         rows = centred(moved)
+        # The value is a ratio, so a common scale cancels; without it squares of large features overflow.
         rows = rows / rows.abs().max()
         along = (rows @ self.ranks.vectors).square().sum(0)
         value = float(along @ (needed / variances).clamp(0, 1) / rows.square().sum())
@@ -186,6 +191,7 @@ class Clean:
             return []
         clean, corrupted = ((unit_rows(x) if self.probe.normalize else x) for x in (self.rows, moved))
         basis = self.probe.row_space.to(clean)
+        # A probe that tells nothing apart sees no direction. One column of zeros keeps the shapes, with nothing inside.
         if not basis.shape[1]:
             basis = basis.new_zeros(len(basis), 1)
         away, step = clean - clean.mean(0), corrupted - clean
@@ -210,7 +216,10 @@ def _norms_about_mean(away: Tensor) -> Tensor:
 
 def _centred_cosine_drift(away: Tensor, moved: Tensor) -> Measurement:
     """1 − mean cosine of rows about the clean mean, which every clean row has a part in."""
+    # A cosine pᵀq changes with its row by (q − cos p) / length, and with the corrupted row likewise. The mean that is
+    # subtracted from both moves it by minus the sum, and every clean row moves the mean.
     cosine, p, q = _cosines(away, moved)[:, None], unit_rows(away), unit_rows(moved)
+    # A row at the mean has no direction; an infinite length makes its part 0.
     lengths = (torch.where(n > 0, n, torch.inf)[:, None] for n in (row_norms(away), row_norms(moved)))
     parts = zip((q - cosine * p, p - cosine * q), lengths, strict=True)
     slope = sum(((part / length).mean(0) for part, length in parts), away.new_zeros(away.shape[1]))
@@ -221,6 +230,7 @@ def _centred_cosine_drift(away: Tensor, moved: Tensor) -> Measurement:
 def _squared_steps(clean: Tensor, moved: Tensor) -> Tensor:
     """Return how far each row moves beside the others, squared, in units of the largest; 0 where only rounding moves."""
     steps = centred(moved - clean)
+    # The subtraction errs by a few eps of the largest value; steps that are no longer say nothing.
     rounding = 8 * torch.finfo(steps.dtype).eps * torch.maximum(clean.abs().max(), moved.abs().max())
     largest = steps.abs().max()
     if bool(largest <= rounding):

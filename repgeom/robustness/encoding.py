@@ -36,6 +36,7 @@ def encoded(
         for start in range(0, len(images), step):
             part = images[start : start + step]
             if change is not None:
+                # Draws hang on an image's number in the whole set, so the batch size does not change them.
                 part = change(part, torch.arange(start, start + len(part), device=images.device))
             for encoder, found in zip(encoders, parts, strict=True):
                 # A copy for each: an encoder may normalise in place.
@@ -79,5 +80,6 @@ def _evaluating(encoders: Sequence[Encoder]) -> Iterator[None]:
     try:
         yield
     finally:
+        # Flag by flag: `train()` would give one mode to a model of which some parts were frozen.
         for m, mode in zip(modules, modes, strict=True):
             m.training = mode

@@ -59,6 +59,7 @@ def band_noise(
         # float64, so that "exactly this rms" does not hang on the rounding of two transforms.
         white = Draws(seed, image_numbers[rows], "band_noise").normal(3, h, w).double()
         noise = torch.fft.irfft2(torch.fft.rfft2(white) * in_band, s=(h, w))
+        # Scaled after the filter: the share of the energy in the band differs from draw to draw.
         noise = noise * (rms / noise.square().mean((2, 3), keepdim=True).sqrt())
         return noise.float()
 

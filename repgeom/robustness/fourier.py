@@ -121,6 +121,7 @@ def fourier_heatmap(
         perturbed = (unit(x[image]) + waves.at(frequency, image)).clamp(0, 1)
         features = _perturbed_features(encoder, perturbed, frequency, clean.shape[1])
         moved_by = row_norms(features.double() - clean[image.to(clean.device)])
+        # A frequency stands in `place` once for each of its images; `distance[place] +=` would add only one of them.
         np.add.at(distance, place, moved_by.cpu().numpy())
         if probe is not None and codes is not None:
             np.add.at(n_wrong, place, _is_wrong(probe, features, codes[image]).numpy())
@@ -154,6 +155,7 @@ def _perturbed_features(
 ) -> Tensor:
     """Features (b, n_features) of perturbed images. Raises ValueError, with the frequency, where the encoder fails."""
     try:
+        # These images are one batch already.
         (features,) = encoded([encoder], images, len(images))
         if features.shape[1] != n_features:
             raise EncoderError(f"the encoder returned {features.shape[1]} features, {n_features} before.")
@@ -203,7 +205,8 @@ def _centred_range(side: int) -> range:
 
 def _distinct_frequencies(side: int, h: int, mirror_is_same: bool) -> list[tuple[int, int]]:
     """The frequencies (i, j) of the map; one of each mirrored pair where both are the same wave."""
-    distinct: dict[tuple[int, int], None] = {}  # a dict keeps the order and finds a mirror at once
+    # A dict keeps the order and finds a mirror at once.
+    distinct: dict[tuple[int, int], None] = {}
     for i in _centred_range(side):
         for j in _centred_range(side):
             if not mirror_is_same or _mirrored((i, j), h) not in distinct:
@@ -274,6 +277,7 @@ def _frequency_image_pairs(
 
         starts = tqdm(starts, unit="batch", leave=False)
     for start in starts:
+        # Pairs are numbered frequency by frequency: frequency · n + image.
         pair = torch.arange(start, min(start + batch_size, n_pairs), device=device)
         place = pair // n
         yield frequency_at[place], pair % n, place.cpu().numpy()

@@ -66,6 +66,7 @@ class Measurement:
         mean = float(below.mean())
         if mean == 0:
             return cls(measure, math.nan, len(above), note="nothing to divide by")
+        # A ratio a / b of means has the influence (aᵢ − v bᵢ) / b.
         value = float(above.mean()) / mean
         return cls(measure, value, len(above), value + (above - value * below) / mean, kind)
 
@@ -87,13 +88,16 @@ class Measurement:
         if self.kind == "binary" and not self.grouped:
             return wilson(self.value, self.n, normal_quantile(confidence))
         t, error = quantile(confidence, len(self.contributions) - 1), standard_error(self.contributions)
+        # Grouped samples depend on each other: n becomes the number of independent ones that would err as much.
         if self.kind == "binary":
             return wilson(self.value, self._effective_samples(error), t)
         half = t * error
+        # On the log scale, on which v errs by its error over v (delta method): a ratio cannot fall below 0.
         if self.kind == "positive" and self.value > 0:
             # A factor beyond the range of floats says as much as the largest float.
             factor = math.exp(min(half / self.value, 700))
             return self.value / factor, self.value * factor
+        # Fisher's z = atanh v has the slope 1 / (1 − v²); mapped back, no end passes 1.
         if self.kind == "similarity" and abs(self.value) < _EQUAL:
             z, half = math.atanh(self.value), half / (1 - self.value**2)
             return math.tanh(z - half), math.tanh(z + half)
@@ -119,6 +123,7 @@ class Measurement:
         """Return the interval of the difference and the test that it is zero."""
         assert self.contributions is not None
         assert other.contributions is not None
+        # What an image does to both encoders cancels here.
         changes = other.contributions - self.contributions.to(other.contributions.device)
         change = Measurement(self.measure, other.value - self.value, self.n, changes)
         if self.kind == other.kind == "binary" and not self.grouped:

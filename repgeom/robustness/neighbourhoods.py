@@ -14,6 +14,7 @@ from repgeom.data.arrays import pair_blocks
 from repgeom.measures.pairs import nearest
 from repgeom.robustness.measurement import Measurement
 
+# 19 degrees of freedom: Student's 0.975 quantile is 2.09, near the normal one of 1.96.
 GROUPS = 20
 
 
@@ -26,15 +27,18 @@ class Neighbourhoods:
     def __init__(self, units: Tensor, k: int, seed: int) -> None:
         n = len(units)
         self.units, self.k, self.listed = units, k, min(2 * k + 10, n - 1)
+        # Drawn on the CPU: the groups are then the same on every device.
         random = torch.Generator().manual_seed(int(seed))
         self.groups = (torch.randperm(n, generator=random) % min(GROUPS, n)).to(units.device)
-        self.left_out = torch.arange(-1, min(GROUPS, n), device=units.device)  # −1: none
+        # −1 stands for no group.
+        self.left_out = torch.arange(-1, min(GROUPS, n), device=units.device)
         self.clean = _listed(units, units, self.listed)[1]
 
     def compared(self, moved: Tensor) -> list[Measurement]:
         """Shared neighbours and self-retrieval of corrupted rows of unit length."""
         similarity, found = _listed(moved, self.units, self.listed)
         among = _listed(moved, moved, self.listed)[1]
+        # Lists run from near to far, and argmax of 0 and 1 finds the first 1: the nearest neighbour that is kept.
         best = similarity.expand(len(self.left_out), -1, -1).gather(2, self._kept(found).int().argmax(2, keepdim=True))
         # Two products round in different ways: rows that are equal must not count as lost.
         tolerance = 64 * torch.finfo(moved.dtype).eps
@@ -51,6 +55,7 @@ class Neighbourhoods:
 
     def _shared(self, found: Tensor) -> Tensor:
         """Share of each row's k nearest clean neighbours among the first k found, (groups + 1, n)."""
+        # Binary search in sorted indices says who is in both lists, without comparing all pairs of the two.
         ordered, order = found.sort(1)
         at = torch.searchsorted(ordered, self.clean).clamp(max=self.listed - 1)
         place = order.gather(1, at).expand(len(self.left_out), -1, -1)
@@ -68,6 +73,7 @@ class Neighbourhoods:
         whole, *without = ((values * asking).sum(1).double() / asking.sum(1)).unbind()
         if n < GROUPS:
             return Measurement(name, float(whole), n, note=f"no interval: fewer than {GROUPS} samples")
+        # With G groups, G θ − (G − 1) θ without group g.
         pseudo = len(without) * whole - (len(without) - 1) * torch.stack(without)
         return Measurement(name, float(whole), n, pseudo, kind)
 

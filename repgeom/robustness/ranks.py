@@ -34,6 +34,7 @@ _NO_INTERVAL = "no interval: "
 
 def all_rows_equal(rows: Tensor) -> bool:
     """Say whether all rows are equal but for the rounding of their mean."""
+    # Centring leaves a few eps of the largest value, even of equal rows.
     return bool(centred(rows).abs().max() <= rows.abs().max() * 8 * torch.finfo(rows.dtype).eps)
 
 
@@ -133,6 +134,7 @@ class RankMeasurement(Measurement):
         terms = [(-self.value * sign, c) for sign, c in self.terms]
         terms += [(other.value * sign, c) for sign, c in other.terms]
         error, degrees = _paired_error(terms)
+        # The grid of variances moves a corrected rank by up to this share, whatever the number of rows.
         error = math.hypot(error, FINENESS * max(self.value, other.value))
         change, half = other.value - self.value, quantile(confidence, degrees) * error
         p = p_value(change, error, degrees)

@@ -38,6 +38,7 @@ class Kept:
         import pandas as pd
 
         try:
+            # Only these columns may hold NaN: a name or a note that reads "NA" must stay text.
             numbers = {column: ["", "nan"] for column in ("value", "low", "high")}
             table = pd.read_csv(self.path, keep_default_na=False, na_values=numbers, dtype={"recipe": str})
             same = set(table["recipe"]) <= {self.recipe}
@@ -71,6 +72,7 @@ class Kept:
         before: dict[str, float] = {row["measure"]: row["value"] for row in old}
         for row in rows:
             measure, value = row["measure"], row["value"]
+            # An encoder has no fingerprint, so its clean numbers tell it, but for the rounding of another device.
             if measure in before and not math.isclose(before[measure], value, rel_tol=1e-3):
                 raise ValueError(
                     f"`out` ({self.path}) was begun with another encoder: clean {measure} was {before[measure]:.6g} and is "

@@ -125,6 +125,7 @@ def mean_corruption_error(
     mine = _errors(table, measure, extra)
     theirs = _errors(reference, measure, extra) if hasattr(reference, "columns") else dict(reference)
     _check_divisors(theirs, mine)
+    # Both are means over the same five severities, so their quotient is that of the sums that define mCE.
     per = {
         name: (error / theirs[name], (error - mine[CLEAN]) / (theirs[name] - theirs[CLEAN]))
         for name, error in mine.items()

@@ -107,6 +107,7 @@ def corruption_robustness(
     x = as_images(images)
     conditions = corruption_conditions(x, corruptions, severities, strengths, frost_images, seed)
     settings = Settings(probe, knn, k, max_pair_rows, seed)
+    # What else decides the numbers: it goes into the fingerprint by which `out` knows its run.
     recipe = {"strengths": strengths, "frost": None if frost_images is None else [digest(p) for p in frost_images]}
     return _table(encoder, x, labels, conditions, settings, batch_size, confidence, out, progress, recipe)
 
@@ -245,6 +246,7 @@ def _table(
         rows += here
         if kept is not None:
             kept.add(key, here)
+    # `rows` lacks the conditions that were finished before; the file's rows have them.
     return _frame(rows if kept is None else kept.rows([CLEAN_KEY, *(condition.key for condition in conditions)]))
 
 

@@ -24,7 +24,8 @@ def carrying_rows(squares: Tensor) -> float:
         return float(len(squares))
     # In units of the largest, whose fourth power may lie beyond the range of floats.
     deviations = (squares / largest - (squares / largest).mean()).square()
-    if float(deviations.max()) < 1e-24:  # equal lengths, but for rounding
+    # Deviations of at most 1e-12 of the largest length: equal but for rounding.
+    if float(deviations.max()) < 1e-24:
         return float(len(squares))
     deviations = deviations / deviations.max()
     return float(deviations.sum().square() / deviations.square().sum())

@@ -85,10 +85,11 @@ def download(name: str, path: str | Path) -> None:
         from torchvision import datasets
     except (
         ImportError,
+        # A torchvision that was built for another torch raises this.
         RuntimeError,
         OSError,
         AttributeError,
-    ) as error:  # a build for another torch raises RuntimeError
+    ) as error:
         raise ModuleNotFoundError(
             f"downloading needs a working torchvision ({error}). Without it: {_command(name, Path(path))}"
         ) from None
@@ -131,6 +132,7 @@ def _archive(name: str, path: Path) -> tuple[Read, bool]:
         # Whole, so that gzip's own checksum is looked at: tarfile stops before it.
         data = gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
         with tarfile.open(fileobj=io.BytesIO(data)) as archive:
+            # By the last part of its name: nothing is unpacked, so no path in an archive can do harm.
             files = {Path(m.name).name: archive.extractfile(m).read() for m in archive if m.isfile()}  # type: ignore[union-attr]
     except (tarfile.TarError, zlib.error, EOFError, OSError) as error:
         raise ValueError(f"{path} is not a whole archive ({str(error).splitlines()[0]}): download it again.") from None
@@ -145,6 +147,7 @@ def _archive(name: str, path: Path) -> tuple[Read, bool]:
 
 def _binary(read: Read, kind: Kind, file: str) -> Images:
     rows = np.frombuffer(read(f"{file}.bin"), np.uint8)
+    # An image is 3 channels of 32 × 32 bytes.
     width = kind.label_bytes + 3072
     if not len(rows) or len(rows) % width:
         raise ValueError(f"{file}.bin has {len(rows):,} bytes; a whole number of images of {width} was expected.")
@@ -165,6 +168,7 @@ def _images(data: np.ndarray, labels: np.ndarray, file: str) -> Images:
         raise ValueError(
             f"{file} holds {data.dtype} data of shape {data.shape} and {len(labels)} labels; uint8 of (n, 3072) was expected."
         )
+    # `torch.tensor` copies, because the bytes of a file are memory that cannot be written.
     return Images(torch.tensor(data).reshape(-1, 3, 32, 32), torch.tensor(labels.astype(np.int64)))
 
 

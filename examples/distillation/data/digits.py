@@ -14,6 +14,7 @@ def load_digits_set(seed: int = 0) -> Dataset:
     from sklearn.datasets import load_digits
 
     digits = load_digits()
+    # scikit-learn's grey levels run from 0 to 16.
     grey = torch.tensor(digits.images * (255 / 16)).round().to(torch.uint8)
     pixels = resized(grey[:, None], 32).repeat(1, 3, 1, 1)
     labels = torch.tensor(digits.target, dtype=torch.int64)

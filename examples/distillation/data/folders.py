@@ -47,6 +47,7 @@ def load_folder(path: str | Path, size: int, seed: int = 0) -> Dataset:
 
 def _listed(root: Path) -> dict[str, list[Path]]:
     found = {
+        # Systems leave hidden files beside images, with the same endings.
         folder.name: sorted(p for p in folder.rglob("*") if p.suffix.lower() in ENDINGS and not p.name.startswith("."))
         for folder in sorted(root.iterdir())
         if folder.is_dir() and not folder.name.startswith(".")
@@ -65,6 +66,7 @@ def _split(files: dict[str, list[Path]], seed: int) -> tuple[dict[str, list[Path
         if len(listed) < 2:
             raise ValueError(f"class {name} has one image only; one to train on and one to test on are needed.")
         order = rng.permutation(len(listed))
+        # Of two images and more, one at least falls on either side.
         n_test = max(1, round(TEST_SHARE * len(listed)))
         test[name] = [listed[i] for i in sorted(order[:n_test])]
         train[name] = [listed[i] for i in sorted(order[n_test:])]

@@ -34,6 +34,7 @@ class Images:
 
     def digest(self) -> str:
         """A checksum of pixels and labels."""
+        # The shape too: the same bytes in another shape are other images.
         found = hashlib.sha256(str(tuple(self.pixels.shape)).encode())
         for values in (self.pixels, self.labels):
             found.update(values.cpu().contiguous().numpy().tobytes())

@@ -13,7 +13,8 @@ from .folders import load_folder
 from .images import Dataset, Images
 from .shapes import SHAPES, rendered
 
-TRAIN_SEED, TEST_SEED = 1, 2  # of the shapes; the teacher that is trained on shapes has its own
+# Of the shapes; the teachers that are trained on shapes have their own.
+TRAIN_SEED, TEST_SEED = 1, 2
 
 
 def load_dataset(setting: Setting, *, downloading: bool = False) -> Dataset:
@@ -44,6 +45,7 @@ def load_dataset(setting: Setting, *, downloading: bool = False) -> Dataset:
 def _shapes(setting: Setting) -> Dataset:
     dense = setting.data == "shapes100"
     halves = []
+    # As many as CIFAR has, where the setting does not say.
     for n, seed in ((setting.n_train or 50_000, TRAIN_SEED), (setting.n_test or 10_000, TEST_SEED)):
         batches = [(pixels, scenes.dense if dense else scenes.coarse) for scenes, pixels in rendered(n, seed)]
         halves.append(Images(*(torch.cat(parts) for parts in zip(*batches, strict=True))))

@@ -35,6 +35,7 @@ LIGHTS = ("even", "falling", "grainy")
 WORDS = (
     "a", "small", "large", "on", "ground", *SHAPES, *COLORS, *TEXTURES, *PLACES, *GROUNDS, *LIGHTS,
 )  # fmt: skip
+# Six words an object (article, size, texture, colour, shape, place) and four of the ground.
 CAPTION_WORDS = 6 * N_OBJECTS + 4
 
 
@@ -78,6 +79,7 @@ class Scenes:
 def draw_scenes(n: int, seed: int, start: int = 0, device: torch.device | str = "cpu") -> Scenes:
     """Scenes start, ..., start + n − 1 of a seed."""
     draws = Draws(seed, torch.arange(start, start + n, device=device), "shapes")
+    # Draws (n, 1) against four places: exactly one object of each image is large.
     large = draws.below(N_OBJECTS, 1) == torch.arange(N_OBJECTS, device=device)
     return Scenes(
         shape=draws.below(len(SHAPES), N_OBJECTS),
@@ -96,15 +98,18 @@ def draw_scenes(n: int, seed: int, start: int = 0, device: torch.device | str = 
 def render(scenes: Scenes) -> Tensor:
     """Images (n, 3, 32, 32), uint8."""
     device = scenes.shape.device
+    # Positions are those of the pixels' centres.
     y, x = torch.meshgrid(*[torch.arange(SIZE, device=device) + 0.5] * 2, indexing="ij")
     picture = _background(scenes, y)
     palette = torch.tensor(list(COLORS.values()), device=device)
     for k in range(N_OBJECTS):
+        # The middle of a quarter of the image, shifted by a pixel at most.
         center_x = 8.0 + 16.0 * (k % 2) + scenes.jitter[:, k, 0]
         center_y = 8.0 + 16.0 * (k // 2) + scenes.jitter[:, k, 1]
         u = (x - center_x[:, None, None]) / scenes.radius[:, k, None, None]
         v = (y - center_y[:, None, None]) / scenes.radius[:, k, None, None]
         distance = _signed_distances(u, v).gather(1, scenes.shape[:, k, None, None, None].expand(-1, 1, SIZE, SIZE))
+        # Half of a pixel whose centre lies on the edge is covered: edges are smooth.
         cover = (0.5 - distance * scenes.radius[:, k, None, None, None]).clamp(0, 1)
         shade = _texture(x, y, scenes.texture[:, k], scenes.turn[:, k])
         paint = palette[scenes.color[:, k]][:, :, None, None] * shade[:, None]
@@ -131,6 +136,7 @@ def _texture(x: Tensor, y: Tensor, texture: Tensor, turn: Tensor) -> Tensor:
 
 def _signed_distances(u: Tensor, v: Tensor) -> Tensor:
     """Of every shape at radius 1, negative inside, (n, 10, 32, 32), in the order of SHAPES."""
+    # Shapes are cut by the larger of two distances and joined by the smaller. 0.7071 is 1 / √2, a turn by 45°.
     length = (u.square() + v.square()).sqrt()
     a, b = u.abs(), v.abs()
     longest = torch.maximum(a, b)

@@ -18,9 +18,11 @@ from ..progress import progress_bar
 from ..stored import Stored, fingerprint, made_once
 from .teacher import Preprocessing, Teacher, frozen, weights_digest
 
-PREPROCESSING = Preprocessing(SIZE, SIZE, mean=(0.45, 0.45, 0.45), std=(0.27, 0.27, 0.27))  # about those of shapes
+# About the mean and the deviation of shapes.
+PREPROCESSING = Preprocessing(SIZE, SIZE, mean=(0.45, 0.45, 0.45), std=(0.27, 0.27, 0.27))
 Train = Callable[[Any, TeacherTraining, torch.device | str], Iterator[float]]  # yields the loss of each step
-FORMAT = 1  # to be raised when the training or the shapes change, so that no older teacher is taken for this one
+# To be raised when the training or the shapes change, so that no older teacher is taken for this one.
+FORMAT = 1
 
 
 def load_trained(
@@ -58,6 +60,7 @@ def load_trained(
 
     with torch.no_grad():
         width = encode(torch.zeros(1, 3, SIZE, SIZE, device=device)).shape[1]
+    # Training rounds differently from machine to machine, so features depend on the weights themselves.
     whole = {**recipe, "weights": weights_digest(made)}
     return Teacher(name, encode, width, PREPROCESSING, pretrained=False, recipe=whole)
 

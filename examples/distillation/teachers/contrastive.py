@@ -17,7 +17,8 @@ from .cached import PREPROCESSING, load_trained
 from .teacher import Teacher
 from .vit import PATCH, Block, VisionTransformer
 
-SEED = 3  # of its own shapes, which no student is trained or measured on
+# Of its own shapes, which no student is trained or measured on.
+SEED = 3
 
 
 class ImageTower(nn.Module):
@@ -68,6 +69,7 @@ def train(images: ImageTower, training: TeacherTraining, device: torch.device | 
     optimizer = torch.optim.AdamW(
         groups,
         lr=training.learning_rate,
+        # CLIP's own, for its ViTs.
         betas=(0.9, 0.98),
         weight_decay=0.05,
     )
@@ -75,6 +77,7 @@ def train(images: ImageTower, training: TeacherTraining, device: torch.device | 
     order = torch.Generator().manual_seed(training.seed)
     for _ in range(training.epochs):
         permuted = torch.randperm(len(pixels), generator=order).to(device)
+        # Partial batches are dropped: InfoNCE depends on the number of rows that one row must be told from.
         for rows in permuted[: len(pixels) // training.batch_size * training.batch_size].split(training.batch_size):
             loss = both_ways(images(PREPROCESSING(pixels[rows])), text(words[rows]), training.temperature)
             optimizer.zero_grad(set_to_none=True)

@@ -52,7 +52,8 @@ def load_teacher(setting: Setting, cache: Path, device: Device, *, bar: bool = T
 def _from_outside(name: str, path: str | None, device: Device) -> Teacher:
     module, _, function = name.partition(":")
     if os.getcwd() not in sys.path:
-        sys.path.append(os.getcwd())  # a script that is installed does not look in the folder where it is called
+        # A script that is installed does not look in the folder where it is called.
+        sys.path.append(os.getcwd())
     try:
         make = getattr(importlib.import_module(module), function)
     except (ImportError, AttributeError) as error:

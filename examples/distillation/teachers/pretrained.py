@@ -84,12 +84,14 @@ def _loaded(kind: str, name: str) -> Any:
         raise FileNotFoundError(f"{name} is no folder, and no name on the hub either (those look like {CLIP}).")
     try:
         with _quiet():
+            # float32, whatever the checkpoint was saved in: rounding in half precision would end in every target.
             model, info = getattr(transformers, kind).from_pretrained(
                 str(folder) if is_folder else name, dtype=torch.float32, output_loading_info=True
             )
         _check_whole(model, info, kind)
         return model
-    except Exception as error:  # transformers and the hub raise many kinds
+    # transformers and the hub raise many kinds.
+    except Exception as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         way_out = (
             "Is it a checkpoint of another kind of model?"
@@ -119,6 +121,7 @@ def _quiet() -> Iterator[None]:
 def _check_whole(model: Any, info: dict[str, Any], kind: str) -> None:
     """What a checkpoint lacks, transformers draws at random: a teacher of noise, and another one each time."""
     missing = sorted(info["missing_keys"])
+    # A whole CLIP also holds a text tower and a scale, which are not needed here.
     extra = [key for key in info["unexpected_keys"] if not key.startswith(("text_", "logit_scale"))]
     if missing or info.get("mismatched_keys"):
         raise ValueError(f"it lacks {len(missing) or 'some'} weights, such as {(missing or ['of another shape'])[0]}")
@@ -151,6 +154,7 @@ def _preprocessing(name: str, usual: Preprocessing) -> Preprocessing:
 
 
 def _side(value: Any, usual: int) -> int:
+    # Some files give one number, others the sides by name.
     if isinstance(value, dict):
         value = value.get("shortest_edge", value.get("height"))
     return usual if value is None else int(value)

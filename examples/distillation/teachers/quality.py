@@ -14,7 +14,8 @@ from ..data.load import load_dataset
 from ..features import BATCH, encoded
 from .teacher import Teacher
 
-PROBE_C = (1.0, 10.0, 100.0, 1000.0)  # chosen on held-out rows, for pixels as for features
+# Chosen on held-out rows, for pixels as for features.
+PROBE_C = (1.0, 10.0, 100.0, 1000.0)
 
 
 def about(teacher: Teacher, setting: Setting, device: torch.device) -> str:

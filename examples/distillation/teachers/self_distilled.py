@@ -26,11 +26,17 @@ from .vit import VisionTransformer
 
 SEED = 4  # of its own shapes
 N_PROTOTYPES = 1024
+# Crops of each image: the teacher sees the large ones, the student all.
 N_LARGE, N_SMALL = 2, 2
+# Pixels per side: 3 × 3 tokens.
 SMALL_SIZE = 24
+# Share of the image's area that a crop shows.
 LARGE_AREA, SMALL_AREA = (0.7, 1.0), (0.5, 0.8)
+# The teacher's is the lower one: what it says is sharper than what the student says.
 STUDENT_TEMPERATURE, TEACHER_TEMPERATURE = 0.1, 0.05
+# Rounds of Sinkhorn and Knopp.
 CENTERINGS = 3
+# Weight of KoLeo in the loss.
 KOLEO = 0.1
 
 
@@ -73,6 +79,7 @@ def train(encoder: Encoder, training: TeacherTraining, device: torch.device | st
     pixels = torch.cat([pixels for _, pixels in rendered(training.n_images, SEED, device)])
     head = Head(training.width).to(device)
     student = nn.ModuleList([encoder, head])
+    # Both begin alike; from here on the teacher only follows.
     teacher = copy.deepcopy(student).requires_grad_(False)
     optimizer = torch.optim.AdamW(student.parameters(), lr=training.learning_rate, weight_decay=0.05)
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: warm_cosine(step, training.steps))
@@ -88,11 +95,13 @@ def train(encoder: Encoder, training: TeacherTraining, device: torch.device | st
             told = centred(scores(teacher, torch.cat(large))).chunk(N_LARGE)
         embedded = encoder.quarters(torch.cat(large))
         said = [*head(embedded).chunk(N_LARGE), *scores(student, torch.cat(small)).chunk(N_SMALL)]
+        # KoLeo of the first crops only: crops of one image should lie together, not apart.
         loss = distilled(said, told) + KOLEO * koleo(embedded[: training.batch_size].flatten(0, 1))
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
         scheduler.step()
+        # The momentum rises from 0.98 to 1, so the teacher follows ever more slowly.
         follow(teacher, student, 1 - 0.01 * (1 + math.cos(math.pi * step / training.steps)))
         yield float(loss.detach())
     encoder.load_state_dict(teacher[0].state_dict())
@@ -106,6 +115,7 @@ def scores(model: nn.ModuleList, images: Tensor) -> Tensor:
 
 def centred(scores: Tensor) -> Tensor:
     """Targets (n, 1024): sharpened, then scaled so that each prototype is told equally often of each quarter (Cuturi 2013)."""
+    # The scaling below cancels a common shift, which here keeps every exponential at 1 or less.
     told = ((scores - scores.max()) / TEACHER_TEMPERATURE).exp().unflatten(0, (-1, 4))
     for _ in range(CENTERINGS):
         told = told / told.sum(0).clamp(min=1e-12)
@@ -116,6 +126,7 @@ def centred(scores: Tensor) -> Tensor:
 def distilled(said: Sequence[Tensor], told: Sequence[Tensor]) -> Tensor:
     """Mean cross-entropy of what the student says of a crop against what the teacher says of another."""
     logs = [F.log_softmax(s / STUDENT_TEMPERATURE, dim=1) for s in said]
+    # No crop is asked what the teacher said of that same crop; small crops are asked about all large ones.
     terms = [-(t * s).sum(1).mean() for i, t in enumerate(told) for j, s in enumerate(logs) if i != j]
     return torch.stack(terms).mean()
 
@@ -124,6 +135,7 @@ def koleo(embeddings: Tensor) -> Tensor:
     """−mean ln distance to the nearest other unit row (Sablayrolles et al. 2019)."""
     units = F.normalize(embeddings)
     with torch.no_grad():
+        # Below every cosine, so that no row is its own neighbour.
         nearest = (units @ units.mT).fill_diagonal_(-2).argmax(1)
     return -(units - units[nearest]).norm(dim=1).clamp(min=1e-6).log().mean()
 
@@ -145,10 +157,12 @@ def crops(images: Tensor, size: int, area: tuple[float, float], random: torch.Ge
     others, nothing else would be learned.
     """
     b = len(images)
+    # Columns: 0 the area, 1 and 2 the place, 3 to 5 the order of channels, 6 to 8 contrast, 9 to 11 brightness.
     draws = torch.rand(b, 12, generator=random).to(images.device)
     side = (area[0] + (area[1] - area[0]) * draws[:, 0]).sqrt()
     where = torch.zeros(b, 2, 3, device=images.device)
     where[:, 0, 0], where[:, 1, 1] = side, side
+    # In coordinates from −1 to 1; a centre is drawn where the whole crop lies within the image.
     where[:, :, 2] = (2 * draws[:, 1:3] - 1) * (1 - side)[:, None]
     grid = F.affine_grid(where, [b, 3, size, size], align_corners=False)
     cropped = F.grid_sample(images, grid, align_corners=False, padding_mode="reflection")

@@ -67,5 +67,6 @@ def weights_digest(model: nn.Module) -> str:
     found = hashlib.sha256()
     for name, value in sorted(model.state_dict().items()):
         found.update(f"{name}{tuple(value.shape)}{value.dtype}".encode())
+        # As bytes, because NumPy has no bfloat16.
         found.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
     return found.hexdigest()

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-PATCH = 8  # pixels per side that become one token
+# Pixels per side that become one token: the strides 1, 2, 2, 2 of the stem multiplied.
+PATCH = 8
 
 
 class Block(nn.Module):
@@ -49,6 +50,7 @@ class VisionTransformer(nn.Module):
         )
         layers: list[nn.Module] = []
         for before, after, stride in channels:
+            # No bias: the norm that follows would subtract it.
             layers += [nn.Conv2d(before, after, 3, stride, padding=1, bias=False), nn.BatchNorm2d(after), nn.ReLU()]
         self.stem = nn.Sequential(*layers, nn.Conv2d(width, width, 1))
         self.positions = nn.Parameter(0.02 * torch.randn(1, width, size // PATCH, size // PATCH))
@@ -56,6 +58,7 @@ class VisionTransformer(nn.Module):
         self.norm = nn.LayerNorm(width)
 
     def forward(self, images: Tensor) -> Tensor:
+        # Convolutions run faster with channels last in memory.
         patches = self.stem(images.contiguous(memory_format=torch.channels_last))
         tokens = (patches + self._positions(patches.shape[-2:])).flatten(2).mT
         for block in self.blocks:
