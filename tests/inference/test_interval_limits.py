@@ -98,6 +98,26 @@ def test_an_interval_needs_a_hundred_groups(groups, given):
         assert found.warnings[-1] == "no interval: 99 groups, and it needs 100"
 
 
+@pytest.mark.parametrize(("repeats", "given"), [(10, True), (11, False)])
+def test_one_row_in_a_hundred_may_repeat(repeats, given):
+    prints = np.arange(1000.0) + 0j
+    prints[:repeats] = prints[-repeats:]
+    found = corrected(with_scores(sample(), fingerprints=prints), "effective_rank")
+    assert found.warnings[0] == f"{repeats} rows repeat earlier ones and are taken for independent"
+    assert (found.error is not None) == given
+
+
+@pytest.mark.parametrize(("square", "method"), [(25.0, "Marchenko-Pastur inversion"), (25.01, "not corrected")])
+def test_a_row_rules_beyond_a_quarter_of_the_variance(square, method):
+    squares = np.ones(100)
+    squares[17] = square
+    s = with_scores(sample(n=100, d=6), squares=squares)
+    found = corrected(s, "effective_rank")
+    assert found.method == method
+    if method == "not corrected":
+        assert found.log == functional("effective_rank").log(*s.naive)
+
+
 @pytest.mark.parametrize("n", [7, 6, 5])
 def test_as_many_rows_as_features_are_named(n):
     found = corrected(sample(n=n, d=6), "effective_rank")
