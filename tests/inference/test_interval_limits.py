@@ -76,7 +76,7 @@ def test_rows_must_weigh_as_many_even_rows_as_the_measure_needs(measure, needed)
         assert any(words in w for w in found.warnings) == (not given)
 
 
-@pytest.mark.parametrize(("share", "named"), [(0.19, False), (0.21, True)])
+@pytest.mark.parametrize(("share", "named"), [(0.19, False), (0.2, False), (0.21, True)])
 def test_of_few_rows_one_is_named_from_twenty_even_shares_on(share, named):
     s = sample(n=100, d=6)
     squares = np.ones(100)

@@ -11,6 +11,7 @@ from repgeom.inference.population import (
     RowWeights,
     _gaps,
     _grid,
+    _newton,
     _solve,
     binned,
     drawn_in,
@@ -54,6 +55,13 @@ def test_sums_of_the_population_are_those_that_are_known(alone):
     assert found.counts[len(found.counts) - len(alone) :].tolist() == [1.0] * len(alone)
 
 
+def test_next_to_a_large_variance_the_others_keep_their_sums():
+    rest = np.linspace(2, 0.5, 40)
+    found = population(np.r_[4000.0, rest], 41, 10**6, EVEN, np.array([4000.0]))
+    assert found.counts[:-1].sum() == pytest.approx(40, rel=0.02)
+    assert found.counts[:-1] @ found.variances[:-1] == pytest.approx(rest.sum(), rel=0.02)
+
+
 def test_directions_without_variance_are_no_directions_of_the_population():
     found = population(np.ones(10), 40, 10**6)
     assert found.counts.sum() == pytest.approx(10, rel=1e-3)
@@ -73,6 +81,16 @@ def test_the_transform_of_the_weights_is_inverted_in_the_upper_half_plane(weight
     below = 1 + found[:, None] * weights.values
     assert (weights.shares * found[:, None] * weights.values / below).sum(1) == pytest.approx(wanted, rel=1e-9)
     assert (found.imag > 0).all()
+
+
+@pytest.mark.parametrize(
+    ("start", "solution"),
+    [(0.3 + 0.001j, 0.5 + 0.3j), (0.3 + 0.001j, -0.2 + 0.5j), (-0.6 + 0.01j, -0.2 + 0.5j), (-0.6 + 0.01j, 0.1 + 2j)],
+)
+def test_steps_that_would_leave_the_upper_half_plane_are_shortened(start, solution):
+    w, share = UNEVEN.values, UNEVEN.shares
+    wanted = (share * solution * w / (1 + solution * w)).sum()
+    assert _newton(start, wanted, UNEVEN) == pytest.approx(solution, rel=1e-9)
 
 
 # Directions that stand alone -----------------------------------------------------------------------------------------
@@ -170,5 +188,6 @@ def test_binned_weights_are_means_of_neighbours():
     assert sizes[-1] == 1
     assert 25 < len(sizes) <= 40
     assert (np.diff(sizes[sizes > 1]) <= 1).all()
+    assert binned(np.array([1.0, 1.0, 4.0])).mean_square == pytest.approx(6.0)
     assert binned(np.array([-0.5, -0.1, 3.6])).values.min() == 0.0
     assert len(binned(weights, 5).values) == 5

@@ -60,6 +60,11 @@ def test_scores_say_how_far_rows_lie_and_what_one_row_holds():
     assert found.one_row == pytest.approx(along.max(0) / along.sum(0), rel=1e-9)
     assert found.leverage == 0.0
     assert len(set(found.fingerprints)) == 60
+    again = rows.clone()
+    again[41] = again[2]
+    prints = score(directions, source_of(again, "x"), ("effective_rank",)).fingerprints
+    assert len(set(prints)) == 59
+    assert prints[41] == prints[2]
 
 
 def test_leverage_is_the_hat_matrix_times_the_copies():
