@@ -83,6 +83,16 @@ def test_the_longest_row_is_the_first_of_the_longest_by_its_place():
     assert (empty.longest_row, empty.n_features, empty.n_samples) == (9, 2, 6)
 
 
+def test_empty_tallies_add_nothing_before_or_after():
+    x = normal(9, 3)
+    filled = added_up(CloudTally(), x, 4)
+    filled.merge(CloudTally())
+    empty = CloudTally()
+    empty.merge(filled)
+    assert empty.health() == filled.health() == rg.health(x)
+    assert empty.norms() == filled.norms()
+
+
 def test_one_row_has_no_spread_and_rows_of_zeros_no_variation():
     norms = added_up(CloudTally(), torch.zeros(3, 2), 1).norms()
     assert (norms.mean, norms.std, norms.cv, norms.minimum, norms.maximum) == (0, 0, 0, 0, 0)
