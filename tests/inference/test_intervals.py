@@ -43,8 +43,11 @@ def test_shares_at_their_ends_have_exact_ends():
     for n in (7, 20, 33.3):
         assert wilson(0.0, n, 1.96)[0] == 0
         assert wilson(1.0, n, 1.96)[1] == 1
-    expected = scipy.stats.binomtest(13, 20).proportion_ci(0.95, method="wilson")
-    assert wilson(13 / 20, 20, scipy.stats.norm.ppf(0.975)) == pytest.approx(tuple(expected))
+        assert wilson(0.0, n, 1.96)[1] == pytest.approx(1.96**2 / (n + 1.96**2))
+        assert wilson(1.0, n, 1.96)[0] == pytest.approx(n / (n + 1.96**2))
+    for hits in (1, 13, 19):
+        expected = scipy.stats.binomtest(hits, 20).proportion_ci(0.95, method="wilson")
+        assert wilson(hits / 20, 20, scipy.stats.norm.ppf(0.975)) == pytest.approx(tuple(expected))
 
 
 @pytest.mark.parametrize(("up", "down"), [(5, 2), (0, 0), (20, 0), (0, 20)])
