@@ -64,7 +64,9 @@ def _decomposed(
         # Of a stack, only steep matrices are worked out again; what the zeros of the others give is thrown away below.
         rows = torch.where(steep[..., None, None], rows, 0)
         # QR has no gradient at low rank, the SVD has; but without one it is the faster way there.
-        exact = torch.linalg.svdvals(rows if x.requires_grad else triangular_root(rows.mT if n < d else rows))
+        if not x.requires_grad:
+            rows = triangular_root(rows.mT if n < d else rows)
+        exact = torch.linalg.svdvals(rows)
         # What must be zero comes out of the SVD as rounding.
         exact = torch.where(torch.arange(exact.shape[-1], device=x.device) < moving[..., None], exact, 0)
         sigma = torch.where(steep[..., None], exact, sigma)
