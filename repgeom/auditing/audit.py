@@ -5,32 +5,23 @@ from __future__ import annotations
 import dataclasses
 import functools
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
-
-import numpy as np
 
 from repgeom.auditing.audit_tally import Asked, AuditTally
 from repgeom.auditing.evidence_of import SCORED_ROWS, evidence_of
+from repgeom.auditing.given import beside_dask, paired_rows, refuse_of, streamed_rows
 from repgeom.auditing.judging import judge
 from repgeom.auditing.report import Report, scored_rows
-from repgeom.data import files
 from repgeom.data.arrays import check_normalize
-from repgeom.data.labels import as_labels
 from repgeom.data.processes import ALONE, Processes
-from repgeom.data.sources import Source, as_source, is_stream
-from repgeom.measures.class_tally import refuse_sample_ids
-from repgeom.measures.pair_sums import check_pair
-from repgeom.reading.batches import pieces_of
+from repgeom.data.sources import is_stream
 from repgeom.reading.checkpoint import Checkpoint
 from repgeom.reading.dask_arrays import DaskRows, dask_rows, is_dask
 from repgeom.reading.pieces import PairedRows, StreamedRows
 from repgeom.reading.reader import read
-from repgeom.reading.tally import Piece
 from repgeom.spectral.decompose import overflow_error
 from repgeom.spectral.tally import STREAM_MARGIN
-
-IN_STREAM = "in_stream"
 
 
 def audit(
@@ -103,17 +94,15 @@ def audit(
     check_normalize(normalize)
     options = Options(normalize, k, max_pair_rows, seed, drop_nonfinite, thresholds)
     if is_dask(features):
-        _refuse_of("a Dask array, which its own workers read", checkpoint=checkpoint, distributed=distributed or None)
-        beside = _beside_dask(features, reference, corrupted, labels, groups)
+        refuse_of("a Dask array, which its own workers read", checkpoint=checkpoint, distributed=distributed or None)
+        beside = beside_dask(features, reference, corrupted, labels, groups)
         return _audited(dask_rows(features, **beside), options, name=name)
     if is_stream(features):
-        _refuse_of(
-            "a stream of batches, which can be read once", checkpoint=checkpoint, distributed=distributed or None
-        )
-        streamed = _streamed(features, reference, corrupted, labels, groups, drop_nonfinite, progress)
+        refuse_of("a stream of batches, which can be read once", checkpoint=checkpoint, distributed=distributed or None)
+        streamed = streamed_rows(features, reference, corrupted, labels, groups, drop_nonfinite, progress)
         return _audited(streamed, options, name=name)
     processes = Processes(distributed)
-    paired = processes.agreed(functools.partial(_paired, features, reference, corrupted, labels, groups))
+    paired = processes.agreed(functools.partial(paired_rows, features, reference, corrupted, labels, groups))
     kept = None
     if checkpoint is not None:
         asked = (normalize, seed, max_pair_rows, drop_nonfinite)
@@ -214,7 +203,7 @@ def _too_few(tally: AuditTally) -> ValueError:
     )
 
 
-# What is audited ------------------------------------------------------------------------------------------------------
+# What the rows are called ------------------------------------------------------------------------------------------
 
 
 @dataclasses.dataclass(frozen=True)
@@ -259,103 +248,3 @@ def _beside(rows: PairedRows | StreamedRows | DaskRows) -> tuple[str, ...]:
     if isinstance(rows, StreamedRows):
         return tuple(name for name in names if name in rows.columns)
     return tuple(name for name in names if getattr(rows, name) is not None)
-
-
-def _paired(features: Any, reference: Any, corrupted: Any, labels: Any, groups: Any) -> PairedRows:
-    """Everything that belongs to the rows, checked, where the rows can be read again."""
-    source = _open(features, "features")
-    beside = _open_beside(reference, corrupted)
-    for name, second in beside.items():
-        mine, theirs = ((s.n_samples, s.n_features) for s in (source, second))
-        check_pair(mine, theirs, True, name == "corrupted", ("features", name))
-    values = _values_beside(labels, groups, source.n_samples)
-    return PairedRows(
-        source, values.get("labels"), values.get("groups"), beside.get("reference"), beside.get("corrupted")
-    )
-
-
-def _open_beside(reference: Any, corrupted: Any) -> dict[str, Source]:
-    given = {"reference": reference, "corrupted": corrupted}
-    return {name: _open(values, name) for name, values in given.items() if values is not None}
-
-
-def _values_beside(labels: Any = None, groups: Any = None, n_samples: int | None = None) -> dict[str, np.ndarray]:
-    found = {}
-    for name, values in (("labels", labels), ("groups", groups)):
-        if values is None:
-            continue
-        if isinstance(values, (str, os.PathLike)):
-            values = files.read_labels(values)
-        codes, different = as_labels(values, len(values) if n_samples is None else n_samples, name)
-        if name == "labels":
-            refuse_sample_ids(len(different), len(codes))
-        found[name] = different[codes]
-    return found
-
-
-def _beside_dask(features: Any, reference: Any, corrupted: Any, labels: Any, groups: Any) -> dict[str, Any]:
-    """What stands beside a Dask array, checked where it lies in memory; Dask arrays are checked block by block."""
-    n = None if np.isnan(features.shape[0]) else int(features.shape[0])
-    beside: dict[str, Any] = {}
-    for name, values in (("labels", labels), ("groups", groups)):
-        if values is not None:
-            beside[name] = values if is_dask(values) else _values_beside(**{name: values}, n_samples=n)[name]
-    for name, values in (("reference", reference), ("corrupted", corrupted)):
-        if values is None or is_dask(values):
-            beside[name] = values
-            continue
-        if isinstance(values, (str, os.PathLike)):
-            raise TypeError(f"`{name}` is a path, and `features` a Dask array: give it as a Dask or NumPy array.")
-        source = as_source(values, name)
-        rows = source.read(0, source.n_samples)
-        beside[name] = (rows.float() if rows.element_size() == 2 else rows).numpy()
-    return beside
-
-
-def _streamed(
-    batches: Iterable[Any],
-    reference: Any,
-    corrupted: Any,
-    labels: Any,
-    groups: Any,
-    drop_nonfinite: bool,
-    progress: bool,
-) -> StreamedRows:
-    """The same where the rows come as batches that can be read once."""
-    labelled = isinstance(labels, str) and labels == IN_STREAM
-    pieces = pieces_of(batches, "features", labelled=labelled, keep_nonfinite=drop_nonfinite, progress=progress)
-    # One batch is read ahead: what it holds shows what was given twice, before hours are spent on the rest.
-    first = next(pieces)
-    values = _values_beside(None if labelled else labels, groups, None)
-    beside: dict[str, Any] = {**values, **_open_beside(reference, corrupted)}
-    for name in beside:
-        if getattr(first, name) is not None:
-            raise ValueError(f"`{name}` is given twice: in the batches of the stream, and as an argument.")
-
-    def once() -> Iterator[Piece]:
-        yield first
-        yield from pieces
-
-    return StreamedRows("features", once, frozenset({*first.columns(), *beside}), **beside)
-
-
-def _refuse_of(kind: str, **asked: Any) -> None:
-    """Raises ValueError for what cannot be asked of features of this kind."""
-    refused = [name for name, value in asked.items() if value is not None]
-    if refused:
-        names = ", ".join(f"`{name}`" for name in refused)
-        raise ValueError(
-            f"`features` is {kind}; {names} need{'s' * (len(refused) == 1)} rows that can be read again by their number. Save "
-            "them and pass the path."
-        )
-
-
-def _open(features: Any, name: str) -> Source:
-    if isinstance(features, (str, os.PathLike)):
-        return files.open_source(features)
-    if name != "features" and is_stream(features):
-        raise ValueError(
-            f"`{name}` is a stream of batches and `features` is read beside it; give both in one stream of dicts with "
-            f"'features' and '{name}', or `{name}` as an array or a path."
-        )
-    return as_source(features, name)
