@@ -1,6 +1,7 @@
 """Shared oracles: a float64 SVD of the same values, read by formulas written out here and nowhere else."""
 
 import functools
+import os
 
 import matplotlib as mpl
 import numpy as np
@@ -17,6 +18,8 @@ mpl.use("Agg")
 def pytest_configure():
     """Tests are many small products: a second thread only waits, for minutes where another program is busy."""
     torch.set_num_threads(1)
+    # NumPy reads this as it is loaded: in the processes that pytest starts, and in those that tests start.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 def shannon(p):
