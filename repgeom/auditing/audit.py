@@ -152,30 +152,30 @@ def _audited(
     titles = _titles(rows)
     given = functools.partial(read, rows, processes=processes, checkpoint=checkpoint, progress=progress)
     tally = given(AuditTally(asked))
-    second = processes.by_first(functools.partial(_second_pass, tally, options, titles, again))
-    if second:
-        # Other processes ask the first what is to be read again; they know only their own part of the rows.
-        more_exact = processes.by_first(tally.more_exact)
-        assert more_exact is not None
+    # Other processes ask the first what is to be read again: they know only their own part of the rows.
+    more_exact = processes.by_first(functools.partial(_second_pass, tally, options, titles, again))
+    if more_exact is not None:
         tally.adopt(given(more_exact, name="features-again"))
     return processes.by_first(functools.partial(report_of, tally, options, name=name or titles.name, titles=titles))
 
 
-def _second_pass(tally: AuditTally, options: Options, titles: Titles, again: bool) -> bool:
-    """Whether rows must be read again by a more exact method. Raises ValueError where nothing can be read from them."""
+def _second_pass(tally: AuditTally, options: Options, titles: Titles, again: bool) -> AuditTally | None:
+    """What must be read again by a more exact method, if anything. Raises ValueError where nothing can be read at all."""
+    _refuse_unreadable(tally, options, titles)
+    return tally.more_exact() if again else None
+
+
+def _refuse_unreadable(tally: AuditTally, options: Options, titles: Titles) -> None:
+    """Raises ValueError for rows with NaN or infinity that may not be dropped, and for fewer than 2 rows."""
     if not options.drop_nonfinite:
         tally.refuse_nonfinite(titles.of_rows)
     if tally.n_samples < 2:
         raise _too_few(tally)
-    return again and tally.more_exact() is not None
 
 
 def report_of(tally: AuditTally, options: Options, *, name: str, titles: Titles) -> Report:
     """The report on rows that have been added up."""
-    if not options.drop_nonfinite:
-        tally.refuse_nonfinite(titles.of_rows)
-    if tally.n_samples < 2:
-        raise _too_few(tally)
+    _refuse_unreadable(tally, options, titles)
     overflow = tally.overflowed()
     if overflow is not None:
         raise overflow_error(overflow)
