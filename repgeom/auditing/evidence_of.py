@@ -101,7 +101,8 @@ def _population(tally: AuditTally, directions: Directions, kind: str) -> Sample:
         correlation = group_correlation(drawn, directions, kind)
     # Where the smallest singular values are rounding, what rests on them is left out.
     measures = [name for name in names_of_estimable() if directions.spectrum.exact_tail or not functional(name).tail]
-    scored_sample = scored(directions, source_of(drawn.column(kind), kind), measures, groups, correlation)
+    here = Drawn(np.arange(len(drawn)), {kind: drawn.column(kind)})
+    scored_sample = scored(directions, source_of(drawn.column(kind), kind), measures, here, groups, correlation, kind)
     # None stands for the rows 0 to n − 1 in `scored_rows`. After dropped rows the numbers have gaps and must be kept.
     every_row = len(drawn) == tally.n_samples and not tally.n_dropped
     return dataclasses.replace(scored_sample, rows=None if every_row else drawn.places)

@@ -126,7 +126,7 @@ class Contributions:
         influence: Array = self.corrected.influence.astype(np.float32)
         if self.corrected.error is None:
             influence = influence[:0]
-        kept = dataclasses.replace(self.corrected, influence=influence)
+        kept = dataclasses.replace(self.corrected, influence=influence, groups=None)
         groups = self.groups
         if groups is not None and len(groups) < 1 << 31:
             groups = groups.astype(np.int32)
@@ -136,7 +136,7 @@ class Contributions:
 def contributions_of(sample: Sample, measure: str, confidence: float) -> Contributions:
     """Of a sample that was scored for `measure`."""
     found = corrected(sample, measure)
-    return Contributions(found, shown(found, sample, measure, confidence), sample.n, sample.groups)
+    return Contributions(found, shown(found, sample, measure, confidence), sample.n, found.groups)
 
 
 def compared(

@@ -13,11 +13,12 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from repgeom.data.sources import Source
-from repgeom.measures.functionals import Array
+from repgeom.inference.copies import N_MARKS
+from repgeom.inference.population import population
+from repgeom.measures.functionals import Array, Functional
 from repgeom.measures.measure import functional
 from repgeom.reading.pieces import PairedRows
 from repgeom.reading.reader import read
@@ -25,6 +26,7 @@ from repgeom.reading.tally import Piece, State, Tally
 from repgeom.spectral.directions import Directions
 
 _LEADING = 10  # directions of which the share that one row holds is worked out
+_LARGEST_HELD = 0.8  # of a direction by one row; beyond it, the measure is too bent for its slope without the row
 _NODES = 24  # of the sum that stands for the slope g
 
 
@@ -32,14 +34,15 @@ _NODES = 24  # of the sum that stands for the slope g
 class Scores:
     """Per row: squared distance from the mean, of mean one, and what it adds to ln of each measure, of mean zero; (n,).
 
-    `fingerprints` are equal for equal rows. `one_row` (≤ 10,): the share that one row holds of each leading variance.
-    `leverage`: the largest share that a row and those like it hold of all directions, where rows have copies; else 0.
+    `marks`: (n, 8) random projections, which tell copies. `one_row` (≤ 10,): the share that one row holds of each leading
+    variance. `leverages`: (n,), which share of all directions the row holds, with those like it; 1 where nothing of them is
+    left without it.
     """
 
     squares: Array
     one_row: Array
-    leverage: float
-    fingerprints: NDArray[np.complex128]
+    leverages: Array
+    marks: Array
     influence: Mapping[str, Array]
 
 
@@ -57,14 +60,14 @@ class ScoreTally(Tally):
         self._readers = {name: _reader(directions, name) for name in measures}
         vectors = directions.vectors
         self._vectors = vectors  # in the precision of the rows, once these are known
-        # Two random projections, in which different rows hardly ever agree. The seed is fixed, because tallies merge.
-        marks = np.random.default_rng(0).standard_normal((len(vectors), 2))
+        # The seed is fixed, because tallies merge.
+        marks = np.random.default_rng(0).standard_normal((len(vectors), N_MARKS))
         self._marks = torch.as_tensor(marks, device=vectors.device)
         varying = np.arange(vectors.shape[1]) < directions.moving
         # A row's leverage is Σ y_j² / (freedom · l_j); directions of rounding would dominate it.
         shares = np.where(varying, 1 / directions.freedom / directions.variances.clip(1e-300), 0)
         self._shares = torch.as_tensor(shares).to(vectors)
-        self.leverage = 0.0
+        self.leverages: list[Tensor] = []
         self.largest, self.sums = (vectors.new_zeros(min(_LEADING, vectors.shape[1])) for _ in range(2))
         self.lengths: list[Tensor] = []
         self.prints: list[Tensor] = []
@@ -78,9 +81,11 @@ class ScoreTally(Tally):
         self.prints.append((x @ self._marks.to(x.dtype)).double())
         y = (x.to(dtype) @ self._vectors).square_()
         times: Tensor | float = 1.0
+        leverages = (y @ self._shares.to(dtype)).double()
         if self.copies is not None:
             times = torch.as_tensor(self.copies[piece.places], device=y.device)[:, None]
-            self.leverage = max(self.leverage, float((times * (y @ self._shares.to(dtype))[:, None]).max()))
+            leverages = leverages * times[:, 0]
+        self.leverages.append(leverages)
         leading = y[:, : len(self.sums)].double()
         self.largest = torch.maximum(self.largest, leading.amax(0))
         self.sums = self.sums + leading.sum(0)
@@ -90,7 +95,7 @@ class ScoreTally(Tally):
             self.added[name].append(reader(y, length, times))
 
     def merge(self, other: ScoreTally) -> None:
-        self.leverage = max(self.leverage, other.leverage)
+        self.leverages += other.leverages
         self.largest = torch.maximum(self.largest, other.largest)
         self.sums = self.sums + other.sums
         self.lengths += other.lengths
@@ -101,14 +106,14 @@ class ScoreTally(Tally):
     def state(self) -> State:
         return {
             "directions": self.directions.state(), "measures": list(self.measures), "copies": self.copies,
-            "leverage": self.leverage, "largest": self.largest, "sums": self.sums, "lengths": self.lengths,
+            "leverages": self.leverages, "largest": self.largest, "sums": self.sums, "lengths": self.lengths,
             "prints": self.prints, "added": self.added,
         }  # fmt: skip
 
     @classmethod
     def from_state(cls, state: State) -> ScoreTally:
         made = cls(Directions.from_state(state["directions"]), tuple(state["measures"]), state["copies"])
-        for name in ("leverage", "largest", "sums", "lengths", "prints", "added"):
+        for name in ("leverages", "largest", "sums", "lengths", "prints", "added"):
             setattr(made, name, state[name])
         return made
 
@@ -122,9 +127,9 @@ class ScoreTally(Tally):
             # No measure here feels the scale, so a step along S itself adds nothing: the part of an influence that goes
             # with the row's length is an error of g, and is taken out.
             influence[name] = values - squares * (values.mean() / mean)
-        real, imaginary = torch.cat(self.prints).cpu().numpy().T
+        marks, leverages = (torch.cat(parts).cpu().numpy() for parts in (self.prints, self.leverages))
         one_row = (self.largest / self.sums.clamp(min=torch.finfo(self.sums.dtype).tiny)).cpu().numpy()
-        return Scores(squares / mean, one_row, self.leverage, real + 1j * imaginary, influence)
+        return Scores(squares / mean, one_row, leverages, marks, influence)
 
 
 def score(directions: Directions, source: Source, measures: tuple[str, ...], copies: Array | None = None) -> Scores:
@@ -174,32 +179,54 @@ def _slope(directions: Directions, measure: str) -> Array:
 
 def _reader(directions: Directions, measure: str) -> Callable[[Tensor, Tensor, Tensor | float], Tensor]:
     """A function of squared coordinates (n, r), lengths (n,) and numbers of copies: what each row adds to the measure."""
-    slope, variances, device = _slope(directions, measure), directions.variances, directions.vectors.device
+    f, variances, device = functional(measure), directions.variances, directions.vectors.device
     # Its slope is no function of a variance alone, so the row cannot be left out this way: the plain influence.
-    if functional(measure).single:
-        weights = torch.as_tensor(slope, device=device)
+    if f.single:
+        weights = torch.as_tensor(_slope(directions, measure), device=device)
         return lambda y, length, times: y.double() @ weights
     moving = directions.moving
     # From below the smallest variance to above the largest, which is 1 in these units.
     nodes = np.geomspace(max(0.05 * variances[moving - 1], 1e-9), 20, _NODES)
     basis = nodes / (variances[:, None] + nodes)
-    # An error of g matters as much as rows vary along its direction.
-    constant, *factors = _fitted(basis[:moving], slope[:moving], np.sqrt(variances[:moving] / variances.sum()))
     basis[moving:] = 0
+    constant, factors = _factors(directions, f, nodes)
     held = torch.as_tensor(basis, device=device)
     # `part` below has s in its numerator: times 1 / (freedom · s) it is h.
     inverse = torch.as_tensor(1 / (directions.freedom * nodes), device=device)
-    weights = torch.as_tensor(np.array(factors), device=device)
+    weights = torch.as_tensor(factors, device=device)
     n = directions.spectrum.n_samples or 2
     grow = n / (n - 1) if directions.spectrum.centered else 1.0  # the mean moves when a row is left out
 
     def added(y: Tensor, length: Tensor, times: Tensor | float) -> Tensor:
         part = (y @ held.to(y.dtype)).double()
         # A row that alone makes a direction has h = 1, and without it nothing is left to be worked out.
-        part = part / (1 - (grow * times * part * inverse).clamp(max=0.999))
+        h = (grow * times * part * inverse).clamp(min=1e-12, max=_LARGEST_HELD)
+        part = part * (1 / (1 - h) - torch.log1p(-h) / h) / 2
         return grow**2 * (constant * length + part @ weights)
 
     return added
+
+
+def _factors(directions: Directions, f: Functional, nodes: Array) -> tuple[float, Array]:
+    """The slope of the measure as a constant plus a sum of factors times s / (l + s), over the nodes s.
+
+    A measure that is corrected moves with the population's variances t, of which the sample's l are a blurred picture. There
+    the slope is fitted as a sum of k / (t + k), and k / (Σ + k) shows up in samples as s / (S + s), with
+    k = s / (1 − (1/n) Σ_j l_j / (l_j + s)): the resolvent of Marchenko and Pastur (1967) at −s.
+    """
+    moving, freedom = directions.moving, directions.freedom
+    sample = directions.variances[:moving]
+    if f.at_sample:
+        t, counts, k = sample, np.ones(moving), nodes
+    else:
+        n_features = directions.spectrum.n_features
+        behind = population(sample, n_features, freedom)
+        t, counts = behind.variances, behind.counts
+        k = nodes / np.maximum(1 - (sample[:, None] / (sample[:, None] + nodes)).sum(0) / freedom, 1e-6)
+    slope = f.slope(t, counts, t)
+    # An error of the slope matters as much as rows vary along its direction.
+    constant, *factors = _fitted(k / (t[:, None] + k), slope, np.sqrt(counts * t / (counts @ t)))
+    return constant, np.array(factors)
 
 
 def _fitted(basis: Array, wanted: Array, weights: Array) -> Array:

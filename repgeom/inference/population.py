@@ -167,24 +167,18 @@ def _newton(f: complex, wanted: complex, weights: RowWeights) -> complex:
     return f
 
 
-def drawn_in(squares: Array, kurtosis: float) -> Array:
-    """Weights of rows from their squared distances to the mean, (n,), of mean one, of which only `kurtosis` is real.
-
-    Distances vary for Gaussian rows too, the more the fewer directions matter; so they are drawn towards one until their
-    variance is what the fourth moment says beyond that of Gaussian rows.
-    """
-    spread = squares.var()
-    if kurtosis < 1e-3 or spread == 0:
-        return np.ones(len(squares))
-    return np.asarray(1 + min(1.0, (kurtosis / spread) ** 0.5) * (squares - 1))
-
-
-def binned(weights: Array, bins: int = 40) -> RowWeights:
-    """A few values for many, finer towards the largest, which matter most."""
-    ascending = np.sort(weights)
-    if ascending[0] == ascending[-1]:
+def binned(weights: Array, shares: Array | None = None, bins: int = 40) -> RowWeights:
+    """A few weights for many, of mean one, finer towards the largest, which matter most. `shares`: how often each occurs."""
+    if shares is None:
+        shares = np.full(len(weights), 1 / len(weights))
+    order = np.argsort(weights, kind="stable")
+    order = order[shares[order] > 0]
+    values, shares = weights[order], shares[order]
+    if values[0] == values[-1]:
         return EVEN
-    n = len(ascending)
-    edges = np.unique(np.round(n * (1 - np.geomspace(1, 1 / n, bins))).astype(int))
-    counts = np.diff([*edges, n])
-    return RowWeights(np.maximum(np.add.reduceat(ascending, edges) / counts, 0), counts / n)
+    n = len(values)
+    places = np.searchsorted(shares.cumsum(), 1 - np.geomspace(1, 1 / n, bins) + 1e-12, side="right")
+    edges = np.unique(np.append(places.clip(max=n - 1), 0))
+    sums = np.add.reduceat(shares, edges)
+    means = np.add.reduceat(shares * values, edges) / sums
+    return RowWeights(np.maximum(means / (sums @ means), 0), sums)

@@ -19,8 +19,10 @@ from numpy.typing import NDArray
 from repgeom.data import files
 from repgeom.data.arrays import as_features, shape_of
 from repgeom.data.sources import Source, source_of
+from repgeom.inference.copies import copies_of, mostly_alike
 from repgeom.inference.influence import Scores, score
-from repgeom.inference.population import EVEN, Population, RowWeights, binned, drawn_in, population, standing_alone
+from repgeom.inference.population import EVEN, Population, RowWeights, population, standing_alone
+from repgeom.inference.row_weights import Halves, split_in_halves, weights_of
 from repgeom.measures import rank
 from repgeom.measures.functionals import Array
 from repgeom.measures.measure import functional
@@ -29,11 +31,11 @@ from repgeom.reading.reader import read
 from repgeom.reading.sample import Drawn, RowSample
 from repgeom.reading.tally import Tallies
 from repgeom.spectral.decompose import made_exact
-from repgeom.spectral.directions import Directions, directions_in
+from repgeom.spectral.directions import Directions, directions_in, directions_of
 from repgeom.spectral.tally import SpectrumTally, Wanted
 
 FEWEST_ROWS = 4  # below, fourth moments have no unbiased estimate
-_GROUP_ROWS = 8192  # rows from which the correlation within groups is read
+_DRAWN_ROWS = 8192  # rows that are held: for the correlation within groups, and for halves
 _ENDLESS = 10**12  # rows, of which the sample's variances are those of the population: no correction
 
 Codes = NDArray[np.int64]
@@ -44,12 +46,16 @@ class Fit:
     """A population fitted to a sample.
 
     Attributes:
+        variances: of the sample, descending.
+        n: rows of the sample.
         weights: how unevenly the rows weigh.
         corrected: the population whose samples would show these variances.
         plain: the same grid of variances fitted without any correction. The difference between a measure of `corrected` and of
             `plain` is the correction alone: what the grid does to the measure is in both, and cancels.
     """
 
+    variances: Array
+    n: int
     weights: RowWeights
     corrected: Population
     plain: Population
@@ -63,6 +69,11 @@ class Sample:
     scores: Scores
     groups: Codes | None  # of rows that belong together, from 0; None where all are independent
     correlation: float  # of rows within a group
+    halves: Halves | None  # of some of the rows scored; None for few rows
+    copies: Codes  # of the rows scored: those that are copies of each other share one
+    distinct: Sample | None = (
+        None  # the same without copies of earlier rows; None where there are none, or too many rows
+    )
     rows: Codes | None = None  # which rows were scored; None for all
     told: bool = False  # whether the user said which rows depend on each other
 
@@ -82,34 +93,86 @@ class Sample:
         return self.directions.variances[: self.directions.moving]
 
     @functools.cached_property
+    def weights(self) -> RowWeights:
+        """How unevenly rows weigh: by heavy tails, and by groups, of which m alike rows are one that weighs m."""
+        if self.halves is None:
+            return EVEN
+        logs, sizes = self.halves.log_weights, np.ones(len(self.halves.log_weights))
+        if self.groups is not None:
+            codes = self.groups[self.halves.index]
+            logs = (np.bincount(codes, logs) / np.bincount(codes).clip(min=1))[codes]
+            sizes = np.bincount(self.groups)[codes].astype(float)
+        return weights_of(logs, excess_kurtosis(self), sizes, self.correlation)
+
+    @functools.cached_property
     def fit(self) -> Fit:
         """The population behind these rows; measures of one sample share it, as it takes longest."""
-        weights, freedom = row_weights(self), self.directions.freedom
-        alone = standing_alone(self.variances, freedom, weights, self.scores.one_row)
-        behind = population(self.variances, self.n_features, freedom, weights, alone)
-        plain = population(self.variances, self.n_features, _ENDLESS, EVEN, self.variances[: len(alone)])
-        return Fit(weights, behind, plain)
+        return self._fitted(self.variances, self.n, self.directions.freedom)
+
+    @functools.cached_property
+    def fits_of_halves(self) -> tuple[Fit, ...]:
+        """The population as each half of the rows shows it; none for few rows."""
+        if self.halves is None:
+            return ()
+        center = self.n - self.directions.freedom
+        return tuple(
+            self._fitted(variances, freedom + center, freedom)
+            for variances, freedom in zip(self.halves.variances, self.halves.freedom, strict=True)
+        )
+
+    def _fitted(self, variances: Array, n: int, freedom: int) -> Fit:
+        alone = standing_alone(variances, freedom, self.weights, self.scores.one_row)
+        behind = population(variances, self.most, freedom, self.weights, alone)
+        plain = population(variances, self.most, _ENDLESS, EVEN, variances[: len(alone)])
+        return Fit(variances, n, self.weights, behind, plain)
 
     @functools.cached_property
     def independent(self) -> float:
         """The number of independent rows that would say as much as these rows in their groups."""
         if self.groups is None:
             return float(self.n)
-        return self.n / float((_group_weights(self.groups, self.correlation) ** 2).mean())
+        sizes = np.bincount(self.groups)[self.groups]
+        # The mean square of the eigenvalues of the rows' correlation matrix, of which one in m is 1 + (m − 1) ρ.
+        together, apart = 1 + (sizes - 1) * self.correlation, 1 - self.correlation
+        return self.n / float(((together**2 + (sizes - 1) * apart**2) / sizes).mean())
 
     @functools.cached_property
     def repeats(self) -> int:
-        """How many of the rows scored equal an earlier one."""
-        ordered = np.sort(self.scores.fingerprints)
-        return int((ordered[1:] == ordered[:-1]).sum())
+        """How many of the rows scored are copies of an earlier one."""
+        return len(self.copies) - int(self.copies.max()) - 1
 
     @property
+    def mostly_alike(self) -> bool:
+        """Whether most rows repeat earlier ones, as in discrete features: then they are no copies, but just alike."""
+        return mostly_alike(self.copies)
+
+    @functools.cached_property
+    def copies_as_groups(self) -> Sample:
+        """The same rows, where rows that are copies of each other are one row."""
+        return dataclasses.replace(self, groups=self.copies, correlation=1.0)
+
+    @functools.cached_property
     def most(self) -> int:
-        """The largest rank that the population can have: what varies here, where that is less than rows and features allow."""
-        moving = self.directions.moving
-        if moving < min(self.directions.freedom, self.n_features):
-            return moving
-        return self.n_features
+        """The largest rank that the population can have.
+
+        Fewer directions than rows and features allow are a bound where columns never change, and where the rank would be the
+        same without any of the rows. Else more rows may bring more directions: a row that repeats is no bound.
+        """
+        moving, freedom = self.directions.moving, self.directions.freedom
+        if moving >= min(freedom, self.n_features):
+            return self.n_features
+        live = self.directions.live_features
+        if moving >= min(freedom, live) or self._rank_rests_on_single_rows():
+            return max(live, moving)
+        return moving
+
+    def _rank_rests_on_single_rows(self) -> bool:
+        """Say whether the rank would be smaller without one of the rows and its copies."""
+        sizes = np.bincount(self.copies)[self.copies]
+        if self.told and self.groups is not None:  # leverages then count a row's group already
+            sizes = np.ones(len(sizes))
+        # With the mean, a row without which a direction is lost has leverage one; 1 % is for rounding.
+        return bool((sizes * self.scores.leverages + sizes / self.n).max() > 0.99)
 
     @property
     def naive(self) -> tuple[Array, Array]:
@@ -139,46 +202,80 @@ def sample_of(source: Source, measures: Sequence[str], *, center: bool, normaliz
             f"`{source.name}` has {n} rows and an estimate of the population needs at least {FEWEST_ROWS}. The measure of "
             f"these rows alone is what `{measures[0]}` reads."
         )
-    codes, group_rows = None, None
+    codes, drawn = None, RowSample(_DRAWN_ROWS, 0, n)
     if groups is not None:
         codes = files.labels_of(groups, n, "groups")[0]
         # Pairs within a group say how alike they are, so a group is drawn whole or not at all.
-        group_rows = RowSample(_GROUP_ROWS, 0, whole_groups=True)
+        drawn = RowSample(_DRAWN_ROWS, 0, whole_groups=True)
     tail = any(functional(measure).tail for measure in measures)
     spectrum_tally = SpectrumTally(
         {"spectrum": Wanted(normalize, (center,))}, tail=tail, n=n, vectors=center, name=source.name
     )
     rows = PairedRows(source, groups=codes)
-    tallies = read(rows, Tallies({"spectrum": spectrum_tally, "group_rows": group_rows}))
+    tallies = read(rows, Tallies({"spectrum": spectrum_tally, "drawn": drawn}))
     spectra: SpectrumTally = tallies["spectrum"]
     made_exact(rows, spectra, source.name)
     directions = directions_in(spectra.read("spectrum", center=center, vectors=True))
     rank.effective_rank(directions.spectrum)  # refuses rows that are all equal
-    correlation = 0.0
+    correlation, some_rows = 0.0, tallies["drawn"].drawn()
     if codes is not None:
-        correlation = group_correlation(tallies["group_rows"].drawn(), directions)
-    return scored(directions, source, measures, codes, correlation)
+        correlation = group_correlation(some_rows, directions)
+    return scored(directions, source, measures, some_rows, codes, correlation)
 
 
 def scored(
     directions: Directions,
     source: Source,
     measures: Sequence[str],
+    some_rows: Drawn,
     codes: Codes | None = None,
     correlation: float = 0.0,
+    kind: str = "rows",
 ) -> Sample:
     """Score each row of the source: what it adds to the measures. Reads the rows once.
 
-    `codes`: groups of rows, from 0; one row each says that all are independent. `correlation`: how alike rows of one are.
+    Args:
+        directions: of the sample.
+        source: its rows, or some of them.
+        measures: names of those to be estimated.
+        some_rows: rows of the source, in its numbers, that are in memory: they are split in halves.
+        codes: groups of rows, from 0; one row each says that all are independent.
+        correlation: how alike rows of a group are.
+        kind: which column of `some_rows` holds them.
     """
-    if codes is None:
-        return Sample(directions, score(directions, source, tuple(measures)), None, correlation)
-    if int(codes.max()) + 1 >= len(codes):  # one row a group: the user says that none depends on another
-        return Sample(directions, score(directions, source, tuple(measures)), None, correlation, told=True)
-    # A row of a group of m counts as 1 + (m − 1) ρ copies of itself: strangers (ρ = 0) as one, equal rows as m.
-    copies = np.asarray(1 + (np.bincount(codes)[codes] - 1) * correlation, np.float64)
+    told, copies = codes is not None, None
+    if codes is not None and int(codes.max()) + 1 >= len(codes):
+        codes = None  # one row a group: the user says that none depends on another
+    if codes is not None:
+        # A row of a group of m counts as 1 + (m − 1) ρ copies of itself: strangers (ρ = 0) as one, equal rows as m.
+        copies = np.asarray(1 + (np.bincount(codes)[codes] - 1) * correlation, np.float64)
     scores = score(directions, source, tuple(measures), copies)
-    return Sample(directions, scores, codes, correlation, told=True)
+    same = copies_of(scores.marks)
+    belonging = codes
+    if codes is None and not mostly_alike(same):
+        belonging = same
+    of_these = None if belonging is None else belonging[some_rows.places]
+    halves = split_in_halves(some_rows.column(kind), directions, of_these)
+    if halves is not None:
+        halves = dataclasses.replace(halves, index=some_rows.places[halves.index])
+    distinct = None
+    if not told and len(some_rows) == directions.spectrum.n_samples:
+        distinct = _distinct(directions, some_rows.column(kind), same, measures)
+    return Sample(directions, scores, codes, correlation, halves, same, distinct, told=told)
+
+
+def _distinct(directions: Directions, rows: Tensor, copies: Codes, measures: Sequence[str]) -> Sample | None:
+    """The sample of the rows without copies of earlier ones; None where no row is a copy, or hardly any row is not."""
+    first = np.unique(copies, return_index=True)[1]
+    if len(first) == len(copies) or len(first) < FEWEST_ROWS:
+        return None
+    kept = rows[torch.from_numpy(first).to(rows.device)]
+    chosen = source_of(kept, "rows")
+    spectrum = directions.spectrum
+    tail = any(functional(measure).tail for measure in measures)
+    found = directions_of(chosen, center=spectrum.centered, normalize=spectrum.normalize, tail=tail)
+    here = Drawn(np.arange(len(first)), {"rows": kept})
+    return scored(found, chosen, measures, here, np.arange(len(first)))
 
 
 # How alike the rows of a group are, and how unevenly rows weigh -------------------------------------------------------
@@ -208,24 +305,6 @@ def group_correlation(drawn: Drawn, directions: Directions, kind: str = "rows") 
     return min(1.0, max(0.0, products / products_of_equal_rows))
 
 
-def row_weights(sample: Sample) -> RowWeights:
-    """How unevenly rows weigh: by heavy tails, and by groups, of which m alike rows are one that weighs m."""
-    weights = drawn_in(sample.scores.squares, _excess_kurtosis(sample))
-    if sample.groups is None:
-        return binned(weights)
-    mean = np.bincount(sample.groups, weights) / np.bincount(sample.groups)
-    return binned(mean[sample.groups] * _group_weights(sample.groups, sample.correlation))
-
-
-def _group_weights(groups: Codes, correlation: float) -> Array:
-    """Eigenvalues (n,) of the rows' correlation matrix: a group of m has one of 1 + (m − 1) ρ and m − 1 of 1 − ρ."""
-    # Which row of a group gets which eigenvalue does not matter: only their distribution is read.
-    eigenvalues = np.full(len(groups), 1 - correlation)
-    first_rows = np.unique(groups, return_index=True)[1]
-    eigenvalues[first_rows] = 1 + (np.bincount(groups) - 1) * correlation
-    return eigenvalues
-
-
 def unbiased_traces(sample: Sample) -> tuple[float, float, float]:
     """Unbiased estimates of (tr Σ)² and tr Σ² (Himeno & Yamada 2014), and Q = Σ‖x − x̄‖⁴ / (n − 1) that they need."""
     n, variances = sample.n, sample.variances
@@ -238,7 +317,7 @@ def unbiased_traces(sample: Sample) -> tuple[float, float, float]:
     return square_of_trace, trace_of_square, q
 
 
-def _excess_kurtosis(sample: Sample) -> float:
+def excess_kurtosis(sample: Sample) -> float:
     """Fourth moment of the rows' lengths over that of Gaussian rows, minus one."""
     square_of_trace, trace_of_square, q = unbiased_traces(sample)
     gaussian = square_of_trace + 2 * trace_of_square  # E‖x‖⁴ of Gaussian rows with this covariance

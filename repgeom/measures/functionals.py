@@ -27,8 +27,7 @@ class Functional:
         bend: n times the mean shift of second order by real Gaussian rows that `population` does not know of: what complex
             rows do not show, and what a leading direction of its last `alone` does to itself.
         single: the slope looks at single directions and is not a function of a variance alone.
-        doubt: relative error for each feature per row that the model of the rows has shown in simulations, beside which the
-            rows' influence says nothing; added to the standard error.
+        at_sample: its slope is a straight line in the variance, so that the sample's own variances give it without bias.
         tails: it feels heavy tails so much that rows must be counted by what they weigh (Kish's effective number).
         known: rows per feature from which simulations found its interval to hold (studies/estimates.md).
         tail: the measure of a sample rests on its smallest singular values, which must then be exact.
@@ -39,8 +38,8 @@ class Functional:
     bend: Callable[[Array, Array, int], float] = lambda variances, counts, alone: 0.0
     single: bool = False
     known: float = 2.0
+    at_sample: bool = False
     tails: bool = False
-    doubt: float = 0.0
     tail: bool = False
 
 
@@ -70,8 +69,7 @@ def entropy(power: float) -> Functional:
 
     if power == 1:
         return Functional(log, slope, bend)
-    # 2 % is what rows on the sphere with steep spectra showed at d = 512; values of σ lie closer to rounding than variances.
-    return Functional(log, slope, bend, doubt=0.02, tail=True)
+    return Functional(log, slope, bend, tail=True)
 
 
 def participation() -> Functional:
@@ -83,7 +81,7 @@ def participation() -> Functional:
     def slope(variances: Array, counts: Array, at: Array) -> Array:
         return np.asarray(2 / (counts @ variances) - 2 * at / (counts @ variances**2))
 
-    return Functional(log, slope, known=4.0, tails=True)
+    return Functional(log, slope, at_sample=True)
 
 
 def stable() -> Functional:

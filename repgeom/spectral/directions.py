@@ -68,6 +68,15 @@ class Directions:
             1, int((stored & (sigma > 1e-7 * sigma[0])).sum() if left_out < 1e-6 else (sigma > 1e-7 * sigma[0]).sum())
         )
 
+    @functools.cached_property
+    def live_features(self) -> int:
+        """How many features change by more than the rounding of their own type."""
+        variances = torch.as_tensor(self.variances[: self.moving]).to(self.vectors)
+        spreads = (self.vectors[:, : self.moving].square() @ variances).sqrt()
+        eps = torch.finfo(getattr(torch, self.spectrum.dtype)).eps
+        rounding = 4 * eps * (self.spectrum.mean.to(spreads) / self.unit).abs()
+        return int((spreads > rounding.clamp(min=1e-12 * float(spreads.max()))).sum())
+
     @property
     def freedom(self) -> int:
         assert self.spectrum.n_samples is not None
