@@ -19,11 +19,13 @@ class Value:
 
     Attributes:
         name, label, group, formula, unit, aliases: as in the measure's record (`python -m repgeom.measures` prints them).
-        value: of these rows; None where it could not be read, and `note` then says why.
-        estimate: of the population, with its interval; None where none is known (see `repgeom.estimate`).
-        range: the smallest and largest value that is possible at this size.
+        value: what one quotes: of the population where that is estimated, else of these rows; None where it could not be read.
+        low, high: 95 % interval of `value`; None where none is known.
+        in_these_rows: what these rows alone read.
+        range: the smallest and largest value that this many rows can read.
         baseline: what isotropic (or, between two, unrelated) features of the same size read; None without meaning.
-        note: a remark, such as how many rows were used.
+        note: why there is no value or no interval, and how many rows were used where not all were.
+        estimate: how `value` and its interval came about (see `repgeom.estimate`); None where the population's is not known.
     """
 
     name: str
@@ -31,12 +33,26 @@ class Value:
     group: str
     formula: str
     unit: str
-    value: float | None
+    in_these_rows: float | None
     range: tuple[float, float]
     baseline: float | None
     aliases: tuple[str, ...] = ()
     note: str = ""
     estimate: Estimate | None = None
+
+    @property
+    def value(self) -> float | None:
+        if self.estimate is None:
+            return self.in_these_rows
+        return self.estimate.value
+
+    @property
+    def low(self) -> float | None:
+        return None if self.estimate is None else self.estimate.low
+
+    @property
+    def high(self) -> float | None:
+        return None if self.estimate is None else self.estimate.high
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,8 +81,8 @@ def values_of(e: Evidence) -> tuple[Value, ...]:
 
 def ratio_estimate(c: Comparison) -> Estimate:
     """The ratio of a comparison as an estimate."""
-    naive = c.second.naive / c.first.naive
-    return Estimate(c.ratio, naive, c.ratio_low, c.ratio_high, None, c.first.n, "paired", c.warnings)
+    of_rows = c.second.in_these_rows / c.first.in_these_rows
+    return Estimate(c.ratio, of_rows, c.ratio_low, c.ratio_high, None, c.first.n, "paired", c.warnings)
 
 
 def _applies(m: Measure, e: Evidence) -> bool:

@@ -1,4 +1,6 @@
-"""How many dimensions are in use? Every measure here is a few lines that read one `Spectrum`.
+"""How many dimensions are in use in these rows? Every measure here is a few lines that read one `Spectrum`.
+
+What the population has in use, with an interval, is what `repgeom.estimate` says: of few rows every rank reads low.
 
 Four of them are Hill numbers of the same shares p_i = λ_i / Σλ, so for any input
 stable_rank ≤ participation_ratio ≤ effective_rank ≤ effective_rank(of="singular_values") ≤ min(n − 1, d).
@@ -25,7 +27,8 @@ def effective_rank(features: Any, *, of: str = "variances", center: bool = True,
 
     exp(−Σ p_i ln p_i) with p_i = σ_i² / Σσ² for `of="variances"` (the default; Giraldo et al. 2015, and the paper this
     project reproduces, arXiv 2603.06698) or p_i = σ_i / Σσ for `of="singular_values"` (Roy & Vetterli 2007). The
-    second is never smaller. No ε: 0 ln 0 = 0. Its logarithm is the spectral entropy, in nats.
+    second is never smaller. No ε: 0 ln 0 = 0. Its logarithm is the spectral entropy, in nats. This is the number in these
+    rows; `estimate(features, "effective_rank")` gives the population's, with an interval.
 
     Args:
         features: (..., n_samples, n_features) of any array kind, or a `Spectrum`.
@@ -128,7 +131,8 @@ def hill_number(features: Any, *, order: float, center: bool = True, normalize: 
 
     (Σ p_i^q)^(1/(1−q)) with p_i = λ_i / Σλ (Hill 1973; for features Pasarkar & Dieng 2024). Order 0 is the numerical
     rank, 1 the effective rank, 2 the participation ratio, infinity the stable rank. Never rises with the order.
-    Orders below 1 rest on the smallest variances, which are mostly noise.
+    Orders below 1 rest on the smallest variances, which are mostly noise. This is the number in these rows; `estimate` gives
+    the population's for orders 1, 2 and infinity.
 
     Args:
         features: (..., n_samples, n_features) or a `Spectrum`.
@@ -164,7 +168,8 @@ def participation_ratio(features: Any, *, center: bool = True, normalize: str | 
     """Number of dimensions in use, weighted to the large ones: (Σλ)² / Σλ².
 
     Also tr(C)² / tr(C²), and 1 + (d − 1) · IsoScore (Gao et al. 2017; Rudman et al. 2022). Reads low where samples
-    are few: isotropic features read d / (1 + (d + 1)/(n − 1)).
+    are few: isotropic features read d / (1 + (d + 1)/(n − 1)). This is the number in these rows;
+    `estimate(features, "participation_ratio")` gives the population's, with an interval.
 
     Args:
         features: (..., n_samples, n_features) or a `Spectrum`.
@@ -200,6 +205,9 @@ register(
 
 def stable_rank(features: Any, *, center: bool = True, normalize: str | None = None) -> Any:
     """Total variance over the largest: Σλ / λ_1 = ‖X‖²_F / ‖X‖²_2 (Rudelson & Vershynin 2007; NESum, He & Ozay 2022).
+
+    This is the number in these rows; `estimate(features, "stable_rank")` gives the population's, with an interval where the
+    leading variance stands clear.
 
     Args:
         features: (..., n_samples, n_features) or a `Spectrum`.

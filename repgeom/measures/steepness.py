@@ -28,6 +28,8 @@ class PowerLaw(NamedTuple):
 def n_components(features: Any, *, variance: float = 0.9, center: bool = True, normalize: str | None = None) -> Any:
     """Smallest k whose leading k directions hold at least this share of the variance ("d90" for 0.9).
 
+    This is the number in these rows; `estimate(features, "n_components_90")` gives the population's.
+
     Args:
         features: (..., n_samples, n_features) or a `Spectrum`.
         variance: share of the total, in (0, 1].
