@@ -67,7 +67,8 @@ def estimate(
 
     Value: the spectrum of the population is found whose samples would show this one (Marchenko & Pastur 1967, inverted as
     by El Karoui 2008), with rows that weigh unevenly where the fourth moment says so. `participation_ratio` is a ratio of
-    unbiased sums (Himeno & Yamada 2014). Interval: each row's influence with that row left out; its spread over √n, less
+    unbiased sums over different rows (Himeno & Yamada 2014; as the row-corrected estimator of Chun, Canatar et al., ICLR 2026,
+    arXiv 2509.26560). Interval: each row's influence with that row left out; its spread over √n, less
     what is of second order in the rows (Efron & Stein 1981), on the scale of the logarithm.
 
     Assumes independent rows of one law. Frames of one video or tokens of one text are not independent: say so with
