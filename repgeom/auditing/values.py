@@ -9,6 +9,7 @@ import numpy as np
 from repgeom.auditing.evidence import EVIDENCE, Evidence
 from repgeom.inference.compare import Comparison
 from repgeom.inference.estimate import Estimate
+from repgeom.inference.sample import FEWEST_ROWS
 from repgeom.measures.measure import LABELS, REFERENCE, Measure, measures
 from repgeom.spectral.spectrum import Spectrum
 
@@ -94,13 +95,14 @@ def _applies(m: Measure, e: Evidence) -> bool:
 
 
 def _value(m: Measure, e: Evidence) -> Value:
-    value, missing = _read(m, e)
+    value, missing = reading_of(m, e)
     estimate, baseline = e.estimates.get(m.name), m.isotropic(e.size)
-    note = missing
+    notes = [missing]
     if value is not None:
-        note = _why_no_interval(estimate, e)
+        notes = [_why_no_interval(m, estimate, e)]
     if m.sampled and len(e.sample) < e.n_samples:
-        note = f"from {len(e.sample):,} rows"
+        notes.append(f"from {len(e.sample):,} rows")
+    note = "; ".join(note for note in notes if note)
     low, high = (float(end) for end in m.range(e.size))
     if baseline is not None:
         baseline = float(baseline)
@@ -109,8 +111,8 @@ def _value(m: Measure, e: Evidence) -> Value:
     )  # fmt: skip
 
 
-def _read(m: Measure, e: Evidence) -> tuple[float | None, str]:
-    """The number, or None and the reason."""
+def reading_of(m: Measure, e: Evidence) -> tuple[float | None, str]:
+    """The number of these rows, or None and the reason."""
     try:
         value = m.value(*(EVIDENCE[need](e) for need in m.needs))
     except ValueError as error:
@@ -121,12 +123,13 @@ def _read(m: Measure, e: Evidence) -> tuple[float | None, str]:
     return value, ""
 
 
-def _why_no_interval(estimate: Estimate | None, e: Evidence) -> str:
-    """A measure's own reason; that of the effective rank stands in the report's notes."""
-    known = e.estimates.get("effective_rank")
-    if estimate is None or estimate.low is not None or known is None or not estimate.warnings:
+def _why_no_interval(m: Measure, estimate: Estimate | None, e: Evidence) -> str:
+    """Why a number stands without an interval; '' where it has one."""
+    if estimate is None:
+        if e.population is None:
+            return f"no interval: fewer than {FEWEST_ROWS} rows"
+        return f"no interval: {m.no_interval}"
+    if estimate.low is not None:
         return ""
-    why = estimate.warnings[-1]
-    if why in known.warnings or not why.startswith("no interval") or "none is known" in why:
-        return ""
-    return why
+    reasons = [warning for warning in estimate.warnings if "no interval" in warning]
+    return reasons[-1]

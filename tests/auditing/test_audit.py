@@ -114,7 +114,8 @@ def test_kinds_read_as_their_values(dtype):
 def test_pairs_are_sampled_where_rows_are_many_and_it_says_so():
     report = rg.audit(healthy(), max_pair_rows=100, labels=np.arange(600) % 3)
     assert "Uniformity and kNN are read from 100 of 600 rows" in report.notes[0]
-    assert report["uniformity"].note == "from 100 rows"
+    assert report["uniformity"].note.endswith("; from 100 rows")
+    assert report["knn_accuracy"].note == "from 100 rows"
     assert report["uniformity"].in_these_rows == rg.audit(healthy(), max_pair_rows=100)["uniformity"].value
     assert report["uniformity"].in_these_rows != rg.audit(healthy(), max_pair_rows=100, seed=1)["uniformity"].value
     assert report["uniformity"].in_these_rows == pytest.approx(report["uniformity"].baseline, rel=0.05)
