@@ -87,4 +87,4 @@ def report(features: Path) -> Path:
 
 def audited_rank(features: Path) -> float:
     """The effective rank in the report that an audit left."""
-    return float(json.loads(report(features).read_text())["measures"]["effective_rank"]["value"])
+    return float(json.loads(report(features).read_text())["measures"]["effective_rank"]["in_these_rows"])

@@ -78,8 +78,8 @@ def from_incremental_pca(data: Data) -> Any:
     return measures(IncrementalPCA().fit(data.x.numpy()).explained_variance_.astype(np.float64))["effective_rank"]
 
 
-def naive_estimate(data: Data) -> float:
-    return rg.estimate(data.x).naive
+def rank_in_these_rows(data: Data) -> float:
+    return rg.estimate(data.x).in_these_rows
 
 
 def comparison(data: Data) -> None:
@@ -90,7 +90,7 @@ def audited(data: Data, n_classes: int | None = None) -> Any:
     labels = None
     if n_classes is not None:
         labels = np.load(labels_of(data.path.parent, data.path.stem, n_classes))
-    return rg.audit(data.path, labels=labels)["effective_rank"].value
+    return rg.audit(data.path, labels=labels)["effective_rank"].in_these_rows
 
 
 def product(x: Tensor) -> Tensor:
@@ -123,7 +123,7 @@ def floor_reading(data: Data) -> None:
 CANDIDATES: dict[str, Callable[[Data], Any]] = {
     "repgeom.spectrum": lambda data: rank_of(rg.spectrum(data.x).singular_values),
     "repgeom.effective_rank": lambda data: rg.effective_rank(data.x).tolist(),
-    "repgeom.estimate": naive_estimate,
+    "repgeom.estimate": rank_in_these_rows,
     "repgeom.compare": comparison,
     "repgeom.audit": audited,
     **{f"repgeom.audit, {n:,} classes": partial(audited, n_classes=n) for n in CLASSES},

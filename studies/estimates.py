@@ -69,7 +69,7 @@ def simulated(d: int, spectrum: str, tail: str, ratio: float, repetitions: int) 
         rows = torch.tensor(draw(within, tail, int(ratio * d), random), dtype=torch.float32)
         for measure in MEASURES:
             found = rg.estimate(rows, measure)
-            draws[measure].append((found.naive, found.value, *bounds(found.low, found.high)))
+            draws[measure].append((found.in_these_rows, found.value, *bounds(found.low, found.high)))
     found_of = {measure: summary(values, true_value(measure, whole)) for measure, values in draws.items()}
     return {"spectrum": spectrum, "tail": tail, "ratio": ratio, "found": found_of}
 
@@ -96,7 +96,7 @@ def rank_table(cells: list[Cell], tail: str) -> str:
         for ratio in RATIOS:
             found = one_cell(cells, spectrum, tail, ratio)
             coverage = percent(found["coverage"], 0)
-            row.append(f"{percent(found['naive'])} → {percent(found['bias'])}; {coverage}")
+            row.append(f"{percent(found['in_these_rows'])} → {percent(found['bias'])}; {coverage}")
         rows.append(row)
     return markdown(["variances", *(f"n = {r:g} d" for r in RATIOS)], rows)
 

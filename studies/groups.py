@@ -37,7 +37,7 @@ def grouped(d: int, spectrum: str, n_groups: int, size: int, alike: float, repet
         rows = torch.tensor(mixed * np.sqrt(within))
         for name, groups in (("with", codes), ("without", None)):
             found = rg.estimate(rows, groups=groups)
-            draws[name].append((found.naive, found.value, *bounds(found.low, found.high)))
+            draws[name].append((found.in_these_rows, found.value, *bounds(found.low, found.high)))
     true = true_value("effective_rank", within)
     found_of = {name: summary(values, true) for name, values in draws.items()}
     return {"rows": f"{spectrum}; {n_groups} groups of {size}, alike {alike:g}", **found_of}
@@ -54,9 +54,9 @@ def tables(sizes: Sizes) -> str:
     lines = []
     for row in in_processes(jobs):
         cells = [f"{percent(row[n]['bias'])}; {percent(row[n]['coverage'], 0)}" for n in ("with", "without")]
-        lines.append([row["rows"], percent(row["with"]["naive"]), *cells])
+        lines.append([row["rows"], percent(row["with"]["in_these_rows"]), *cells])
     text = f"\n## Effective rank, d = {d}, {repetitions} draws\n\n"
-    return text + markdown(["rows", "naive", "with groups", "without"], lines)
+    return text + markdown(["rows", "in these rows", "with groups", "without"], lines)
 
 
 STUDY = Study(

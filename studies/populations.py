@@ -102,8 +102,8 @@ def bounds(low: float | None, high: float | None) -> tuple[float, float]:
 
 
 def summary(draws: list[tuple[float, ...]], true: float) -> dict[str, float]:
-    """Relative mean errors and coverage over draws of (naive, value, low, high)."""
-    naive, value, low, high = np.array(draws).T
+    """Relative mean errors and coverage over draws of (in these rows, value, low, high)."""
+    of_rows, value, low, high = np.array(draws).T
     given = ~np.isnan(low)
     # Where the estimate stops at the largest possible value, rounding must not count as a miss.
     inside = (low[given] <= true * (1 + 1e-9)) & (high[given] >= true * (1 - 1e-9))
@@ -111,7 +111,7 @@ def summary(draws: list[tuple[float, ...]], true: float) -> dict[str, float]:
     if given.any():
         coverage = float(inside.mean())
     return {
-        "naive": float(naive.mean() / true - 1),
+        "in_these_rows": float(of_rows.mean() / true - 1),
         "bias": float(value.mean() / true - 1),
         "coverage": coverage,
         "given": float(given.mean()),

@@ -46,7 +46,7 @@ class AuditAccumulator:
     >>> _ = here.update(x[:150], start=0), there.update(x[150:], start=150)
     >>> _ = here.merge(AuditAccumulator.from_bytes(there.to_bytes()))
     >>> here.n_samples, round(here.report()["effective_rank"].value, 1)
-    (400, 7.9)
+    (400, 8.0)
     """
 
     def __init__(

@@ -11,24 +11,25 @@ from torch import Tensor
 
 from repgeom.inference.compare import Comparison, Contributions
 from repgeom.inference.estimate import Estimate
+from repgeom.inference.neighbours import NeighbourMean
 from repgeom.inference.sample import Sample
 from repgeom.measures.class_tally import ClassTally
 from repgeom.measures.classes import ClassRanks
 from repgeom.measures.cloud_tally import CloudTally, Health
 from repgeom.measures.measure import Size
 from repgeom.measures.pair_sums import PairSums
-from repgeom.robustness.measurement import Measurement as DriftMeasurement
+from repgeom.robustness.measurement import Measurement
 from repgeom.spectral.spectrum import Spectrum
 
 
 @dataclasses.dataclass(frozen=True)
 class LabelEvidence:
-    """Of labels: ranks and sums of each class, rows of each class (C,), and the labels of the sampled rows."""
+    """Of labels: ranks and sums of each class, rows of each class (C,), and votes of the sampled rows' neighbours."""
 
     ranks: ClassRanks
     sums: ClassTally
     sizes: np.ndarray
-    of_sample: np.ndarray
+    votes: NeighbourMean
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,6 +40,7 @@ class ReferenceEvidence:
         name: of the reference.
         spectrum: in the audit's convention.
         sample: the rows that stand beside the features' sample.
+        shared_neighbours: what share of the nearest in one sample are so in the other.
         sums: sums over pairs of rows.
         captured: the features' share of variance in the reference's leading directions; None where the widths differ.
         own_curve: the reference's own share in them.
@@ -50,6 +52,7 @@ class ReferenceEvidence:
     name: str
     spectrum: Spectrum
     sample: Tensor
+    shared_neighbours: NeighbourMean
     sums: PairSums
     captured: np.ndarray | None
     own_curve: np.ndarray | None
@@ -63,7 +66,7 @@ class DriftEvidence:
     """Of features of the same samples after a corruption: every measure of drift by its name."""
 
     name: str
-    readings: Mapping[str, DriftMeasurement]
+    readings: Mapping[str, Measurement]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -139,12 +142,11 @@ EVIDENCE: dict[str, Callable[[Evidence], Any]] = {
     "raw_spectrum": lambda e: e.raw_spectrum,
     "cloud": lambda e: e.cloud,
     "sample": lambda e: e.sample,
-    "neighbours": lambda e: e.neighbours,
     "class_ranks": _of_labels(lambda labels: labels.ranks),
     "class_sums": _of_labels(lambda labels: labels.sums),
-    "sample_labels": _of_labels(lambda labels: labels.of_sample),
+    "votes": _of_labels(lambda labels: labels.votes),
     "reference_spectrum": _of_reference(lambda reference: reference.spectrum),
-    "reference_sample": _of_reference(lambda reference: reference.sample),
+    "shared_neighbours": _of_reference(lambda reference: reference.shared_neighbours),
     "pair_sums": _of_reference(lambda reference: reference.sums),
     "captured_curve": _of_reference(lambda reference: reference.captured),
     "principal_angles": _of_reference(lambda reference: reference.angles),

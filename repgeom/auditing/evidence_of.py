@@ -6,15 +6,18 @@ import dataclasses
 from collections.abc import Mapping
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from repgeom.auditing.audit_tally import AuditTally
 from repgeom.auditing.evidence import DriftEvidence, Evidence, LabelEvidence, ReferenceEvidence
+from repgeom.auditing.row_intervals import estimates_of_rows
 from repgeom.auditing.values import ratio_estimate
-from repgeom.data.arrays import unit_rows
+from repgeom.data.arrays import finite_matrix, unit_rows
 from repgeom.data.sources import source_of
 from repgeom.inference.compare import Contributions, comparison_of, contributions_of
 from repgeom.inference.estimate import Estimate
+from repgeom.inference.neighbours import Neighbours
 from repgeom.inference.sample import FEWEST_ROWS, Sample, group_correlation, scored
 from repgeom.measures import rank
 from repgeom.measures.class_tally import ClassTally, refuse_sample_ids
@@ -53,7 +56,10 @@ def evidence_of(tally: AuditTally, reference: str, corrupted: str, *, k: int) ->
     if population is not None:
         # 95 % throughout: text, page and JSON of a report name it.
         contributions = {name: contributions_of(population, name, 0.95) for name in population.scores.influence}
-    against = _of_reference(tally, reference, population, pairs)
+    neighbours = None
+    if {"labels", "reference"} & set(tally.asked.beside):
+        neighbours = Neighbours(_units(sample), k, asked.seed)
+    against = _of_reference(tally, reference, population, pairs, neighbours)
     evidence = Evidence(
         n_samples=tally.n_samples,
         n_features=tally.n_features["rows"],
@@ -65,17 +71,19 @@ def evidence_of(tally: AuditTally, reference: str, corrupted: str, *, k: int) ->
         neighbours=k,
         independent=None if population is None or "groups" not in asked.beside else population.independent,
         estimates=_estimates(contributions, against),
-        labels=_of_labels(tally, pairs),
+        labels=_of_labels(tally, pairs, neighbours),
         reference=against,
         drift=_of_drift(tally, corrupted, k),
         contributions=contributions,
         population=population,
     )
+    estimates = {**evidence.estimates, **estimates_of_rows(evidence)}
+    evidence = dataclasses.replace(evidence, estimates=estimates)
     return dataclasses.replace(evidence, notes=_notes(tally, evidence))
 
 
 def _estimates(contributions: Mapping[str, Contributions], against: ReferenceEvidence | None) -> dict[str, Estimate]:
-    """Values of the population, by the name of the measure."""
+    """Ranks of the population, by the name of the measure."""
     found = {name: contribution.estimate for name, contribution in contributions.items()}
     if against is not None and against.retained is not None:
         found["reference_effective_rank"] = against.retained.first
@@ -108,17 +116,21 @@ def _population(tally: AuditTally, directions: Directions, kind: str) -> Sample:
     return dataclasses.replace(scored_sample, rows=None if every_row else drawn.places)
 
 
-def _of_labels(tally: AuditTally, pairs: Drawn) -> LabelEvidence | None:
+def _of_labels(tally: AuditTally, pairs: Drawn, neighbours: Neighbours | None) -> LabelEvidence | None:
     classes: ClassTally | None = tally.tallies.get("classes")
-    if classes is None:
+    if classes is None or neighbours is None:
         return None
     refuse_sample_ids(len(classes.index), classes.n_samples)
-    return LabelEvidence(class_ranks(classes), classes, classes.sizes(), pairs.column("labels"))
+    codes = np.unique(pairs.column("labels"), return_inverse=True)[1]
+    votes = neighbours.votes(torch.as_tensor(codes, device=pairs.rows.device))
+    return LabelEvidence(class_ranks(classes), classes, classes.sizes(), votes)
 
 
-def _of_reference(tally: AuditTally, name: str, population: Sample | None, pairs: Drawn) -> ReferenceEvidence | None:
+def _of_reference(
+    tally: AuditTally, name: str, population: Sample | None, pairs: Drawn, neighbours: Neighbours | None
+) -> ReferenceEvidence | None:
     spectra: SpectrumTally | None = tally.tallies.get("reference")
-    if spectra is None:
+    if spectra is None or neighbours is None:
         return None
     mine, theirs = (directions_in(s.read("spectrum", vectors=True)) for s in (tally.tallies["spectrum"], spectra))
     # The same refusal for the reference.
@@ -137,10 +149,12 @@ def _of_reference(tally: AuditTally, name: str, population: Sample | None, pairs
     if population is not None:
         other = _population(tally, theirs, "reference")
         retained = comparison_of(other, population, "effective_rank", True, 0.95, ("reference", "features"))
+    beside: Tensor = pairs.column("reference")
     return ReferenceEvidence(
         name=name,
         spectrum=as_arrays(theirs.spectrum),
-        sample=pairs.column("reference"),
+        sample=beside,
+        shared_neighbours=neighbours.shared_with(_units(beside)),
         sums=sums,
         captured=captured,
         own_curve=own,
@@ -178,6 +192,11 @@ def _of_drift(tally: AuditTally, name: str, k: int) -> DriftEvidence | None:
         clean, drawn.column("labels"), k=neighbours, max_pair_rows=tally.asked.pair_rows, seed=tally.asked.seed
     ).compared(moved)
     return DriftEvidence(name, {r.measure: r for r in readings})
+
+
+def _units(rows: Tensor) -> Tensor:
+    """Rows of unit length, between which cosines are products; in float32 where the rows are no float64."""
+    return unit_rows(finite_matrix(rows, "features"))
 
 
 def _as_taken(rows: Tensor, normalize: str | None) -> Tensor:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from repgeom.auditing.report import Report
 
 # To be raised with every change of names or meanings below: `from_json` reads this version and refuses all others.
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 
 def as_dict(r: Report) -> dict[str, Any]:
@@ -130,18 +130,20 @@ def _parsed(text_or_path: str | os.PathLike[str]) -> dict[str, Any]:
 def _measure_dict(v: Value) -> dict[str, Any]:
     found = dataclasses.asdict(v)
     del found["name"]
-    return {"value": found.pop("value"), "range": list(found.pop("range")), "baseline": found.pop("baseline"), **found}
+    # What one quotes stands first.
+    quoted = {"value": v.value, "low": v.low, "high": v.high, "in_these_rows": found.pop("in_these_rows")}
+    return {**quoted, "range": list(found.pop("range")), "baseline": found.pop("baseline"), **found}
 
 
 def _value(name: str, found: dict[str, Any]) -> Value:
     low, high = (float(end) for end in found["range"])
     estimate = found["estimate"]
     if estimate is not None:
-        numbers = {key: _number(estimate[key]) for key in ("value", "naive", "low", "high", "se")}
+        numbers = {key: _number(estimate[key]) for key in ("value", "in_these_rows", "low", "high", "se")}
         estimate = Estimate(**{**estimate, **numbers, "warnings": tuple(estimate["warnings"])})
     return Value(
         name=name,
-        value=_number(found["value"]),
+        in_these_rows=_number(found["in_these_rows"]),
         range=(low, high),
         baseline=_number(found["baseline"]),
         aliases=tuple(found["aliases"]),

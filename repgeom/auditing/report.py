@@ -146,18 +146,16 @@ class Report:
     def to_frame(self) -> pd.DataFrame:
         """One row per measure, indexed by name.
 
-        Columns: value (of these rows), corrected, low, high (of the population, with its 95 % interval), minimum, maximum and
-        baseline (of as many rows), unit, group, formula, note.
+        Columns: value, low, high (of the population where it is estimated, with its 95 % interval), in_these_rows, minimum,
+        maximum and baseline (of as many rows), unit, group, formula, note.
         """
         import pandas as pd
 
         rows = []
         for v in self.values:
-            ends: tuple[float | None, ...] = (None, None, None)
-            if v.estimate is not None:
-                ends = (v.estimate.value, v.estimate.low, v.estimate.high)
-            rows.append((v.name, v.value, *ends, *v.range, v.baseline, v.unit, v.group, v.formula, v.note))
-        numbers = ["value", "corrected", "low", "high", "minimum", "maximum", "baseline"]
+            numbers_of = (v.value, v.low, v.high, v.in_these_rows, *v.range, v.baseline)
+            rows.append((v.name, *numbers_of, v.unit, v.group, v.formula, v.note))
+        numbers = ["value", "low", "high", "in_these_rows", "minimum", "maximum", "baseline"]
         columns = ["measure", *numbers, "unit", "group", "formula", "note"]
         frame = pd.DataFrame(rows, columns=columns).set_index("measure")
         # None becomes NaN, and a column without any number is still one of floats.

@@ -9,6 +9,7 @@ import numpy as np
 from repgeom.auditing.evidence import EVIDENCE, Evidence
 from repgeom.inference.compare import Comparison
 from repgeom.inference.estimate import Estimate
+from repgeom.inference.sample import FEWEST_ROWS
 from repgeom.measures.measure import LABELS, REFERENCE, Measure, measures
 from repgeom.spectral.spectrum import Spectrum
 
@@ -19,11 +20,13 @@ class Value:
 
     Attributes:
         name, label, group, formula, unit, aliases: as in the measure's record (`python -m repgeom.measures` prints them).
-        value: of these rows; None where it could not be read, and `note` then says why.
-        estimate: of the population, with its interval; None where none is known (see `repgeom.estimate`).
-        range: the smallest and largest value that is possible at this size.
+        value: what one quotes: of the population where that is estimated, else of these rows; None where it could not be read.
+        low, high: 95 % interval of `value`; None where none is known.
+        in_these_rows: what these rows alone read.
+        range: the smallest and largest value that this many rows can read.
         baseline: what isotropic (or, between two, unrelated) features of the same size read; None without meaning.
-        note: a remark, such as how many rows were used.
+        note: why there is no value or no interval, and how many rows were used where not all were.
+        estimate: how `value` and its interval came about (see `repgeom.estimate`); None where the population's is not known.
     """
 
     name: str
@@ -31,12 +34,26 @@ class Value:
     group: str
     formula: str
     unit: str
-    value: float | None
+    in_these_rows: float | None
     range: tuple[float, float]
     baseline: float | None
     aliases: tuple[str, ...] = ()
     note: str = ""
     estimate: Estimate | None = None
+
+    @property
+    def value(self) -> float | None:
+        if self.estimate is None:
+            return self.in_these_rows
+        return self.estimate.value
+
+    @property
+    def low(self) -> float | None:
+        return None if self.estimate is None else self.estimate.low
+
+    @property
+    def high(self) -> float | None:
+        return None if self.estimate is None else self.estimate.high
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,8 +82,8 @@ def values_of(e: Evidence) -> tuple[Value, ...]:
 
 def ratio_estimate(c: Comparison) -> Estimate:
     """The ratio of a comparison as an estimate."""
-    naive = c.second.naive / c.first.naive
-    return Estimate(c.ratio, naive, c.ratio_low, c.ratio_high, None, c.first.n, "paired", c.warnings)
+    of_rows = c.second.in_these_rows / c.first.in_these_rows
+    return Estimate(c.ratio, of_rows, c.ratio_low, c.ratio_high, None, c.first.n, "paired", c.warnings)
 
 
 def _applies(m: Measure, e: Evidence) -> bool:
@@ -78,13 +95,14 @@ def _applies(m: Measure, e: Evidence) -> bool:
 
 
 def _value(m: Measure, e: Evidence) -> Value:
-    value, missing = _read(m, e)
+    value, missing = reading_of(m, e)
     estimate, baseline = e.estimates.get(m.name), m.isotropic(e.size)
-    note = missing
+    notes = [missing]
     if value is not None:
-        note = _why_no_interval(estimate, e)
+        notes = [_why_no_interval(m, estimate, e)]
     if m.sampled and len(e.sample) < e.n_samples:
-        note = f"from {len(e.sample):,} rows"
+        notes.append(f"from {len(e.sample):,} rows")
+    note = "; ".join(note for note in notes if note)
     low, high = (float(end) for end in m.range(e.size))
     if baseline is not None:
         baseline = float(baseline)
@@ -93,8 +111,8 @@ def _value(m: Measure, e: Evidence) -> Value:
     )  # fmt: skip
 
 
-def _read(m: Measure, e: Evidence) -> tuple[float | None, str]:
-    """The number, or None and the reason."""
+def reading_of(m: Measure, e: Evidence) -> tuple[float | None, str]:
+    """The number of these rows, or None and the reason."""
     try:
         value = m.value(*(EVIDENCE[need](e) for need in m.needs))
     except ValueError as error:
@@ -105,12 +123,13 @@ def _read(m: Measure, e: Evidence) -> tuple[float | None, str]:
     return value, ""
 
 
-def _why_no_interval(estimate: Estimate | None, e: Evidence) -> str:
-    """A measure's own reason; that of the effective rank stands in the report's notes."""
-    known = e.estimates.get("effective_rank")
-    if estimate is None or estimate.low is not None or known is None or not estimate.warnings:
+def _why_no_interval(m: Measure, estimate: Estimate | None, e: Evidence) -> str:
+    """Why a number stands without an interval; '' where it has one."""
+    if estimate is None:
+        if e.population is None:
+            return f"no interval: fewer than {FEWEST_ROWS} rows"
+        return f"no interval: {m.no_interval}"
+    if estimate.low is not None:
         return ""
-    why = estimate.warnings[-1]
-    if why in known.warnings or not why.startswith("no interval") or "none is known" in why:
-        return ""
-    return why
+    reasons = [warning for warning in estimate.warnings if "no interval" in warning]
+    return reasons[-1]

@@ -50,11 +50,11 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _print_what_to_see(reports: list[Any], out: Path) -> None:
-    from repgeom.presenting.text import estimated
+    from repgeom.presenting.text import quoted
 
     print("\nWhat to see: both are the same network on the same images; only the loss differs.")
     for report in reports:
-        rank = estimated(report["effective_rank"].estimate)
+        rank = quoted(report["effective_rank"])
         accuracy = report["knn_accuracy"].value
         print(f"  {report.name}: {rank} of {report.n_features} dimensions in use, kNN accuracy {accuracy:.2f}")
     print("Accuracy hardly tells them apart; the spectrum does.")

@@ -30,7 +30,7 @@ class Estimate:
 
     Attributes:
         value: the measure in the population, corrected for the number of samples.
-        naive: the measure of the sample itself.
+        in_these_rows: the measure of these rows alone.
         low, high: two-sided interval for the population's value; None where none is known to hold.
         se: standard error of `value`; None with the interval.
         n: rows.
@@ -39,7 +39,7 @@ class Estimate:
     """
 
     value: float
-    naive: float
+    in_these_rows: float
     low: float | None
     high: float | None
     se: float | None
@@ -51,7 +51,7 @@ class Estimate:
         interval = "no interval"
         if self.low is not None and self.high is not None:
             interval = f"95 % interval {self.low:.4g} to {self.high:.4g}"
-        return f"{self.value:.4g} ({interval}; these {self.n:,} rows alone read {self.naive:.4g})"
+        return f"{self.value:.4g} ({interval}; these {self.n:,} rows alone read {self.in_these_rows:.4g})"
 
 
 def estimate(
@@ -67,7 +67,8 @@ def estimate(
 
     Value: the spectrum of the population is found whose samples would show this one (Marchenko & Pastur 1967, inverted as
     by El Karoui 2008), with rows that weigh unevenly where the fourth moment says so. `participation_ratio` is a ratio of
-    unbiased sums (Himeno & Yamada 2014). Interval: each row's influence with that row left out; its spread over √n, less
+    unbiased sums over different rows (Himeno & Yamada 2014; as the row-corrected estimator of Chun, Canatar et al., ICLR 2026,
+    arXiv 2509.26560). Interval: each row's influence with that row left out; its spread over √n, less
     what is of second order in the rows (Efron & Stein 1981), on the scale of the logarithm.
 
     Assumes independent rows of one law. Frames of one video or tokens of one text are not independent: say so with
@@ -93,7 +94,7 @@ def estimate(
         confidence: of the interval, in (0, 1).
 
     Returns:
-        `Estimate(value, naive, low, high, se, n, method, warnings)`, in dimensions, between 1 and n_features.
+        `Estimate(value, in_these_rows, low, high, se, n, method, warnings)`, in dimensions, between 1 and n_features.
 
     Raises:
         ValueError: an unknown measure, fewer than 4 rows, no variance, NaN or infinity, groups of another length.
@@ -104,7 +105,7 @@ def estimate(
     >>> import numpy as np
     >>> x = np.random.default_rng(0).standard_normal((200, 100))
     >>> e = estimate(x)
-    >>> round(e.naive), round(e.value), round(e.high)
+    >>> round(e.in_these_rows), round(e.value), round(e.high)
     (78, 100, 100)
     """
     check_confidence(confidence)
@@ -166,14 +167,14 @@ def shown(correction: Corrected, sample: Sample, measure: str, confidence: float
     if measure.startswith("n_components"):
         # Components are counted. What exceeds a whole number by less than 1e-6 is rounding of exp and log.
         value = float(math.ceil(value - 1e-6))
-    naive = estimable(measure).value(sample.directions.spectrum)
-    assert naive is not None
+    in_these_rows = estimable(measure).value(sample.directions.spectrum)
+    assert in_these_rows is not None
     method, warnings = correction.method, correction.warnings
     if correction.error is None:
-        return Estimate(value, naive, None, None, None, sample.n, method, warnings)
+        return Estimate(value, in_these_rows, None, None, None, sample.n, method, warnings)
     # Ranks are positive and their errors grow with them, so the interval is symmetric in the logarithm. No population
     # has a rank below one, nor above the number of directions that vary.
     half_width = quantile(confidence, correction.degrees) * correction.error
     low = max(1.0, value * math.exp(-half_width))
     high = min(float(sample.most), value * math.exp(half_width))
-    return Estimate(value, naive, low, high, value * correction.error, sample.n, method, warnings)
+    return Estimate(value, in_these_rows, low, high, value * correction.error, sample.n, method, warnings)

@@ -1,4 +1,4 @@
-"""Are there enough samples? A measure read from ever more of them, as it is and corrected."""
+"""Are there enough samples? A measure estimated from ever more of them, beside what they read themselves."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ def sample_size_curve(
     confidence: float = 0.95,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """A measure of random subsets of the rows against their number: naive, corrected, and the corrected one's interval.
+    """A measure of random subsets of the rows against their number: in the population with its interval, and in these rows.
 
-    Takes rows for independent. Where the naive value still climbs at all rows, it says as much about n as about the representation; where the corrected
-    one is level, it can be believed. `plot_sample_size_curve` draws it.
+    Takes rows for independent. Where `in_these_rows` still climbs at all rows, it says as much about n as about the
+    representation; where `value` is level, it can be believed. `plot_sample_size_curve` draws it.
 
     Args:
         features: (n_samples, n_features) of any array kind, or the path of a file.
@@ -41,7 +41,8 @@ def sample_size_curve(
         seed: of the subsets.
 
     Returns:
-        A data frame with one row per subset: n_samples, draw, naive, corrected, low, high (NaN where none is known).
+        A data frame with one row per subset: n_samples, draw, value, low, high (NaN where none is
+        known), in_these_rows. Names mean what they mean in an `Estimate`.
 
     Raises:
         ValueError: as `estimate`; sizes beyond the number of rows.
@@ -49,7 +50,7 @@ def sample_size_curve(
     >>> import numpy as np
     >>> x = np.random.default_rng(0).standard_normal((400, 100))
     >>> curve = sample_size_curve(x, sizes=[100, 400], draws=4).groupby("n_samples").mean().round()
-    >>> curve[["naive", "corrected"]].astype(int).values.tolist()
+    >>> curve[["in_these_rows", "value"]].astype(int).values.tolist()
     [[60, 98], [88, 100]]
     """
     import pandas as pd
@@ -71,8 +72,8 @@ def sample_size_curve(
             except ValueError as error:
                 raise ValueError(f"of {size:,} rows drawn from `{name}`: {error} Try larger `sizes`.") from None
             ends = [np.nan if end is None else end for end in (e.low, e.high)]
-            found.append((size, draw, e.naive, e.value, *ends))
-    table = pd.DataFrame(found, columns=["n_samples", "draw", "naive", "corrected", "low", "high"])
+            found.append((size, draw, e.value, *ends, e.in_these_rows))
+    table = pd.DataFrame(found, columns=["n_samples", "draw", "value", "low", "high", "in_these_rows"])
     table.attrs["measure"] = record.name  # for the label of a plot
     return table
 

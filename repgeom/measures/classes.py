@@ -110,6 +110,7 @@ register(
         baseline=_isotropic_median,
         read=lambda ranks: _median(ranks.effective_rank),
         missing="every class has one row",
+        no_interval="ranks of classes read low where their rows are few, and are not corrected",
     )
 )  # fmt: skip
 
@@ -185,5 +186,6 @@ register(
         baseline=_share_by_chance,
         read=lambda sums: sums.between_share(),
         aliases=("R² of the labels",),
+        no_interval="it reads high where classes have few rows, and is not corrected",
     )
 )  # fmt: skip

@@ -131,6 +131,7 @@ register(
         baseline=_isotropic_uniformity,
         better="lower",
         read=_uniformity_of_sample,
+        no_interval="it is a mean over pairs, which share rows; none is worked out",
         invariances=("rotation", "scale", "order"),
     )
 )  # fmt: skip
@@ -192,6 +193,7 @@ register(
         baseline=lambda size: size.n_features**-0.5,
         better="higher",
         read=lambda cloud: cloud.feature_std(),
+        no_interval="it reads low where rows are few, by more than they spread",
         invariances=("scale", "order"),
     )
 )  # fmt: skip

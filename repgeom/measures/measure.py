@@ -22,6 +22,8 @@ GROUPS = (DIMENSIONS, CLOUD, LABELS, REFERENCE)
 # Changes of the features that can leave a measure as it is; of both representations where there are two.
 INVARIANCES = ("rotation", "translation", "scale", "order")
 SPECTRA = ("spectrum", "raw_spectrum", "reference_spectrum")
+# Evidence that is read from a sample of the rows, where there are many.
+SAMPLED = frozenset({"sample", "votes", "shared_neighbours"})
 ISOTROPIC = "isotropic"
 
 
@@ -84,6 +86,7 @@ class Measure:
         aliases: other names of the same number.
         invariances: those of `INVARIANCES` that leave it as it is.
         missing: why the value can be missing.
+        no_interval: why an audit gives no interval, where it never does.
     """
 
     name: str
@@ -103,6 +106,7 @@ class Measure:
     aliases: tuple[str, ...] = ()
     invariances: tuple[str, ...] = INVARIANCES
     missing: str = ""
+    no_interval: str = "none is known for this measure"
 
     def __post_init__(self) -> None:
         if self.group not in GROUPS:
@@ -121,7 +125,7 @@ class Measure:
     @property
     def sampled(self) -> bool:
         """Whether it reads a sample of the rows, where there are many."""
-        return "sample" in self.needs
+        return not SAMPLED.isdisjoint(self.needs)
 
     def value(self, *evidence: Any) -> float | None:
         """The number, from what `needs` names; None where a part is missing. Raises ValueError where it is not defined."""

@@ -74,7 +74,7 @@ def _squared(matrix: Tensor) -> Tensor:
 
 def pair_sums(features: Any, reference: Any, min_rows: int = 2) -> PairSums:
     x, y = as_pair(features, reference, same_rows=True, min_rows=min_rows)
-    x, y = _compact(varying(x, "features")), _compact(varying(y, "reference"))
+    x, y = compact(varying(x, "features")), compact(varying(y, "reference"))
     zero = x.new_zeros(())
     sums = PairSums(zero, zero, zero)
     step = min(_rows_per_chunk(x), _rows_per_chunk(y))
@@ -87,7 +87,7 @@ def _rows_per_chunk(x: Tensor) -> int:
     return next(row_chunks(x)).shape[-2]
 
 
-def _compact(rows: Tensor) -> Tensor:
+def compact(rows: Tensor) -> Tensor:
     """Fewer columns, the same inner products between rows, where there are fewer rows than columns."""
     if rows.shape[-2] >= rows.shape[-1] or rows.requires_grad:  # QR has no gradient here: centred rows are singular
         return rows

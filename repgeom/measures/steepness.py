@@ -15,6 +15,8 @@ from repgeom.spectral.spectrum import Spectrum
 
 __all__ = ["condition_number", "n_components", "numerical_rank", "power_law"]
 
+_SMALLEST = "it rests on the smallest variances, of which samples say too little"
+
 
 class PowerLaw(NamedTuple):
     """λ_i ∝ i^(−exponent) over the directions first..last (1-based, both included)."""
@@ -27,6 +29,8 @@ class PowerLaw(NamedTuple):
 
 def n_components(features: Any, *, variance: float = 0.9, center: bool = True, normalize: str | None = None) -> Any:
     """Smallest k whose leading k directions hold at least this share of the variance ("d90" for 0.9).
+
+    This is the number in these rows; `estimate(features, "n_components_90")` gives the population's.
 
     Args:
         features: (..., n_samples, n_features) or a `Spectrum`.
@@ -112,6 +116,7 @@ register(
         unit="dimensions",
         better="higher",
         aliases=("Hill number of order 0",),
+        no_interval=_SMALLEST,
     )
 )  # fmt: skip
 
@@ -145,6 +150,7 @@ register(
         source="classical",
         range=lambda size: (1, math.inf),
         better="lower",
+        no_interval=_SMALLEST,
     )
 )  # fmt: skip
 
@@ -215,6 +221,7 @@ register(
         read=_exponent,
         aliases=("α-ReQ",),
         missing="needs at least 20 directions that vary",
+        no_interval=_SMALLEST,
     )
 )  # fmt: skip
 register(
@@ -225,5 +232,6 @@ register(
         range=lambda size: (0, 1),
         read=_r_squared,
         missing="needs at least 20 directions that vary",
+        no_interval=_SMALLEST,
     )
 )  # fmt: skip

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from repgeom.data.saving import write_whole
 from repgeom.presenting.figure import as_svg, plot_reports
-from repgeom.presenting.text import THESE_ROWS, compared, drift_rows, estimated, interval, number, rows_of, threshold
+from repgeom.presenting.text import THESE_ROWS, compared, drift_rows, interval, number, quoted, rows_of, threshold
 
 if TYPE_CHECKING:
     from repgeom.auditing.report import Report
@@ -32,7 +32,7 @@ def html(reports: Sequence[Report], path: str | os.PathLike[str] | None = None) 
         drifts=[(r, drift_rows(r)) for r in reports if r.drift is not None],
         number=number,
         interval=interval,
-        estimated=estimated,
+        quoted=quoted,
         compared=compared(reports),
         these_rows=THESE_ROWS,
         threshold=threshold,

@@ -9,6 +9,7 @@ import numpy as np
 
 from repgeom.measures.classes import ClassRanks
 from repgeom.measures.measure import named as named_measure
+from repgeom.presenting.text import THESE_ROWS
 from repgeom.robustness.conditions import CLEAN
 from repgeom.robustness.fourier import FourierHeatmap
 from repgeom.spectral.decompose import spectrum
@@ -178,7 +179,7 @@ def plot_robustness(table: pd.DataFrame, *, measure: str | None = None, ax: Axes
 
 
 def plot_sample_size_curve(curve: Any, *, ax: Axes | None = None) -> Axes:
-    """A measure against the number of samples: naive dashed, corrected solid with its interval.
+    """A measure against the number of samples: the population's value solid with its interval, these rows' dashed.
 
     Args:
         curve: as `sample_size_curve` returns it, or {name: such}.
@@ -195,8 +196,9 @@ def plot_sample_size_curve(curve: Any, *, ax: Axes | None = None) -> Axes:
         prefix = ""
         if label:
             prefix = f"{label}: "
-        ax.plot(mean.index, mean.corrected, "o-", color=color, markersize=3, label=f"{prefix}corrected")
-        ax.plot(mean.index, mean.naive, "o--", color=color, markersize=3, alpha=0.6, label=f"{prefix}naive")
+        ax.plot(mean.index, mean.value, "o-", color=color, markersize=3, label=f"{prefix}value")
+        rows = f"{prefix}{THESE_ROWS}"
+        ax.plot(mean.index, mean.in_these_rows, "o--", color=color, markersize=3, alpha=0.6, label=rows)
         known = mean.dropna()
         ax.fill_between(known.index, known.low, known.high, color=color, alpha=0.2, linewidth=0)
     from matplotlib.ticker import ScalarFormatter

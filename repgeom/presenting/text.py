@@ -46,10 +46,17 @@ def number(value: float | None) -> str:
     return f"{value:,.{min(digits, 5)}f}".replace("-", "−")
 
 
-def estimated(x: Estimate | None) -> str:
-    """The population's value with its interval, or "≈" where none is known."""
-    if x is None:
+def quoted(v: Value | None) -> str:
+    """A measure's value with what is known of it; empty where a report has no such measure."""
+    if v is None:
         return ""
+    if v.estimate is None:
+        return number(v.value)
+    return estimated(v.estimate)
+
+
+def estimated(x: Estimate) -> str:
+    """The population's value with its interval, or "≈" where none is known."""
     if x.low is None or x.high is None:
         return f"≈ {number(x.value)}"
     return f"{number(x.value)} [{number(x.low)}, {number(x.high)}]"
@@ -125,14 +132,13 @@ def _measure_lines(reports: Sequence[Report], heads: list[str]) -> list[str]:
     cells = []
     for v, found in rows:
         base = number(v.baseline) if same_size else "varies"
-        values = ["" if w is None else number(w.value) for w in found]
+        values = [quoted(w) for w in found]
         limits = interval(v.range) if same_size else "varies"
         remark = v.formula + (f"; {v.note}" if v.note else "")
         if any(w is not None and w.estimate is not None for w in found):
-            cells.append(
-                (v.group, [v.label, *(estimated(None if w is None else w.estimate) for w in found), "", "", remark])
-            )
-            cells.append((v.group, [f"  {THESE_ROWS}", *values, base, limits, ""]))
+            of_rows = ["" if w is None else number(w.in_these_rows) for w in found]
+            cells.append((v.group, [v.label, *values, "", "", remark]))
+            cells.append((v.group, [f"  {THESE_ROWS}", *of_rows, base, limits, ""]))
         else:
             cells.append((v.group, [v.label, *values, base, limits, remark]))
     head = ["", *heads, "isotropic", "range", "formula"]

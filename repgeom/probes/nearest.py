@@ -194,13 +194,13 @@ def _share_of_largest_class(size: Size) -> float | None:
 
 register(
     Measure(
-        "knn_accuracy", "kNN accuracy", LABELS, knn_accuracy, ("sample", "sample_labels", "neighbours"),
+        "knn_accuracy", "kNN accuracy", LABELS, knn_accuracy, ("votes",),
         formula="leave-one-out vote of the 10 nearest by cosine",
         source="Cover & Hart 1967",
         range=lambda size: (0, 1),
         baseline=_share_of_largest_class,
         better="higher",
-        read=lambda sample, labels, k: knn_accuracy(sample, labels, k=k),
+        read=lambda votes: votes.value,
         invariances=("rotation", "scale", "order"),
     )
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Linear CKA of clean and corrupted rows with an interval from leaving out each row in turn (the jackknife)."""
+"""Linear CKA of two sets of rows with an interval from leaving out each row in turn (the jackknife)."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from repgeom.robustness.tails import heavy_tails
 FEWEST_ROWS = 5
 
 
-def cka_measurement(x: Tensor, y: Tensor, squared_steps: Tensor) -> Measurement:
+def cka_measurement(x: Tensor, y: Tensor, squared_steps: Tensor | None = None) -> Measurement:
     """Measure debiased linear CKA of centred rows (n, d1) and (n, d2).
 
     Its contributions are the jackknife's pseudo-values, centred on the value: CKA is debiased already. `squared_steps`
-    (n,) say how far each row moved.
+    (n,) say how far each row moved, where both are of one space.
     """
     n, value = len(x), float(linear_cka(x, y))
     if not math.isfinite(value):
@@ -31,7 +31,10 @@ def cka_measurement(x: Tensor, y: Tensor, squared_steps: Tensor) -> Measurement:
         return Measurement("linear_cka", value, n, note="no interval: single samples decide it")
     pseudo_values = value + (n - 1) * (without.mean() - without)
     found = Measurement("linear_cka", value, n, pseudo_values, "similarity")
-    note = heavy_tails(x.square().sum(1), y.square().sum(1), squared_steps)
+    lengths = [x.square().sum(1), y.square().sum(1)]
+    if squared_steps is not None:
+        lengths.append(squared_steps)
+    note = heavy_tails(*lengths)
     if note:
         return found.without_interval(note)
     return found

@@ -30,8 +30,10 @@ def assert_same(found, expected):
     assert (found.n_samples, found.level) == (expected.n_samples, expected.level)
     assert found.health == expected.health
     for v in expected.values:
-        value = found[v.name].value
-        assert value == (None if v.value is None else pytest.approx(v.value, rel=1e-9, abs=1e-9)), v.name
+        value = found[v.name].in_these_rows
+        assert value == (None if v.in_these_rows is None else pytest.approx(v.in_these_rows, rel=1e-9, abs=1e-9)), (
+            v.name
+        )
         if v.estimate is not None and v.estimate.low is not None:
             assert found[v.name].estimate.low == pytest.approx(v.estimate.low, rel=1e-6), v.name
 
@@ -67,8 +69,8 @@ def test_low_rank_rows_keep_the_measures_that_stand():
     x = rows() @ np.diag(np.arange(WIDTH) < 3)
     x = x @ np.linalg.qr(np.random.default_rng(2).standard_normal((WIDTH, WIDTH)))[0]
     report = rg.AuditAccumulator().update(x).report()
-    assert report["effective_rank"].value == pytest.approx(rg.effective_rank(x), rel=1e-9)
-    assert report["numerical_rank"].value is None
+    assert report["effective_rank"].in_these_rows == pytest.approx(rg.effective_rank(x), rel=1e-9)
+    assert report["numerical_rank"].in_these_rows is None
     assert "rounding" in report["numerical_rank"].note
     assert rg.AuditAccumulator(method="qr").update(x).report()["numerical_rank"].value == 3
 

@@ -52,15 +52,17 @@ def test_every_measure_equals_its_function(everything):
     }
     assert set(expected) <= {m.name for m in measures()}  # slow definitions of all: tests/measures/test_registry.py
     for name, value in expected.items():
-        assert report[name].value == pytest.approx(value, rel=1e-9, abs=1e-12), name
+        assert report[name].in_these_rows == pytest.approx(value, rel=1e-9, abs=1e-12), name
 
 
 def test_every_value_lies_in_its_range(everything):
     for report in (everything[3], rg.audit(np.eye(5)), rg.audit(healthy(4, 3), reference=healthy(4, 9))):
         for v in report.values:
             low, high = v.range
-            assert v.value is None or low * (1 - 1e-9) - 1e-9 <= v.value <= high * (1 + 1e-9) + 1e-9, v.name
-            assert v.value is not None or v.note, f"{v.name} is missing without a reason"
+            assert v.in_these_rows is None or low * (1 - 1e-9) - 1e-9 <= v.in_these_rows <= high * (1 + 1e-9) + 1e-9, (
+                v.name
+            )
+            assert v.in_these_rows is not None or v.note, f"{v.name} is missing without a reason"
 
 
 @pytest.mark.parametrize("n", [12, 600])
@@ -71,15 +73,15 @@ def test_small_chunks_and_few_rows_read_the_same(n, normalize, everything, monke
     monkeypatch.setattr(gate, "CHUNK_VALUES", 24 * 7)
     pieces = rg.audit(x, reference=y, labels=labels, normalize=normalize)
     for v in whole.values:
-        expected = None if v.value is None else pytest.approx(v.value, rel=1e-8, abs=1e-10)
-        assert pieces[v.name].value == expected, v.name
+        expected = None if v.in_these_rows is None else pytest.approx(v.in_these_rows, rel=1e-8, abs=1e-10)
+        assert pieces[v.name].in_these_rows == expected, v.name
     assert pieces.health == whole.health
     if normalize:
-        assert whole["effective_rank"].value == pytest.approx(rg.effective_rank(x, normalize="l2"), rel=1e-9)
-        assert whole["rankme"].value == pytest.approx(rg.rankme(x), rel=1e-9)
+        assert whole["effective_rank"].in_these_rows == pytest.approx(rg.effective_rank(x, normalize="l2"), rel=1e-9)
+        assert whole["rankme"].in_these_rows == pytest.approx(rg.rankme(x), rel=1e-9)
         units = [z / np.linalg.norm(z, axis=1, keepdims=True) for z in (x, y)]
-        assert whole["linear_cka"].value == pytest.approx(rg.linear_cka(*units), rel=1e-8)
-        assert whole["captured_variance"].value == pytest.approx(
+        assert whole["linear_cka"].in_these_rows == pytest.approx(rg.linear_cka(*units), rel=1e-8)
+        assert whole["captured_variance"].in_these_rows == pytest.approx(
             rg.captured_variance(*units)[min(20, len(rg.captured_variance(*units))) - 1], rel=1e-8
         )
 
@@ -95,7 +97,9 @@ def test_a_pass_given_up_after_one_chunk_counts_nothing_twice(monkeypatch):
     assert pieces.health == whole.health
     assert pieces.health.duplicate_rows == 1500
     for v in whole.values:
-        assert v.value is None or pieces[v.name].value == pytest.approx(v.value, rel=1e-6, abs=1e-9), v.name
+        assert v.in_these_rows is None or pieces[v.name].in_these_rows == pytest.approx(
+            v.in_these_rows, rel=1e-6, abs=1e-9
+        ), v.name
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
@@ -104,16 +108,17 @@ def test_kinds_read_as_their_values(dtype):
     narrow, wide = rg.audit(x), rg.audit(x.double())
     assert narrow.dtype == str(dtype).removeprefix("torch.")
     for v in wide.values:
-        assert narrow[v.name].value == pytest.approx(v.value, rel=1e-5, abs=1e-5), v.name
+        assert narrow[v.name].in_these_rows == pytest.approx(v.in_these_rows, rel=1e-5, abs=1e-5), v.name
 
 
 def test_pairs_are_sampled_where_rows_are_many_and_it_says_so():
     report = rg.audit(healthy(), max_pair_rows=100, labels=np.arange(600) % 3)
     assert "Uniformity and kNN are read from 100 of 600 rows" in report.notes[0]
-    assert report["uniformity"].note == "from 100 rows"
-    assert report["uniformity"].value == rg.audit(healthy(), max_pair_rows=100)["uniformity"].value
-    assert report["uniformity"].value != rg.audit(healthy(), max_pair_rows=100, seed=1)["uniformity"].value
-    assert report["uniformity"].value == pytest.approx(report["uniformity"].baseline, rel=0.05)
+    assert report["uniformity"].note.endswith("; from 100 rows")
+    assert report["knn_accuracy"].note == "from 100 rows"
+    assert report["uniformity"].in_these_rows == rg.audit(healthy(), max_pair_rows=100)["uniformity"].value
+    assert report["uniformity"].in_these_rows != rg.audit(healthy(), max_pair_rows=100, seed=1)["uniformity"].value
+    assert report["uniformity"].in_these_rows == pytest.approx(report["uniformity"].baseline, rel=0.05)
 
 
 def test_isotropic_features_read_their_baseline():
@@ -121,7 +126,7 @@ def test_isotropic_features_read_their_baseline():
     assert report.level == "ok"
     for v in report.values:
         if v.baseline is not None and not v.name.startswith(("power", "condition", "knn")):
-            assert v.value == pytest.approx(v.baseline, rel=0.06, abs=0.03), v.name
+            assert v.in_these_rows == pytest.approx(v.baseline, rel=0.06, abs=0.03), v.name
 
 
 # --- corrupted features ------------------------------------------------------------------------------------------
@@ -191,8 +196,8 @@ def test_a_second_pass_of_one_of_two_spectra_does_not_confuse_them(monkeypatch):
     monkeypatch.setattr("repgeom.spectral.methods.FEW_VALUES", 1 << 14)
     x = x.astype(np.float32)
     report = rg.audit(x, normalize="l2")
-    assert report["effective_rank"].value == pytest.approx(
+    assert report["effective_rank"].in_these_rows == pytest.approx(
         oracle(x / np.linalg.norm(x, axis=1)[:, None])["effective_rank"], rel=1e-5
     )
-    assert report["rankme"].value == pytest.approx(rg.rankme(x), rel=1e-6)
+    assert report["rankme"].in_these_rows == pytest.approx(rg.rankme(x), rel=1e-6)
     assert report.spectrum.normalize == "l2"

@@ -26,12 +26,13 @@ def test_json_has_what_others_rely_on(everything, tmp_path):
     text = report.to_json(tmp_path / "a.json")
     found = json.loads((tmp_path / "a.json").read_text())
     assert found == json.loads(text)
-    assert found["schema_version"] == 2
+    assert found["schema_version"] == 3
     assert found["convention"]["centered"] is True
     assert found["verdict"]["level"] == report.level
     for v in report.values:
         entry = found["measures"][v.name]
-        assert entry["value"] == pytest.approx(v.value)
+        for key in ("value", "low", "high", "in_these_rows"):
+            assert entry[key] == (None if getattr(v, key) is None else pytest.approx(getattr(v, key))), key
         assert len(entry["range"]) == 2
         assert "baseline" in entry
     assert found["measures"]["condition_number"]["range"] == [1.0, "Infinity"]
@@ -49,7 +50,7 @@ def test_each_number_is_shown_once_with_its_other_names(everything):
 def test_frame_has_a_row_per_measure(everything):
     frame = everything[3].to_frame()
     assert frame.loc["effective_rank", "value"] == everything[3]["effective_rank"].value
-    assert list(frame.columns[:4]) == ["value", "corrected", "low", "high"]
+    assert list(frame.columns[:4]) == ["value", "low", "high", "in_these_rows"]
     assert len(frame) == len(measures())
     with pytest.raises(KeyError, match=r"no measure named 'rank'.*effective_rank"):
         everything[3]["rank"]
@@ -158,7 +159,7 @@ def test_a_report_read_back_does_not_compare_row_by_row():
     [
         ("{", "is no JSON"),
         ("[{}, {}]", "holds a list of 2 reports"),
-        ("{}", "no report of schema version 2 .*None"),
+        ("{}", "no report of schema version 3 .*None"),
         ('{"schema_version": 1}', "`schema_version` is 1"),
     ],
 )

@@ -44,7 +44,9 @@ def test_the_long_command(here, capsys):
     assert run(*args, "--json", "a.json", "--html", "a.html") == 0
     found = json.loads((here / "a.json").read_text())
     x, y, labels = np.load("student.npy"), np.load("teacher.npy"), np.load("labels.npy")
-    assert found["measures"]["effective_rank"]["value"] == pytest.approx(rg.effective_rank(x, normalize="l2"), rel=1e-9)
+    assert found["measures"]["effective_rank"]["in_these_rows"] == pytest.approx(
+        rg.effective_rank(x, normalize="l2"), rel=1e-9
+    )
     assert found["measures"]["cosine_alignment"]["value"] == pytest.approx(rg.cosine_alignment(x, y), rel=1e-6)
     assert found["measures"]["knn_accuracy"]["value"] == rg.knn_accuracy(x, labels)
     assert found["convention"]["normalize"] == "l2"

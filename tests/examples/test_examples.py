@@ -117,9 +117,9 @@ def test_the_sample_size_picture_is_drawn(monkeypatch, tmp_path):
     figure = example.curves_drawn(features, draws=2, sizes=[100, 899])
     assert [ax.get_title() for ax in figure.axes] == ["effective_rank", "effective_rank_sigma"]
     for ax in figure.axes:
-        naive = rg.sample_size_curve(features, ax.get_title(), draws=2, sizes=[100, 899]).naive
+        of_rows = rg.sample_size_curve(features, ax.get_title(), draws=2, sizes=[100, 899]).in_these_rows
         heights = [y for line in ax.lines for y in line.get_ydata()]
-        assert any(y == pytest.approx(naive.iloc[-1]) for y in heights)  # of all rows there is one draw
+        assert any(y == pytest.approx(of_rows.iloc[-1]) for y in heights)  # of all rows there is one draw
     monkeypatch.setattr("sys.argv", ["sample_sizes", str(tmp_path / "a.png")])
     monkeypatch.setattr(rg.demo, "digit_features", lambda: ({"contrastive": features}, None))
     monkeypatch.setattr(example, "curves_drawn", lambda x: figure if x is features else None)

@@ -46,7 +46,7 @@ def population_value(deviations, measure):
 
 
 def numbers(e):
-    return np.array([np.nan if v is None else v for v in (e.value, e.naive, e.low, e.high, e.se)], float)
+    return np.array([np.nan if v is None else v for v in (e.value, e.in_these_rows, e.low, e.high, e.se)], float)
 
 
 def assert_same(first, second, rtol=1e-9):
@@ -56,7 +56,7 @@ def assert_same(first, second, rtol=1e-9):
 
 def assert_sane(e, d):
     assert 1 <= e.value <= d
-    assert 1 - 1e-12 <= e.naive <= d * (1 + 1e-12)
+    assert 1 - 1e-12 <= e.in_these_rows <= d * (1 + 1e-12)
     assert (e.low is None) == (e.high is None) == (e.se is None)
     if e.low is None:
         assert "no interval: " in e.warnings[-1]

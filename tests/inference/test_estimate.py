@@ -35,7 +35,7 @@ from repgeom.data.sources import as_source
 def test_flat_population_reads_its_width(measure, n, d):
     e = rg.estimate(normal(n, d), measure)
     assert e.value == pytest.approx(d, rel=0.02)
-    assert e.naive < e.value
+    assert e.in_these_rows < e.value
     assert_sane(e, d)
 
 
@@ -66,7 +66,7 @@ def test_decaying_population_is_read_better_than_by_the_naive_value(measure):
     bias = np.mean([e.value for e in found]) / truth - 1
     assert abs(bias) < 0.03
     if measure != "stable_rank":
-        assert abs(bias) < abs(np.mean([e.naive for e in found]) / truth - 1)
+        assert abs(bias) < abs(np.mean([e.in_these_rows for e in found]) / truth - 1)
 
 
 def test_half_a_row_per_feature_still_reads_a_planted_effective_rank():
@@ -96,13 +96,15 @@ def test_low_rank_in_float32_far_from_the_origin_has_its_rank():
 @pytest.mark.parametrize(("n", "d"), [(300, 12), (40, 60)])
 def test_naive_is_the_plain_function(measure, n, d):
     x = decaying(n, d) + 0.3
-    assert rg.estimate(x, measure).naive == pytest.approx(PLAIN[measure](x), rel=1e-10)
+    assert rg.estimate(x, measure).in_these_rows == pytest.approx(PLAIN[measure](x), rel=1e-10)
 
 
 def test_naive_follows_center_and_normalize():
     x = decaying(200, 10) + 1
-    assert rg.estimate(x, center=False).naive == pytest.approx(rg.effective_rank(x, center=False), rel=1e-10)
-    assert rg.estimate(x, normalize="l2").naive == pytest.approx(rg.effective_rank(x, normalize="l2"), rel=1e-10)
+    assert rg.estimate(x, center=False).in_these_rows == pytest.approx(rg.effective_rank(x, center=False), rel=1e-10)
+    assert rg.estimate(x, normalize="l2").in_these_rows == pytest.approx(
+        rg.effective_rank(x, normalize="l2"), rel=1e-10
+    )
 
 
 CHANGES = {
@@ -374,6 +376,7 @@ def test_a_gpu_reads_as_the_cpu_does():
 def test_an_estimate_prints_in_one_line():
     e = rg.estimate(gaussian(np.random.default_rng(22), 300, np.ones(4)))
     assert (
-        str(e) == f"{e.value:.4g} (95 % interval {e.low:.4g} to {e.high:.4g}; these 300 rows alone read {e.naive:.4g})"
+        str(e)
+        == f"{e.value:.4g} (95 % interval {e.low:.4g} to {e.high:.4g}; these 300 rows alone read {e.in_these_rows:.4g})"
     )
     assert "no interval" in str(rg.estimate(gaussian(np.random.default_rng(22), 10, np.ones(4))))

@@ -19,7 +19,7 @@ def test_the_estimate_does_not_depend_on_the_number_of_rows(exponent, ratio, mos
     found = [rg.estimate(gaussian(rng, int(48 * ratio), variances)) for _ in range(60)]
     true = true_value("effective_rank", variances)
     assert np.mean([e.value for e in found]) == pytest.approx(true, rel=most)
-    assert np.mean([e.naive for e in found]) < (1 - 0.3 * min(0.2, 0.2 / ratio)) * true
+    assert np.mean([e.in_these_rows for e in found]) < (1 - 0.3 * min(0.2, 0.2 / ratio)) * true
 
 
 def test_heavy_tails_are_seen_in_the_fourth_moment():
@@ -82,7 +82,7 @@ def test_values_lie_in_their_range(measure, n):
     x = gaussian(np.random.default_rng(n), n, power(64, 0.7))
     e = rg.estimate(x, measure)
     assert 1 <= e.value <= 64
-    assert e.naive == pytest.approx(named(measure).value(rg.spectrum(x)), rel=1e-9)
+    assert e.in_these_rows == pytest.approx(named(measure).value(rg.spectrum(x)), rel=1e-9)
     if e.low is not None:
         assert 1 <= e.low <= e.value <= e.high <= 64
     else:

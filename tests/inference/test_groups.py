@@ -100,7 +100,7 @@ def test_groups_that_are_none_are_refused(groups, error, words):
 def test_copies_count_once_when_told():
     x = gaussian(np.random.default_rng(6), 300, power(10, 0.5))
     once, twice = rg.estimate(x), rg.estimate(np.r_[x, x], groups=[*range(300), *range(300)])
-    assert twice.naive == pytest.approx(once.naive)
+    assert twice.in_these_rows == pytest.approx(once.in_these_rows)
     assert twice.value == pytest.approx(once.value, rel=0.005)
     assert twice.se == pytest.approx(once.se, rel=0.15)
     assert not once.warnings

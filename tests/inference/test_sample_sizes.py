@@ -12,12 +12,12 @@ def test_curve_ends_at_the_estimate_of_all_rows(tmp_path):
     x = decaying(200, 10)
     np.save(tmp_path / "x.npy", x)
     curve, e = rg.sample_size_curve(x, sizes=[200, 40, 40], draws=3), rg.estimate(x)
-    assert list(curve.columns) == ["n_samples", "draw", "naive", "corrected", "low", "high"]
+    assert list(curve.columns) == ["n_samples", "draw", "value", "low", "high", "in_these_rows"]
     assert curve.n_samples.tolist() == [40, 40, 40, 200]
     assert curve.draw.tolist() == [0, 1, 2, 0]
-    assert curve.iloc[-1, 2:].tolist() == pytest.approx([e.naive, e.value, e.low, e.high])
+    assert curve.iloc[-1, 2:].tolist() == pytest.approx([e.value, e.low, e.high, e.in_these_rows])
     assert curve.low[:3].isna().all()
-    assert curve.corrected.nunique() == 4
+    assert curve.value.nunique() == 4
     assert curve.equals(rg.sample_size_curve(tmp_path / "x.npy", sizes=[200, 40], draws=3))
     assert not curve.equals(rg.sample_size_curve(x, sizes=[200, 40], draws=3, seed=1))
 
@@ -45,24 +45,24 @@ def test_curve_is_drawn_by_its_means():
     axes = plt.subplots(1, 2)[1]
     ax = rg.plot_sample_size_curve(curve, ax=axes[0])
     assert ax is axes[0]
-    assert [line.get_label() for line in ax.lines] == ["corrected", "naive"]
-    for line, column in zip(ax.lines, ("corrected", "naive"), strict=True):
+    assert [line.get_label() for line in ax.lines] == ["value", "in these rows"]
+    for line, column in zip(ax.lines, ("value", "in_these_rows"), strict=True):
         assert line.get_xdata().tolist() == [20, 200]
         assert line.get_ydata() == pytest.approx(curve.groupby("n_samples")[column].mean().to_numpy())
     rg.plot_sample_size_curve({"a": curve, "b": curve}, ax=axes[1])
     words = [text.get_text() for text in axes[1].get_legend().get_texts()]
-    assert words == ["a: corrected", "a: naive", "b: corrected", "b: naive"]
+    assert words == ["a: value", "a: in these rows", "b: value", "b: in these rows"]
     plt.close("all")
 
 
-def test_the_curve_is_level_where_the_naive_one_climbs():
+def test_the_curve_is_level_where_that_of_these_rows_climbs():
     x = gaussian(np.random.default_rng(11), 800, np.ones(40))
     curve = rg.sample_size_curve(x, sizes=[40, 160, 800], draws=5, seed=1)
-    assert list(curve.columns) == ["n_samples", "draw", "naive", "corrected", "low", "high"]
+    assert list(curve.columns) == ["n_samples", "draw", "value", "low", "high", "in_these_rows"]
     assert curve.n_samples.value_counts().to_dict() == {40: 5, 160: 5, 800: 1}
     mean = curve.groupby("n_samples").mean()
-    assert mean.corrected.tolist() == pytest.approx([40] * 3, rel=0.05)
-    assert mean.naive.tolist() == pytest.approx([24, 35, 39], rel=0.05)
+    assert mean.value.tolist() == pytest.approx([40] * 3, rel=0.05)
+    assert mean.in_these_rows.tolist() == pytest.approx([24, 35, 39], rel=0.05)
     assert mean.low.isna().tolist() == [True, False, False]
     again = rg.sample_size_curve(x, sizes=[40, 160, 800], draws=5, seed=1)
     assert curve.equals(again)
@@ -71,9 +71,9 @@ def test_the_curve_is_level_where_the_naive_one_climbs():
 def test_plot_sample_size_curve_draws_what_is_in_the_table():
     curve = rg.sample_size_curve(gaussian(np.random.default_rng(12), 400, np.ones(10)), draws=2)
     ax = rg.plot_sample_size_curve({"x": curve})
-    corrected, naive = ax.get_lines()
+    value, of_rows = ax.get_lines()
     mean = curve.groupby("n_samples").mean()
-    assert corrected.get_ydata().tolist() == mean.corrected.tolist()
-    assert naive.get_xdata().tolist() == mean.index.tolist()
-    assert [t.get_text() for t in ax.get_legend().get_texts()] == ["x: corrected", "x: naive"]
+    assert value.get_ydata().tolist() == mean.value.tolist()
+    assert of_rows.get_xdata().tolist() == mean.index.tolist()
+    assert [t.get_text() for t in ax.get_legend().get_texts()] == ["x: value", "x: in these rows"]
     assert ax.get_xscale() == "log"

@@ -161,7 +161,7 @@ def test_a_row_that_holds_a_quarter_of_the_variance_takes_the_interval_away(fact
     assert e.method == ("Marchenko-Pastur inversion" if given else "not corrected")
     assert e.warnings[0] == f"row 0 holds {factor:.0%} of the variance"
     if not given:
-        assert e.value == pytest.approx(e.naive, rel=1e-9)
+        assert e.value == pytest.approx(e.in_these_rows, rel=1e-9)
 
 
 @pytest.mark.parametrize(("repeats", "given"), [(4, True), (5, False)])
@@ -210,7 +210,8 @@ def test_numbers_of_components_are_whole_and_those_of_the_population(measure):
 def test_an_estimate_reads_as_text():
     e = rg.estimate(normal(400, 10))
     assert (
-        str(e) == f"{e.value:.4g} (95 % interval {e.low:.4g} to {e.high:.4g}; these 400 rows alone read {e.naive:.4g})"
+        str(e)
+        == f"{e.value:.4g} (95 % interval {e.low:.4g} to {e.high:.4g}; these 400 rows alone read {e.in_these_rows:.4g})"
     )
     few = rg.estimate(normal(40, 10))
-    assert str(few) == f"{few.value:.4g} (no interval; these 40 rows alone read {few.naive:.4g})"
+    assert str(few) == f"{few.value:.4g} (no interval; these 40 rows alone read {few.in_these_rows:.4g})"

@@ -1,5 +1,6 @@
 """The spectral family: closed forms, inequalities, finite-sample facts, refusals."""
 
+import dataclasses
 import itertools
 
 import numpy as np
@@ -135,6 +136,26 @@ def test_rankme_of_rank_one_shows_its_epsilon():
     p = np.array([1 + 1e-7] + [1e-7] * 255)
     assert rg.rankme(x) == pytest.approx(np.exp(-(p * np.log(p)).sum()), rel=1e-9)
     assert rg.rankme(x) > 1.0004
+
+
+@pytest.mark.parametrize(("eps", "read"), [(0, 281.36), (1e-12, 281.36), (1e-7, 281.81), (1e-5, 329.36)])
+def test_rankme_with_another_epsilon_is_another_number(eps, read):
+    sigma = np.arange(1, 2049.0) ** -1
+    s = dataclasses.replace(rg.Spectrum.from_singular_values(sigma), centered=False)
+    p = sigma / sigma.sum() + eps
+    assert rg.rankme(s, eps=eps) == pytest.approx(np.exp(-(p * np.log(p)).sum()), rel=1e-12)
+    assert rg.rankme(s, eps=eps) == pytest.approx(read, abs=0.01)
+
+
+def test_rankme_without_epsilon_is_the_exp_entropy_of_rows_as_they_are(rng):
+    x = rng.standard_normal((50, 6)) + 1
+    assert rg.rankme(x, eps=0) == rg.effective_rank(x, of="singular_values", center=False)
+
+
+@pytest.mark.parametrize("eps", [-1e-9, float("nan"), float("inf")])
+def test_rankme_refuses_an_epsilon_that_is_none(eps):
+    with pytest.raises(ValueError, match=r"`eps` must be a finite number of at least 0, 1e-7 as published; got"):
+        rg.rankme(np.eye(3), eps=eps)
 
 
 def test_rankme_refuses_a_centred_spectrum(rng):

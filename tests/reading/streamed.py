@@ -19,7 +19,9 @@ def assert_same(found, expected, tolerance=1e-6):
     assert found.health == expected.health
     assert found.level == expected.level
     for v in expected.values:
-        value = found[v.name].value
-        assert value == (None if v.value is None else pytest.approx(v.value, rel=tolerance, abs=1e-9)), v.name
+        value = found[v.name].in_these_rows
+        assert value == (
+            None if v.in_these_rows is None else pytest.approx(v.in_these_rows, rel=tolerance, abs=1e-9)
+        ), v.name
         if v.estimate is not None and v.estimate.low is not None:
             assert found[v.name].estimate.low == pytest.approx(v.estimate.low, rel=1e-4), v.name

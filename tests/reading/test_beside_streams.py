@@ -29,7 +29,9 @@ def assert_same(found, expected):
     assert (found.n_samples, found.level) == (expected.n_samples, expected.level)
     assert [v.name for v in found.values] == [v.name for v in expected.values]
     for v in expected.values:
-        assert found[v.name].value == (None if v.value is None else pytest.approx(v.value, rel=1e-9, abs=1e-9)), v.name
+        assert found[v.name].in_these_rows == (
+            None if v.in_these_rows is None else pytest.approx(v.in_these_rows, rel=1e-9, abs=1e-9)
+        ), v.name
     if expected.drift is not None:
         np.testing.assert_allclose(found.drift.value.astype(float), expected.drift.value.astype(float), rtol=1e-9)
 
@@ -118,8 +120,10 @@ def test_labels_and_groups_may_lie_in_memory_that_is_used_again():
 
     found, expected = rg.audit(batches()), rg.audit(x, labels=labels, groups=labels)
     for v in expected.values:
-        value = found[v.name].value
-        assert value == (None if v.value is None else pytest.approx(v.value, rel=1e-9, abs=1e-9)), v.name
+        value = found[v.name].in_these_rows
+        assert value == (None if v.in_these_rows is None else pytest.approx(v.in_these_rows, rel=1e-9, abs=1e-9)), (
+            v.name
+        )
 
 
 def test_a_reference_that_changes_its_width_is_named():

@@ -44,8 +44,10 @@ def assert_same(found, expected, tolerance=1e-9):
     assert (found.n_samples, found.n_features, found.level) == (expected.n_samples, expected.n_features, expected.level)
     assert found.health == expected.health
     for v in expected.values:
-        value = found[v.name].value
-        assert value == (None if v.value is None else pytest.approx(v.value, rel=tolerance, abs=tolerance)), v.name
+        value = found[v.name].in_these_rows
+        assert value == (
+            None if v.in_these_rows is None else pytest.approx(v.in_these_rows, rel=tolerance, abs=tolerance)
+        ), v.name
 
 
 CHUNKS = [(ROWS, WIDTH), (1, WIDTH), ((100, 1, 0, 200), WIDTH), (70, 5), ((0, 0, 301), (1, 11)), (7, (11, 0, 1))]

