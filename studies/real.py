@@ -12,12 +12,15 @@ import torch
 import repgeom as rg
 from benchmarks.page import markdown, say
 from studies.populations import Array, bounds, in_processes, percent
+from studies.real_populations import ABOUT as ABOUT_SETS
 from studies.real_populations import TINY, WHOLE, Population, chosen, narrowing, populations
 from studies.study import Sizes, Study
 
 MEASURES = ("effective_rank", "effective_rank_sigma", "participation_ratio")
 RATIOS = (2, 4, 8)  # rows per feature
 RATIO_OF_PAIRS = 4
+NO_INTERVAL = {("participation_ratio", 2)}  # too few rows for one, as its docstring says
+QUANTILE = 1.96  # of the normal: Student's t has hundreds of degrees here
 LARGEST_SHARE = 0.15  # of the set in one draw
 WIDE = 512  # sets of more features get a fifth of the draws
 SETS = (
@@ -60,7 +63,7 @@ rows, by √(1 − n/N): the ratio of the estimates' standard deviation to their
 left as it is (of 95 % it makes 96.7 % at n/N = 15 %).
 
 Size: two representations of the same inputs are compared, paired, 2,000 draws of n = 4 d. Their true difference is known, so the
-share of 95 % intervals that leave it out is what a test at 5 % would wrongly find. Draws without an interval count as not found.
+share of 95 % intervals that leave it out is what a test at 5 % would wrongly find. Draws without an interval count as finding nothing.
 
 Bars: mean error within 1.5 %, coverage 92 to 98 %, an interval in 95 % of draws or more, size 3.5 to 6.5 %, ratio of spreads 0.9 to
 1.1. Cells outside are in bold. The participation ratio gets no interval below 4 rows per feature, so n = 2 d is not judged there.
@@ -73,10 +76,10 @@ The sets differ a little between versions of Python (its help topics) and of tor
 
 @dataclass(frozen=True)
 class Cell:
-    """What the draws of one set, measure and number of rows gave; NaN where nothing can be said.
+    """What many draws of one kind gave; NaN where nothing can be said.
 
     Attributes:
-        bias: relative mean error.
+        bias: mean error, relative to the measure.
         coverage: of the intervals that were given.
         given: share of draws with an interval.
         spread: standard deviation over mean standard error, for independent rows.
@@ -87,71 +90,64 @@ class Cell:
     given: float
     spread: float
 
+    @property
+    def size(self) -> float:
+        """Share of all draws with an interval that leaves out the truth."""
+        if self.given == 0:
+            return 0.0
+        return self.given * (1 - self.coverage)
+
 
 def estimated(population: Population, ratio: int, repetitions: int) -> dict[str, Cell]:
     """Draw n = ratio · d rows again and again and estimate each measure."""
     random = np.random.default_rng([SETS.index(population.name), ratio])
     n = ratio * population.width
-    found: dict[str, list[tuple[float, ...]]] = {measure: [] for measure in MEASURES}
+    draws: dict[str, list[tuple[float, ...]]] = {measure: [] for measure in MEASURES}
     for _ in range(repetitions):
         rows = population.draw(n, random)
         for measure in MEASURES:
-            e = rg.estimate(rows, measure)
-            found[measure].append((e.value, *bounds(e.low, e.high), or_nan(e.se)))
+            found = rg.estimate(rows, measure)
+            error = math.nan if found.se is None else found.se
+            draws[measure].append((found.value, *bounds(found.low, found.high), error))
     true = population.true_values()
     factor = narrowing(len(population.rows), n)
-    return {measure: cell_of(np.array(draws), true[measure], factor) for measure, draws in found.items()}
+    return {m: cell_of(np.array(draws[m]), true[m], true[m], factor) for m in MEASURES}
 
 
-def cell_of(draws: Array, true: float, factor: float) -> Cell:
-    """Sum up draws of (value, low, high, standard error)."""
+def compared(a: Population, b: Population, measure: str, repetitions: int) -> tuple[float, float, Cell]:
+    """The measure of the first, the true difference, and what draws of the same rows of both found of it."""
+    random = np.random.default_rng([PAIRS.index((a.name, b.name)), MEASURES.index(measure)])
+    n = RATIO_OF_PAIRS * max(a.width, b.width)
+    draws = []
+    for _ in range(repetitions):
+        rows = chosen(len(a.rows), n, random)
+        found = rg.compare(torch.from_numpy(a.rows[rows]), torch.from_numpy(b.rows[rows]), measure, paired=True)
+        low, high = bounds(found.low, found.high)
+        draws.append((found.difference, low, high, (high - low) / 2 / QUANTILE))
+    first = a.true_values()[measure]
+    difference = b.true_values()[measure] - first
+    return first, difference, cell_of(np.array(draws), difference, first, narrowing(len(a.rows), n))
+
+
+def cell_of(draws: Array, true: float, unit: float, factor: float) -> Cell:
+    """Sum up draws of (value, low, high, standard error); errors are told in shares of `unit`."""
     value, low, high, error = draws.T
-    bias = float(value.mean() / true - 1)
+    bias = float(value.mean() - true) / unit
     given = ~np.isnan(low)
     if given.sum() < 2:
         return Cell(bias, math.nan, float(given.mean()), math.nan)
     # Where an estimate stops at the largest possible value, rounding must not count as a miss.
-    inside = (low[given] <= true * (1 + 1e-9)) & (high[given] >= true * (1 - 1e-9))
+    rounding = 1e-9 * unit
+    inside = (low[given] <= true + rounding) & (high[given] >= true - rounding)
     spread = value[given].std(ddof=1) / error[given].mean() / factor
     return Cell(bias, float(inside.mean()), float(given.mean()), float(spread))
-
-
-def or_nan(value: float | None) -> float:
-    if value is None:
-        return math.nan
-    return value
-
-
-def compared(a: Population, b: Population, measure: str, repetitions: int) -> dict[str, float]:
-    """Draw the same rows of both again and again, and ask whether the interval leaves out the true difference."""
-    random = np.random.default_rng([PAIRS.index((a.name, b.name)), MEASURES.index(measure)])
-    n = RATIO_OF_PAIRS * max(a.width, b.width)
-    true = b.true_values()[measure] - a.true_values()[measure]
-    found = []
-    for _ in range(repetitions):
-        rows = chosen(len(a.rows), n, random)
-        c = rg.compare(torch.from_numpy(a.rows[rows]), torch.from_numpy(b.rows[rows]), measure, paired=True)
-        low, high = bounds(c.low, c.high)
-        # The interval is symmetric and of Student's t with hundreds of degrees, whose quantile is the normal's.
-        found.append((c.difference, low, high))
-    difference, low, high = np.array(found).T
-    given = ~np.isnan(low)
-    error = np.mean((high - low)[given]) / 2 / 1.96
-    factor = narrowing(len(a.rows), n)
-    return {
-        "first": a.true_values()[measure],
-        "true": true,
-        "bias": (difference.mean() - true) / a.true_values()[measure],
-        "size": np.mean((low > true) | (high < true)),
-        "given": given.mean(),
-        "spread": difference[given].std(ddof=1) / error / factor,
-    }
 
 
 def tables(sizes: Sizes) -> str:
     say("sets of real rows")
     sets = populations(sizes["effort"])
-    text = "\n## Sets\n\n" + table_of_sets([p for name, p in sets.items() if name in SETS])
+    text = "\n## Sets\n\n" + "".join(f"* {name}: {what}\n" for name, what in ABOUT_SETS.items())
+    text += "\n" + table_of_sets([sets[name] for name in SETS if name in sets])
     text += estimates_tables([sets[name] for name in SETS if name in sets], sizes["draws"])
     pairs = [(sets[a], sets[b]) for a, b in PAIRS if a in sets and b in sets]
     return text + comparisons_table(pairs, sizes["comparisons"])
@@ -162,8 +158,8 @@ def table_of_sets(sets: list[Population]) -> str:
     for population in sets:
         true = population.true_values()
         n, d = population.rows.shape
-        rows.append([population.name, f"{n:,}", str(d), *(f"{true[m]:.2f}" for m in MEASURES), population.about])
-    return markdown(["set", "N", "d", *MEASURES, "what it is"], rows)
+        rows.append([population.name, f"{n:,}", str(d), *(f"{true[m]:.2f}" for m in MEASURES)])
+    return markdown(["set", "N", "d", *MEASURES], rows)
 
 
 def estimates_tables(sets: list[Population], draws: int) -> str:
@@ -178,8 +174,11 @@ def estimates_tables(sets: list[Population], draws: int) -> str:
         text += f"\n`{measure}`: mean error in %; coverage in %; draws with an interval in %; ratio of spreads\n\n"
         rows = []
         for population in sets:
-            found = [cells.get((population.name, ratio)) for ratio in RATIOS]
-            rows.append([population.name, *(shown(cell[measure] if cell else None) for cell in found)])
+            row = [population.name]
+            for ratio in RATIOS:
+                cell = cells.get((population.name, ratio))
+                row.append(shown(cell[measure], (measure, ratio) not in NO_INTERVAL) if cell else "–")
+            rows.append(row)
         text += markdown(["set", *(f"n = {ratio} d" for ratio in RATIOS)], rows)
     return text
 
@@ -190,17 +189,16 @@ def draws_for(population: Population, draws: int) -> int:
     return draws
 
 
-def shown(cell: Cell | None) -> str:
-    if cell is None:
-        return "–"
-    return "; ".join(
-        [
-            judged("bias", cell.bias, percent(cell.bias)),
-            judged("coverage", cell.coverage, percent(cell.coverage)),
-            judged("given", cell.given, percent(cell.given, 0)),
-            judged("spread", cell.spread, f"{cell.spread:.2f}"),
-        ]
-    )
+def shown(cell: Cell, expected: bool) -> str:
+    """One cell of the table; how many intervals were given is judged where they are expected."""
+    given = percent(cell.given, 0)
+    numbers = [
+        judged("bias", cell.bias, percent(cell.bias)),
+        judged("coverage", cell.coverage, percent(cell.coverage)),
+        judged("given", cell.given, given) if expected else given,
+        judged("spread", cell.spread, f"{cell.spread:.2f}"),
+    ]
+    return "; ".join(numbers)
 
 
 def judged(bar: str, value: float, text: str) -> str:
@@ -218,14 +216,14 @@ def comparisons_table(pairs: list[tuple[Population, Population]], draws: int) ->
     jobs = [(a, b, measure) for a, b in pairs for measure in MEASURES]
     results = in_processes([partial(compared, *job, draws) for job in jobs])
     rows = []
-    for (a, b, measure), found in zip(jobs, results, strict=True):
+    for (a, b, measure), (first, difference, cell) in zip(jobs, results, strict=True):
         values = [
-            f"{found['first']:.2f}",
-            f"{found['true']:+.2f}".replace("-", "−"),
-            judged("bias", found["bias"], percent(found["bias"], 2)),
-            judged("size", found["size"], percent(found["size"])),
-            judged("given", found["given"], percent(found["given"], 0)),
-            judged("spread", found["spread"], f"{found['spread']:.2f}"),
+            f"{first:.2f}",
+            f"{difference:+.2f}".replace("-", "−"),
+            judged("bias", cell.bias, percent(cell.bias, 2)),
+            judged("size", cell.size, percent(cell.size)),
+            judged("given", cell.given, percent(cell.given, 0)),
+            judged("spread", cell.spread, f"{cell.spread:.2f}"),
         ]
         rows.append([f"{a.name} → {b.name}", f"`{measure}`", *values])
     head = ["pair", "measure", "first", "difference", "mean error, % of the first", "size, %", "given, %", "spread"]
