@@ -60,7 +60,7 @@ class LanguageModel(nn.Module):
 
 
 def trained(words: Tensor, seed: int, steps: int) -> LanguageModel:
-    """Train to predict the next word, with a rate that falls to zero along a cosine."""
+    """Train to predict the next word, at a rate that rises and falls again along a cosine."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = LanguageModel()
@@ -80,6 +80,7 @@ def trained(words: Tensor, seed: int, steps: int) -> LanguageModel:
 
 
 def n_states(words: Tensor) -> int:
+    """How many words have a state: windows move by half their length, and their first half only serves as context."""
     half = CONTEXT // 2
     return (len(words) // half - 1) * half
 
