@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 import sys
 
-from studies import comparisons, corruptions, estimates, groups, robustness
+from studies import comparisons, corruptions, estimates, groups, robustness, verdicts
 from studies.study import Study
 
 STUDIES: dict[str, Study] = {
     study.name: study
-    for study in (estimates.STUDY, comparisons.STUDY, groups.STUDY, corruptions.STUDY, robustness.STUDY)
+    for study in (estimates.STUDY, comparisons.STUDY, groups.STUDY, corruptions.STUDY, robustness.STUDY, verdicts.STUDY)
 }
 
 

@@ -78,12 +78,14 @@ def coarse(step: float, d: int, n: int, random: Random) -> Drawn:
 def units() -> list[Case]:
     def faded(shapes: tuple[tuple[float, float, int, int, bool], ...]) -> list[tuple[str, partial[Drawn]]]:
         return [
-            (f"{s:.0%} at {f:g}, {n} × {d}{' ReLU' * relu}", partial(fading, s, f, d, n, relu)) for s, f, d, n, relu in shapes
+            (f"{s:.0%} at {f:g}, {n} × {d}{' ReLU' * relu}", partial(fading, s, f, d, n, relu))
+            for s, f, d, n, relu in shapes
         ]
 
     def killed(shapes: tuple[tuple[float, float, int, int, bool], ...]) -> list[tuple[str, partial[Drawn]]]:
         return [
-            (f"{s:.0%} at {v:g}, {n} × {d}{' ReLU' * relu}", partial(dead, s, v, d, n, relu)) for s, v, d, n, relu in shapes
+            (f"{s:.0%} at {v:g}, {n} × {d}{' ReLU' * relu}", partial(dead, s, v, d, n, relu))
+            for s, v, d, n, relu in shapes
         ]
 
     why = "Most units are so weak that nothing downstream feels them."
@@ -92,22 +94,41 @@ def units() -> list[Case]:
     return cases + family("dead units", "mild", why, killed(DYING)) + family("dead units", "severe", why, killed(DEAD))
 
 
-FADING = ((0.8, 1e-3, 256, 1024, True), (0.6, 1e-3, 384, 1500, False), (0.6, 0.01, 256, 2000, True), (0.8, 0.01, 512, 1000, False))
+FADING = (
+    (0.8, 1e-3, 256, 1024, True),
+    (0.6, 1e-3, 384, 1500, False),
+    (0.6, 0.01, 256, 2000, True),
+    (0.8, 0.01, 512, 1000, False),
+)
 FADED = ((0.9, 1e-3, 384, 1500, True), (0.9, 0.01, 256, 1024, True), (0.95, 1e-3, 512, 1500, False))
-DYING = ((0.5, 0.0, 256, 1024, True), (0.6, -0.5, 384, 1500, False), (0.75, 0.0, 512, 1500, True), (0.5, 0.2, 128, 1280, False))
+DYING = (
+    (0.5, 0.0, 256, 1024, True),
+    (0.6, -0.5, 384, 1500, False),
+    (0.75, 0.0, 512, 1500, True),
+    (0.5, 0.2, 128, 1280, False),
+)
 DEAD = ((0.9, 0.0, 256, 1024, True), (0.95, 0.0, 384, 1500, True), (0.9, 1.0, 128, 640, False))
 
 
 def rows() -> list[Case]:
     copies = "So many copies leave fewer samples than it seems, and point to a fault in loading."
-    mild = [(f"{s:.0%}, {n} × {d}", partial(repeated, s, d, n)) for s, d, n in ((0.3, 256, 1500), (0.5, 384, 1200), (0.4, 64, 1000))]
-    many = [(f"{s:.0%}, {n} × {d}", partial(repeated, s, d, n)) for s, d, n in ((0.9, 256, 1500), (0.95, 128, 2000), (0.8, 384, 1500))]
+    mild = [
+        (f"{s:.0%}, {n} × {d}", partial(repeated, s, d, n))
+        for s, d, n in ((0.3, 256, 1500), (0.5, 384, 1200), (0.4, 64, 1000))
+    ]
+    many = [
+        (f"{s:.0%}, {n} × {d}", partial(repeated, s, d, n))
+        for s, d, n in ((0.9, 256, 1500), (0.95, 128, 2000), (0.8, 384, 1500))
+    ]
     cases = family("repeated rows", "mild", copies, mild) + family("repeated rows", "severe", copies, many)
     padding = "Rows without content stand among the others: failed inputs, or padding that was not masked."
     few = [(f"{s:.0%} {w}, {n} × {d}", partial(one_row, s, v, d, n)) for s, w, v, d, n in PADDED]
     most = [(f"{s:.0%} {w}, {n} × {d}", partial(one_row, s, v, d, n)) for s, w, v, d, n in MOSTLY]
     cases += family("empty rows", "mild", padding, few) + family("empty rows", "severe", padding, most)
-    over = [(f"{s:.1%} of rows, {n} × {d}", partial(overflowed, s, d, n)) for s, d, n in ((0.01, 256, 1500), (0.002, 384, 1500))]
+    over = [
+        (f"{s:.1%} of rows, {n} × {d}", partial(overflowed, s, d, n))
+        for s, d, n in ((0.01, 256, 1500), (0.002, 384, 1500))
+    ]
     return cases + family("overflow", "mild", "Some rows are at the end of half precision's range.", over)
 
 
@@ -119,10 +140,15 @@ MOSTLY = ((0.7, "zero", 0.0, 256, 1500), (0.9, "padding", None, 384, 1500))
 
 
 def values() -> list[Case]:
-    ends = [(f"{k} numbers, {n} × {d}", partial(saturated, k, d, n)) for k, d, n in ((2, 256, 1500), (3, 384, 1200), (1, 128, 1280))]
+    ends = [
+        (f"{k} numbers, {n} × {d}", partial(saturated, k, d, n))
+        for k, d, n in ((2, 256, 1500), (3, 384, 1200), (1, 128, 1280))
+    ]
     severe = [(f"{s:.0%} stuck, {n} × {d}", partial(stuck, s, d, n)) for s, d, n in ((0.95, 256, 1500),)]
     mild = [(f"{s:.0%} stuck, {n} × {d}", partial(stuck, s, d, n)) for s, d, n in ((0.7, 384, 1500), (0.6, 128, 1280))]
-    steps = [(f"steps of {s:g} σ, {n} × {d}", partial(coarse, s, d, n)) for s, d, n in ((7.5, 128, 1500), (6.5, 256, 1000))]
+    steps = [
+        (f"steps of {s:g} σ, {n} × {d}", partial(coarse, s, d, n)) for s, d, n in ((7.5, 128, 1500), (6.5, 256, 1000))
+    ]
     why = "Units stand at the ends of their activation."
     cases = family("saturation", "severe", why, ends + severe) + family("saturation", "mild", why, mild)
     return cases + family("coarse steps", "severe", "Quantised to nothing: nearly all rows are zero.", steps)

