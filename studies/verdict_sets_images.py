@@ -34,9 +34,9 @@ def network() -> torch.nn.Module:
 @cache
 def scans() -> tuple[Tensor, Array]:
     """600 digits as colour images."""
-    found = datasets.load_digits()
-    images = torch.tensor(found.images[:600] / 16, dtype=torch.float32)[:, None].expand(-1, 3, -1, -1)
-    return images, found.target[:600]
+    dataset = datasets.load_digits()
+    images = torch.tensor(dataset.images[:600] / 16, dtype=torch.float32)[:, None].expand(-1, 3, -1, -1)
+    return images, dataset.target[:600]
 
 
 @cache
@@ -59,10 +59,10 @@ def pooled(of: str, layer: str) -> tuple[Array, Array]:
     images, labels = {"digits": scans, "patches": patches}[of]()
     model = network()
     mean, deviation = (torch.tensor(v)[:, None, None] for v in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
-    found: list[Tensor] = []
+    blocks: list[Tensor] = []
 
     def keep(_: torch.nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        found.append(inputs[0].mean((2, 3)))
+        blocks.append(inputs[0].mean((2, 3)))
 
     hook = model._conv_head.register_forward_pre_hook(keep)
     last = []
@@ -71,7 +71,7 @@ def pooled(of: str, layer: str) -> tuple[Array, Array]:
             larger = F.interpolate(batch, (PIXELS, PIXELS), mode="bilinear", align_corners=False)
             last.append(model.extract_features((larger - mean) / deviation).mean((2, 3)))
     hook.remove()
-    rows = torch.cat({"last": last, "blocks": found}[layer])
+    rows = torch.cat({"last": last, "blocks": blocks}[layer])
     return rows.numpy(), labels
 
 
@@ -92,8 +92,8 @@ SHAPES = (
 
 def cases() -> list[Case]:
     makes = [
-        (f"{of}, {layer}, labels {told}, unit rows {unit}", partial(features, of, layer, told, unit))
-        for of, layer, told, unit in SHAPES
+        (f"{of}, {layer}, labels {labelled}, unit rows {unit}", partial(features, of, layer, labelled, unit))
+        for of, layer, labelled, unit in SHAPES
     ]
     why = "EfficientNet-lite0, trained on ImageNet: an encoder that thousands use."
     return family("ImageNet network", "healthy", why, makes)

@@ -22,13 +22,13 @@ from studies.verdict_sets import (
 )
 
 
-def collapsed_classes(classes: int, hit: int, noise: float, d: int, n: int, told: bool, random: Random) -> Drawn:
+def collapsed_classes(classes: int, hit: int, noise: float, d: int, n: int, labelled: bool, random: Random) -> Drawn:
     """Rows of `hit` classes lie at their class's mean, but for noise; the others keep a spread."""
     labels = random.integers(classes, size=n)
     means = random.standard_normal((classes, d))
     spread = np.where(np.arange(classes) < hit, noise, 1.0)
     rows = means[labels] + spread[labels, None] * random.standard_normal((n, d))
-    if told:
+    if labelled:
         return plain(rows, labels)
     return plain(rows)
 

@@ -16,12 +16,12 @@ from studies.verdict_sets_trained import NETWORKS, penultimate
 def merged(pairs: int, d: int, n: int, random: Random) -> Drawn:
     """Ten classes, of which so many pairs lie at the same place."""
     rows, labels = clusters(power_law(0.7, d), n, 10, 2.0, random)
-    told = labels.copy()
+    mixed = labels.copy()
     hit = (labels < pairs) & (random.random(n) < 0.5)
-    told[hit] = 9 - labels[hit]
+    mixed[hit] = 9 - labels[hit]
     both = (labels >= 10 - pairs) & (random.random(n) < 0.5)
-    told[both] = 9 - labels[both]
-    return plain(rows, told)
+    mixed[both] = 9 - labels[both]
+    return plain(rows, mixed)
 
 
 def labelled_point(noise: float, d: int, n: int, random: Random) -> Drawn:

@@ -104,20 +104,35 @@ def agreement(few: list[str], many: list[str]) -> float:
     return sum(level in (usual, UNDECIDED) for level in few) / len(few)
 
 
+def answers(few: list[str], many: list[str]) -> list[bool]:
+    """For each draw of few rows that gives an answer: is it that of most draws of many rows?"""
+    usual = Counter(many).most_common(1)[0][0]
+    return [level == usual for level in few if level != UNDECIDED]
+
+
 def counted(levels: list[str]) -> str:
     return ", ".join(f"{count} {level}" for level, count in Counter(levels).most_common())
 
 
 def stability(verdict: Verdict, draws: int, populations: int | None) -> str:
     """The page's table of verdicts at few and at many rows."""
-    lines, shares = [], []
+    lines, shares, answered, draws_of_few = [], [], [], 0
     for population in POPULATIONS[:populations]:
         few = levels(verdict, population, 0.25, 2 * draws)
         many = levels(verdict, population, 16, draws)
         shares.append(agreement(few, many))
+        answered += answers(few, many)
+        draws_of_few += len(few)
         lines.append([population.name, str(population.d), counted(few), counted(many), f"{100 * shares[-1]:.0f} %"])
     text = "\n## The same population at few and at many rows\n\n"
     text += "Verdicts of draws of n = d/4 and of n = 16d rows; the share of draws of few that read as most draws of many, or\n"
     text += 'say "too few rows".\n\n'
     text += markdown(["population", "d", "n = d/4", "n = 16d", "same"], lines)
-    return text + f"\nAll together: {100 * np.mean(shares):.0f} % (bar: 90 %).\n"
+    text += f"\nAll together: {100 * np.mean(shares):.0f} % (bar: 90 %). "
+    if not answered:
+        return text + "No draw of few rows gave an answer.\n"
+    right = f"{100 * np.mean(answered):.0f} % of these"
+    return (
+        text
+        + f"{100 * len(answered) / draws_of_few:.0f} % of the draws of few rows gave an answer, {right} that of many.\n"
+    )
