@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 import sys
 
-from studies import comparisons, corruptions, estimates, groups, real, robustness
+from studies import comparisons, corruptions, estimates, groups, real, robustness, verdicts
 from studies.study import Study
 
 STUDIES: dict[str, Study] = {
     study.name: study
-    for study in (estimates.STUDY, comparisons.STUDY, real.STUDY, groups.STUDY, corruptions.STUDY, robustness.STUDY)
+    for study in (
+        estimates.STUDY, real.STUDY, comparisons.STUDY, groups.STUDY, verdicts.STUDY, corruptions.STUDY, robustness.STUDY,
+    )  # fmt: skip
 }
 
 

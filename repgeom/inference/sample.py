@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from repgeom.data import files
 from repgeom.data.arrays import as_features, shape_of
