@@ -11,8 +11,14 @@ from studies.study import Study
 STUDIES: dict[str, Study] = {
     study.name: study
     for study in (
-        estimates.STUDY, real.STUDY, comparisons.STUDY, groups.STUDY, verdicts.STUDY, corruptions.STUDY, robustness.STUDY,
-    )  # fmt: skip
+        estimates.STUDY,
+        real.STUDY,
+        comparisons.STUDY,
+        groups.STUDY,
+        verdicts.STUDY,
+        corruptions.STUDY,
+        robustness.STUDY,
+    )
 }
 
 

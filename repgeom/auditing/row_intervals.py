@@ -15,7 +15,6 @@ from torch import Tensor
 from repgeom.auditing.evidence import Evidence
 from repgeom.auditing.values import reading_of
 from repgeom.data.arrays import row_norms, unit_rows
-from repgeom.inference.correction import MOST_REPEATS
 from repgeom.inference.estimate import Estimate
 from repgeom.inference.intervals import standard_error
 from repgeom.inference.neighbours import FEWEST_ROWS
@@ -24,6 +23,8 @@ from repgeom.measures.pair_sums import compact, varying
 from repgeom.robustness.alignment import cka_measurement
 from repgeom.robustness.measurement import Measurement
 from repgeom.robustness.tails import heavy_tails
+
+MOST_REPEATS = 0.01  # share of rows that may repeat earlier ones before one must say whether they are copies
 
 
 def estimates_of_rows(e: Evidence) -> dict[str, Estimate]:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from repgeom.data.arrays import check_normalize
-from repgeom.inference.correction import FINENESS, Corrected, corrected, counted_once, mean_variance
+from repgeom.inference.correction import FINENESS, Corrected, corrected, counted_once, mean_variance, rests_on_few_rows
 from repgeom.inference.estimate import Estimate, shown
 from repgeom.inference.intervals import check_confidence, p_value, quantile
 from repgeom.inference.sample import Sample, opened, sample_of
@@ -152,35 +152,41 @@ def compared(
     if a.error is not None and b.error is not None:
         # Errors are of logarithms, and d value = value · d ln value.
         error, degrees = _error(first, second, values, paired)
-        # The grid of variances moves a value by a share of it.
-        error = math.hypot(error, FINENESS * max(values))
-        half = quantile(confidence, degrees) * error
-        low, high, p = difference - half, difference + half, p_value(difference, error, degrees)
-        # Without the values as scales it is the error of ln ratio.
-        error, degrees = _error(first, second, (1.0, 1.0), paired)
-        factor = math.exp(quantile(confidence, degrees) * error)
-        ratio_low, ratio_high = values[1] / values[0] / factor, values[1] / values[0] * factor
+        why = rests_on_few_rows(degrees, min(len(a.influence), len(b.influence)))
+        if why:
+            warnings = (*warnings, f"no interval: {why}")
+        else:
+            # The grid of variances moves a value by a share of it.
+            error = math.hypot(error, FINENESS * max(values))
+            half = quantile(confidence, degrees) * error
+            low, high, p = difference - half, difference + half, p_value(difference, error, degrees)
+            # Without the values as scales it is the error of ln ratio.
+            error, degrees = _error(first, second, (1.0, 1.0), paired)
+            factor = math.exp(quantile(confidence, degrees) * error)
+            ratio_low, ratio_high = values[1] / values[0] / factor, values[1] / values[0] * factor
     return Comparison(
         measure, estimates[0], estimates[1], difference, low, high, p, values[1] / values[0], ratio_low, ratio_high,
         paired, warnings,
     )  # fmt: skip
 
 
-def _error(first: Contributions, second: Contributions, scale: tuple[float, float], paired: bool) -> tuple[float, int]:
+def _error(
+    first: Contributions, second: Contributions, scale: tuple[float, float], paired: bool
+) -> tuple[float, float]:
     """Standard error of the difference of both, each times its scale, and degrees of freedom."""
     a, b = first.corrected, second.corrected
     if paired:
         # Rows of both are the same samples, so the groups that one side knows hold for both.
-        clustered = second
-        if second.groups is None:
-            clustered = first
+        groups = first.groups if second.groups is None else second.groups
         influence, second_order = combined([(-scale[0], a), (scale[1], b)])
-        variance, degrees = mean_variance(influence, clustered)
+        variance, degrees = mean_variance(influence, second.n, groups)
         return paired_variance(variance, second_order) ** 0.5, degrees
     assert a.error is not None
     assert b.error is not None
-    # The smaller degrees of freedom give the wider interval; Welch's lie between them and the sum of both.
-    return math.hypot(scale[0] * a.error, scale[1] * b.error), min(a.degrees, b.degrees)
+    of_a, of_b = (scale[0] * a.error) ** 2, (scale[1] * b.error) ** 2
+    # Degrees of freedom of a sum of variances (Satterthwaite 1946).
+    degrees_of_both = (of_a + of_b) ** 2 / (of_a**2 / max(1, a.degrees) + of_b**2 / max(1, b.degrees))
+    return (of_a + of_b) ** 0.5, degrees_of_both
 
 
 def combined(terms: Sequence[tuple[float, Corrected]]) -> tuple[Array, float]:

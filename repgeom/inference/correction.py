@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -118,7 +118,7 @@ def _corrected(sample: Sample, measure: str) -> Corrected:
     notes = _notes(sample)
     variance, degrees = 0.0, sample.n - 1
     if sample.most > 1:  # where one direction varies, the rank is one whatever the rows
-        variance, degrees = mean_variance(influence, sample)
+        variance, degrees = mean_variance(influence, sample.n, sample.groups)
     beyond = 0.0
     if not f.single:
         beyond = second_order(f, fit.corrected, fit.weights, sample.n)
@@ -126,9 +126,8 @@ def _corrected(sample: Sample, measure: str) -> Corrected:
     error = math.hypot(counted_once(variance, beyond) ** 0.5, drift, FINENESS)
     if error > _LARGEST_ERROR:
         reasons.append(f"its standard error would be {error:.0%}")
-    elif degrees < sample.n**0.5 and not reasons and sample.most > 1:
-        # Rows of networks reach several times √n, tails of a few rows a third of it, at 256 to 2,048 rows.
-        reasons.append(f"its error rests on about {degrees:,} of {sample.n:,} rows")
+    elif sample.most > 1 and not reasons and rests_on_few_rows(degrees, len(influence)):
+        reasons.append(rests_on_few_rows(degrees, len(influence)))
     if reasons:
         return Corrected(
             log, influence, None, 0.0, 0, method, (*notes, "no interval: " + "; ".join(reasons)), sample.groups
@@ -179,30 +178,29 @@ def _unbiased_participation(sample: Sample) -> tuple[float, float]:
 # Its error ------------------------------------------------------------------------------------------------------------
 
 
-class Grouped(Protocol):
-    """Rows, of which some may belong together."""
+def mean_variance(influence: Array, n: int, groups: NDArray[np.integer[Any]] | None = None) -> tuple[float, int]:
+    """Variance of the mean influence over all n rows, and its degrees of freedom; rows of a group count together.
 
-    @property
-    def n(self) -> int:
-        """The number of rows."""
-        ...
-
-    @property
-    def groups(self) -> NDArray[np.integer[Any]] | None:
-        """The group of each row scored, from 0; None where all are independent."""
-        ...
-
-
-def mean_variance(influence: Array, sample: Grouped) -> tuple[float, int]:
-    """Variance of the mean influence over all rows, and its degrees of freedom; rows of a group count together."""
-    if sample.groups is None:
-        return float(influence.var(ddof=1)) / sample.n, _degrees(influence)
-    sums = np.bincount(sample.groups, influence)
+    `influence`: of the rows scored, (≤ n,); `groups`: of each of them, from 0; None where all are independent.
+    """
+    if groups is None:
+        return float(influence.var(ddof=1)) / n, _degrees(influence)
+    sums: Array = np.bincount(groups, influence)
     # Groups, not rows, are the independent draws. With one group no spread is known; the correction then stays finite, and
     # too few groups leave no interval anyway.
     correction = len(sums) / max(1, len(sums) - 1)
     # As many rows may have been scored as were sampled: len(influence) of n.
-    return float((sums**2).sum()) * correction / (len(influence) * sample.n), _degrees(sums)
+    return float((sums**2).sum()) * correction / (len(influence) * n), _degrees(sums)
+
+
+def rests_on_few_rows(degrees: float, n: int) -> str:
+    """Say why an error with these degrees of freedom is not known; '' where it is.
+
+    Rows of networks reach several times √n degrees, tails that a few rows carry a third of it, at 256 to 2,048 rows.
+    """
+    if degrees >= n**0.5:
+        return ""
+    return f"its error rests on about {max(1, int(degrees))} of {n:,} rows"
 
 
 def _degrees(sums: Array) -> int:

@@ -19,7 +19,7 @@ def check_confidence(confidence: float) -> float:
     return float(confidence)
 
 
-def quantile(confidence: float, degrees: int) -> float:
+def quantile(confidence: float, degrees: float) -> float:
     """Return the two-sided quantile of Student's t: |t| stays below it with this confidence."""
     from scipy.special import stdtrit
 
@@ -33,7 +33,7 @@ def normal_quantile(confidence: float) -> float:
     return float(ndtri((1 + confidence) / 2))
 
 
-def p_value(difference: float, error: float, degrees: int) -> float:
+def p_value(difference: float, error: float, degrees: float) -> float:
     """Return the two-sided p-value of Student's t test that a difference with this standard error is zero."""
     from scipy.special import stdtr
 

@@ -171,7 +171,7 @@ class Sample:
         """Say whether the rank would be smaller without one of the rows and its copies."""
         sizes = np.bincount(self.copies)[self.copies]
         if self.told and self.groups is not None:  # leverages then count a row's group already
-            sizes = np.ones(len(sizes))
+            sizes = np.ones_like(sizes)
         # With the mean, a row without which a direction is lost has leverage one; 1 % is for rounding.
         return bool((sizes * self.scores.leverages + sizes / self.n).max() > 0.99)
 

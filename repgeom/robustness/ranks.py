@@ -10,16 +10,18 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from repgeom.data.arrays import centred
 from repgeom.data.sources import source_of
 from repgeom.inference.compare import combined, paired_variance
-from repgeom.inference.correction import FINENESS, Corrected, corrected
+from repgeom.inference.correction import FINENESS, Corrected, corrected, mean_variance, rests_on_few_rows
 from repgeom.inference.estimate import shown
 from repgeom.inference.intervals import p_value, quantile
 from repgeom.inference.sample import Sample, scored
+from repgeom.reading.sample import Drawn
 from repgeom.robustness.measurement import UNKNOWN, Measurement
 from repgeom.spectral.directions import Directions, directions_of
 
@@ -51,7 +53,7 @@ class Ranks:
         source = source_of(rows, name)
         directions = directions_of(source, center=True, normalize=None, tail=True)
         measures = list(RATIOS.values())
-        sample = scored(directions, source, measures)
+        sample = scored(directions, source, measures, Drawn(np.arange(len(rows)), {"rows": rows}))
         return cls(sample, {measure: corrected(sample, measure) for measure in measures})
 
     @property
@@ -116,10 +118,12 @@ class RankMeasurement(Measurement):
         if not self.known:
             return UNKNOWN
         error, degrees = self._log_error()
+        if rests_on_few_rows(degrees, self.n):
+            return UNKNOWN
         half = quantile(confidence, degrees) * error
         return max(self.limits[0], self.value * math.exp(-half)), min(self.limits[1], self.value * math.exp(half))
 
-    def _log_error(self) -> tuple[float, int]:
+    def _log_error(self) -> tuple[float, float]:
         """Return the standard error of the logarithm and its degrees of freedom."""
         if len(self.terms) > 1:
             return _paired_error(self.terms)
@@ -134,6 +138,8 @@ class RankMeasurement(Measurement):
         terms = [(-self.value * sign, c) for sign, c in self.terms]
         terms += [(other.value * sign, c) for sign, c in other.terms]
         error, degrees = _paired_error(terms)
+        if rests_on_few_rows(degrees, self.n):
+            return {"low": math.nan, "high": math.nan, "p_value": math.nan, "test": "t, paired"}
         # The grid of variances moves a corrected rank by up to this share, whatever the number of rows.
         error = math.hypot(error, FINENESS * max(self.value, other.value))
         change, half = other.value - self.value, quantile(confidence, degrees) * error
@@ -141,11 +147,13 @@ class RankMeasurement(Measurement):
         return {"low": change - half, "high": change + half, "p_value": p, "test": "t, paired"}
 
 
-def _paired_error(terms: Any) -> tuple[float, int]:
-    """Return the standard error of Σ scale · ln rank of the same independent rows, and its degrees of freedom."""
+def _paired_error(terms: Any) -> tuple[float, float]:
+    """Return the standard error of Σ scale · ln rank of the same rows, and its degrees of freedom."""
     influence, second_order = combined(terms)
-    n = len(influence)
-    return paired_variance(float(influence.var(ddof=1)) / n, second_order) ** 0.5, n - 1
+    # Copies that one side shows are copies of the same samples on all sides.
+    groups = next((c.groups for _, c in terms if c.groups is not None), None)
+    variance, degrees = mean_variance(influence, len(influence), groups)
+    return paired_variance(variance, second_order) ** 0.5, degrees
 
 
 def _note(sides: Mapping[str, Corrected]) -> str:
