@@ -108,7 +108,7 @@ def _corrected(sample: Sample, measure: str) -> Corrected:
         log, method = _inverted(f, fit), "Marchenko-Pastur inversion"
         if measure == "stable_rank" and sample.most > 1:
             reasons.append("the leading variance does not stand clear of the next")
-        if not f.single:
+        if not f.single and sample.most > 1:
             drift = _drift_between_halves(f, sample, log)
             if abs(drift) > _LARGEST_DRIFT:
                 log, method = log + drift, "Marchenko-Pastur inversion, extrapolated from halves"
@@ -185,7 +185,7 @@ def mean_variance(influence: Array, n: int, groups: NDArray[np.integer[Any]] | N
     """
     if groups is None:
         return float(influence.var(ddof=1)) / n, _degrees(influence)
-    sums: Array = np.bincount(groups, influence)
+    sums: Array = np.bincount(groups, influence).astype(np.float64)
     # Groups, not rows, are the independent draws. With one group no spread is known; the correction then stays finite, and
     # too few groups leave no interval anyway.
     correction = len(sums) / max(1, len(sums) - 1)

@@ -53,9 +53,12 @@ class Halves:
     freedom: tuple[int, int]
 
 
-def split_in_halves(rows: Tensor, directions: Directions, groups: Codes | None) -> Halves | None:
-    """Split rows (n, d) in two, groups (n,) of them whole. None for too few rows, and where one half does not vary."""
-    first, second = _split(len(rows), rows.shape[1], groups)
+def split_in_halves(rows: Tensor, directions: Directions, squares: Array, groups: Codes | None) -> Halves | None:
+    """Split rows (n, d) in two, groups (n,) of them whole. None for too few rows, and where one half does not vary.
+
+    `squares`: (n,) squared distances from the mean, of mean one.
+    """
+    first, second = _split(squares, rows.shape[1], groups)
     if min(len(first), len(second)) < FEWEST_ROWS // 2:
         return None
     center = directions.spectrum.centered
@@ -70,14 +73,20 @@ def split_in_halves(rows: Tensor, directions: Directions, groups: Codes | None) 
     return Halves(np.concatenate([first, second]), log_weights, found, (of_first.freedom, of_second.freedom))
 
 
-def _split(n: int, d: int, groups: Codes | None) -> tuple[Codes, Codes]:
-    """Which rows fall into each half: at random, groups whole, at most `_MOST_ROWS` in all."""
+def _split(squares: Array, d: int, groups: Codes | None) -> tuple[Codes, Codes]:
+    """Which rows fall into each half: at random, groups whole, at most `_MOST_ROWS` in all.
+
+    The lots are drawn for groups in the order of their squared lengths. So the same rows fall together in any order of the
+    rows, names of the groups, rotation and scale, and an estimate feels none of these.
+    """
     most = _MOST_ROWS if d <= _WIDE else _FEW_ROWS
-    codes = np.arange(n) if groups is None else np.unique(groups, return_inverse=True)[1]
-    # Ranks of groups in a random order; rows in the order of their groups' ranks.
-    rank = np.random.default_rng(0).permutation(int(codes.max()) + 1)[codes]
-    order = np.argsort(rank, kind="stable")[:most]
-    ends = np.flatnonzero(np.diff(rank[order])) + 1
+    codes = np.arange(len(squares)) if groups is None else np.unique(groups, return_inverse=True)[1]
+    # Nine digits, because a rotation rounds lengths that are equal by themselves.
+    by_length = np.bincount(codes, squares).round(9).argsort(kind="stable")
+    rank = np.empty(len(by_length), np.int64)
+    rank[by_length] = np.random.default_rng(0).permutation(len(by_length))
+    order = np.argsort(rank[codes], kind="stable")[:most]
+    ends = np.flatnonzero(np.diff(rank[codes[order]])) + 1
     if not len(ends):
         return order, order[:0]
     middle = ends[np.abs(ends - len(order) / 2).argmin()]

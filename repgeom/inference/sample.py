@@ -256,7 +256,7 @@ def scored(
     if codes is None and not mostly_alike(same):
         belonging = same
     of_these = None if belonging is None else belonging[some_rows.places]
-    halves = split_in_halves(some_rows.column(kind), directions, of_these)
+    halves = split_in_halves(some_rows.column(kind), directions, scores.squares[some_rows.places], of_these)
     if halves is not None:
         halves = dataclasses.replace(halves, index=some_rows.places[halves.index])
     distinct = None
