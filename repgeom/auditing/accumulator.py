@@ -12,6 +12,7 @@ from torch import Tensor
 from repgeom.auditing.audit import Options, Titles, report_of
 from repgeom.auditing.audit_tally import Asked, AuditTally
 from repgeom.auditing.evidence_of import SCORED_ROWS
+from repgeom.auditing.purposes import TRANSFER, check_purpose
 from repgeom.auditing.report import Report
 from repgeom.data.arrays import as_features, check_normalize
 from repgeom.data.labels import as_values
@@ -203,12 +204,13 @@ class AuditAccumulator:
         name: str | os.PathLike[str] = "features",
         k: int = 10,
         thresholds: Mapping[str, Any] | None = None,
+        purpose: str = TRANSFER,
     ) -> Report:
         """The report on all rows so far. Arguments and errors as `audit`."""
         if self._tally is None:
             raise ValueError("this accumulator has seen no rows yet.")
         options = Options(
             self._options["normalize"], k, self._options["max_pair_rows"], self._options["seed"],
-            self._options["drop_nonfinite"], thresholds,
+            self._options["drop_nonfinite"], thresholds, check_purpose(purpose),
         )  # fmt: skip
         return report_of(self._tally, options, name=os.fspath(name), titles=Titles())

@@ -12,6 +12,7 @@ from repgeom.auditing.audit_tally import Asked, AuditTally
 from repgeom.auditing.evidence_of import SCORED_ROWS, evidence_of
 from repgeom.auditing.given import beside_dask, paired_rows, refuse_of, streamed_rows
 from repgeom.auditing.judging import judge
+from repgeom.auditing.purposes import TRANSFER, check_purpose
 from repgeom.auditing.report import Report, scored_rows
 from repgeom.data.arrays import check_normalize
 from repgeom.data.processes import ALONE, Processes
@@ -31,6 +32,7 @@ def audit(
     corrupted: Any = None,
     labels: Any = None,
     groups: Any = None,
+    purpose: str = TRANSFER,
     normalize: str | None = None,
     name: str | None = None,
     thresholds: Mapping[str, Any] | None = None,
@@ -59,6 +61,9 @@ def audit(
         labels: one label per row, whole numbers or text, array or path; or "in_stream".
         groups: one group per row, likewise, where rows of a group depend on each other (frames of a video, tokens of a
             text): intervals and corrections then count them for less (see `estimate`).
+        purpose: what the features are for, which decides what the verdict speaks of: "transfer" (other models are built on
+            them), "retrieve" (their neighbours are looked up), "generate" (a decoder reads them), or "classify" (they tell
+            the classes of `labels`, for which K classes need K − 1 dimensions).
         normalize: "l2" scales rows to unit length before centring, for every spectral measure except RankMe.
         name: heading of the report; the path, or "features".
         thresholds: {rule: (warn, fail)}, overriding `repgeom.auditing.rules.RULES`; None for never.
@@ -92,7 +97,7 @@ def audit(
     ('ok', 16.0)
     """
     check_normalize(normalize)
-    options = Options(normalize, k, max_pair_rows, seed, drop_nonfinite, thresholds)
+    options = Options(normalize, k, max_pair_rows, seed, drop_nonfinite, thresholds, check_purpose(purpose))
     if is_dask(features):
         refuse_of("a Dask array, which its own workers read", checkpoint=checkpoint, distributed=distributed or None)
         beside = beside_dask(features, reference, corrupted, labels, groups)
@@ -124,6 +129,7 @@ class Options:
     seed: int = 0
     drop_nonfinite: bool = False
     thresholds: Mapping[str, Any] | None = None
+    purpose: str = TRANSFER
 
 
 def _audited(
@@ -182,7 +188,8 @@ def report_of(tally: AuditTally, options: Options, *, name: str, titles: Titles)
     evidence = evidence_of(tally, titles.reference, titles.corrupted, k=options.k)
     return Report.of(
         evidence,
-        judge(evidence, options.thresholds),
+        judge(evidence, options.thresholds, options.purpose),
+        purpose=options.purpose,
         name=name,
         dtype=str(tally.dtypes["rows"]).removeprefix("torch."),
         notes=(*titles.notes, *evidence.notes),

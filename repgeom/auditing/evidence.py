@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from repgeom.auditing.dominating import Dominating
 from repgeom.inference.compare import Comparison, Contributions
 from repgeom.inference.estimate import Estimate
 from repgeom.inference.neighbours import NeighbourMean
@@ -24,12 +25,13 @@ from repgeom.spectral.spectrum import Spectrum
 
 @dataclasses.dataclass(frozen=True)
 class LabelEvidence:
-    """Of labels: ranks and sums of each class, rows of each class (C,), and votes of the sampled rows' neighbours."""
+    """Of labels: ranks and sums of each class, rows (C,) and variance within (C,) of each class, votes of neighbours."""
 
     ranks: ClassRanks
     sums: ClassTally
     sizes: np.ndarray
     votes: NeighbourMean
+    variances: np.ndarray
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,6 +87,7 @@ class Evidence:
         estimates: of the population, by the name of the measure.
         contributions: what each row scored adds to these, for comparisons.
         population: what estimates are read from.
+        dominating: the few columns or rows that hold much of the variance.
         notes: what a reader must know of how the numbers were read.
     """
 
@@ -103,6 +106,7 @@ class Evidence:
     drift: DriftEvidence | None = None
     contributions: Mapping[str, Contributions] = dataclasses.field(default_factory=dict)
     population: Sample | None = None
+    dominating: tuple[Dominating, ...] = ()
     notes: tuple[str, ...] = ()
 
     @property

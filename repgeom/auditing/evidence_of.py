@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from repgeom.auditing.audit_tally import AuditTally
+from repgeom.auditing.dominating import Dominating, dominating_of
 from repgeom.auditing.evidence import DriftEvidence, Evidence, LabelEvidence, ReferenceEvidence
 from repgeom.auditing.row_intervals import estimates_of_rows
 from repgeom.auditing.values import ratio_estimate
@@ -76,6 +77,7 @@ def evidence_of(tally: AuditTally, reference: str, corrupted: str, *, k: int) ->
         drift=_of_drift(tally, corrupted, k),
         contributions=contributions,
         population=population,
+        dominating=_dominating(tally, population),
     )
     estimates = {**evidence.estimates, **estimates_of_rows(evidence)}
     evidence = dataclasses.replace(evidence, estimates=estimates)
@@ -116,6 +118,15 @@ def _population(tally: AuditTally, directions: Directions, kind: str) -> Sample:
     return dataclasses.replace(scored_sample, rows=None if every_row else drawn.places)
 
 
+def _dominating(tally: AuditTally, population: Sample | None) -> tuple[Dominating, ...]:
+    """Columns and rows that hold much of the variance."""
+    if population is None:
+        return ()
+    drawn = tally.tallies["grouped" if "groups" in tally.asked.beside else "sample"]
+    scored = drawn.drawn() if "groups" in tally.asked.beside else drawn.drawn(tally.asked.scored_rows)
+    return dominating_of(population, scored.rows, scored.places)
+
+
 def _of_labels(tally: AuditTally, pairs: Drawn, neighbours: Neighbours | None) -> LabelEvidence | None:
     classes: ClassTally | None = tally.tallies.get("classes")
     if classes is None or neighbours is None:
@@ -123,7 +134,16 @@ def _of_labels(tally: AuditTally, pairs: Drawn, neighbours: Neighbours | None) -
     refuse_sample_ids(len(classes.index), classes.n_samples)
     codes = np.unique(pairs.column("labels"), return_inverse=True)[1]
     votes = neighbours.votes(torch.as_tensor(codes, device=pairs.rows.device))
-    return LabelEvidence(class_ranks(classes), classes, classes.sizes(), votes)
+    return LabelEvidence(class_ranks(classes), classes, classes.sizes(), votes, _variances_within(classes))
+
+
+def _variances_within(classes: ClassTally) -> np.ndarray:
+    """The variance of each class about its own mean, (C,), in sorted order of the classes; NaN for one row."""
+    found = []
+    for rows in classes.rows_by_class():
+        rows = _as_taken(rows, classes.normalize)
+        found.append(float((rows - rows.mean(0)).square().sum()) / (len(rows) - 1) if len(rows) > 1 else np.nan)
+    return np.array(found)
 
 
 def _of_reference(
@@ -215,6 +235,8 @@ def _notes(tally: AuditTally, e: Evidence) -> tuple[str, ...]:
         notes.append(f"Uniformity and kNN are read from {len(e.sample):,} of {n:,} rows, drawn with a fixed seed.")
     if e.drift is not None and n > DRIFT_ROWS:
         notes.append(f"Drift is read from {DRIFT_ROWS:,} of {n:,} rows, drawn with a fixed seed.")
+    for one in e.dominating:
+        notes.append(f"{one.named.capitalize()} hold{'s' * (len(one.numbers) == 1)} {one.share:.0%} of the variance.")
     if e.labels is not None:
         notes += _notes_on_classes(tally.tallies["classes"], e.labels)
     if e.health.extreme_norms:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from repgeom.auditing.finding import Finding
-from repgeom.auditing.readings import COLLAPSED_CLASS
 from repgeom.auditing.values import Reference, Value
 from repgeom.inference.estimate import Estimate
 from repgeom.measures.classes import ClassRanks
@@ -40,6 +39,8 @@ def as_dict(r: Report) -> dict[str, Any]:
         "convention": r.convention,
         "verdict": {
             "level": r.level,
+            "purpose": r.purpose,
+            "summary": r.summary,
             "headline": r.headline,
             "findings": [dataclasses.asdict(f) for f in r.findings],
         },
@@ -84,7 +85,7 @@ def read_fields(text_or_path: str | os.PathLike[str]) -> dict[str, Any]:
     found = _parsed(text_or_path)
     fields: dict[str, Any] = {
         **{key: found[key] for key in ("repgeom_version", "name", "n_samples", "n_features", "dtype", "convention")},
-        "level": found["verdict"]["level"],
+        **{key: found["verdict"][key] for key in ("level", "purpose", "summary")},
         "findings": tuple(_finding(f) for f in found["verdict"]["findings"]),
         "health": Health(**found["health"]),
         "values": tuple(_value(name, v) for name, v in found["measures"].items()),
@@ -185,8 +186,7 @@ def _class_rows(ranks: ClassRanks) -> list[dict[str, Any]]:
             "n_samples": int(n),
             "effective_rank": _known(rank),
             "baseline": _known(baseline),
-            # False for NaN: a class of one row has no rank that could have collapsed.
-            "collapsed": bool(share < COLLAPSED_CLASS),
+            "share": _known(share),
         }
         for label, n, rank, baseline, share in columns
     ]

@@ -11,19 +11,20 @@ from typing import Any
 
 from repgeom.auditing.evidence import Evidence
 from repgeom.auditing.finding import LEVELS, Finding
+from repgeom.auditing.purposes import TRANSFER
 from repgeom.auditing.rules import RULES, Rule
 from repgeom.measures.shares import InexactTailError
 
 
-def judge(e: Evidence, thresholds: Mapping[str, Any] | None = None) -> tuple[Finding, ...]:
-    """All findings, the worst first. Raises ValueError for thresholds that no rule has."""
+def judge(e: Evidence, thresholds: Mapping[str, Any] | None = None, purpose: str = TRANSFER) -> tuple[Finding, ...]:
+    """All findings of the rules that speak for this purpose, the worst first. Raises ValueError for thresholds that no rule has."""
     overrides = thresholds or {}
     rules = [_with_thresholds(rule, overrides) for rule in RULES]
     unknown = set(overrides) - {rule.name for rule in RULES}
     if unknown:
         names = ", ".join(rule.name for rule in RULES)
         raise ValueError(f"`thresholds` names {', '.join(sorted(unknown))}, which no rule has. The rules are: {names}.")
-    findings = [_finding_of(rule, e) for rule in rules]
+    findings = [_finding_of(rule, e) for rule in rules if purpose in rule.purposes]
     # Sorting is stable: among findings of one level, the order of `RULES` stays.
     return tuple(sorted((f for f in findings if f), key=lambda f: -LEVELS.index(f.level)))
 
@@ -73,8 +74,8 @@ def _finding_of(rule: Rule, e: Evidence) -> Finding | None:
         if rule.worse == "below":
             kindest = high
     level, level_of_value = _level(rule, kindest), _level(rule, value)
-    if level == level_of_value == "ok" and rule.name != "rank_share":
-        # A sentence that explains what is wrong would accuse where nothing is. That of `rank_share` only says what it reads.
+    if level == level_of_value == "ok":
+        # A sentence that explains what is wrong would accuse where nothing is.
         reason = f"{rule.name.replace('_', ' ')} is {value:.3g}"
     else:
         reason = rule.reason(e, float(value))

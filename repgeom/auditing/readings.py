@@ -1,7 +1,6 @@
-"""What each rule of an audit reads, how sure that is, and the sentence that says it.
+"""What rules read of the features alone, and the sentences that say it.
 
-A reading is None where the rule does not apply: without labels, reference or corrupted features, or where the number would
-say nothing.
+A reading is None where the rule does not apply, or where the number would say nothing.
 """
 
 from __future__ import annotations
@@ -9,153 +8,158 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+import numpy as np
+
+from repgeom.auditing.dominating import Dominating
 from repgeom.auditing.evidence import Evidence
-from repgeom.inference.estimate import Estimate
+from repgeom.inference.population import Population
 from repgeom.measures import rank
-from repgeom.measures.steepness import numerical_rank
-from repgeom.robustness.drift import ALL_ROWS_EQUAL
+from repgeom.measures.measure import functional
 from repgeom.spectral.isotropic import isotropic_baseline
 
-# Share of a class's own isotropic baseline below which it has collapsed: what collapsed students read (arXiv 2603.06698).
-COLLAPSED_CLASS = 0.03
+# Variance of a direction over the mean variance, below which it has faded: a thirtieth of a typical spread.
+FADED = 1e-3
+# Rows over features that give a corrected rank no interval but are still enough for a verdict, with these margins of it.
+_MARGINS = ((1.0, 0.1), (0.5, 0.2), (0.0, 0.35))
+_TOO_FEW = 0.5  # of the rows: an effective rank beyond that, from few rows, is mostly the model's
 
 Reading = Callable[[Evidence], float | None]
 Interval = tuple[float, float] | None
 
 
-# The effective rank ---------------------------------------------------------------------------------------------------
+# How many dimensions are in use ---------------------------------------------------------------------------------------
+
+
+def summary(e: Evidence) -> str:
+    """Say how many dimensions are in use: the sentence that a user came for."""
+    if e.population is None:
+        return (
+            f"reads {rank.effective_rank(e.spectrum):.4g} of {e.n_features:,} dimensions in these {e.n_samples:,} rows"
+        )
+    estimate = e.estimates["effective_rank"]
+    value, low, high, _ = rank_with_margin(e)
+    if _undecided(e):
+        return (
+            f"too few rows to say how many of {e.n_features:,} dimensions are in use: {e.n_samples:,} rows, of which an "
+            f"isotropic cloud would show {rank.effective_rank(isotropic_baseline(e.spectrum)):.4g}; about {value:.4g} by a model"
+        )
+    if estimate.low is not None:
+        return f"uses about {value:.4g} of {e.n_features:,} dimensions (95 %: {low:.4g} to {high:.4g})"
+    margin = (high - value) / value
+    return f"uses about {value:.4g} of {e.n_features:,} dimensions (no interval is known; margin taken: {margin:.0%})"
+
+
+def rank_with_margin(e: Evidence) -> tuple[float, float, float, float]:
+    """The effective rank of the population with its interval, or with a margin where none is known; and the margin's share."""
+    estimate = e.estimates["effective_rank"]
+    if estimate.low is not None and estimate.high is not None:
+        return estimate.value, estimate.low, estimate.high, 0.0
+    independent = e.independent or e.n_samples
+    margin = next(share for rows, share in _MARGINS if independent >= rows * e.n_features)
+    low, high = max(1.0, estimate.value * (1 - margin)), min(float(e.n_features), estimate.value * (1 + margin))
+    return estimate.value, low, high, margin
+
+
+def _undecided(e: Evidence) -> bool:
+    """Whether the rows are too few: fewer than a quarter of the features, with a rank that most of them would be needed for."""
+    independent = e.independent or e.n_samples
+    value = e.estimates["effective_rank"].value
+    return independent < 8 or (independent < 0.25 * e.n_features and value > _TOO_FEW * independent)
 
 
 def rank_share(e: Evidence) -> float | None:
-    """Effective rank between 0 (a line) and 1 (isotropic): of the population, or of these rows where that is not sure."""
-    sure = _sure_rank(e)
-    if sure is not None:
-        # One feature has rank 1 whatever it holds, so the share would be 0 / 0.
-        if e.n_features == 1:
-            return None
-        # An isotropic population has rank n_features; no baseline of finite samples is needed.
-        return (sure.value - 1) / (e.n_features - 1)
-    # Isotropic features of as many rows are no measure for fewer independent ones.
-    if e.independent is not None:
+    """The share of dimensions in use, between 0 (a line) and 1 (isotropic): geometric mean of two effective ranks' shares.
+
+    That of variances says what dominates, that of singular values how far the tail reaches. A pretrained image network with
+    73 of 1,280 by the first has 796 by the second; a collapsed one is low in both. A few dominating columns or rows are left
+    out, and named instead.
+    """
+    if e.n_features == 1 or e.population is None or _undecided(e):
         return None
-    baseline = rank.effective_rank(isotropic_baseline(e.spectrum))
-    # Two rows or one column have a rank of one, whatever they are. The margin is for rounding.
-    if baseline <= 1.001:
-        return None
-    return (rank.effective_rank(e.spectrum) - 1) / (baseline - 1)
+    return _share_of(e, 1.0)
 
 
 def rank_share_interval(e: Evidence) -> Interval:
-    """The interval of the effective rank, on the scale of the share."""
-    sure = _sure_rank(e)
-    if sure is None or sure.low is None or sure.high is None or e.n_features == 1:
+    """The share at both ends of the effective rank's interval, or of the margin where none is known."""
+    if e.n_features == 1 or e.population is None or _undecided(e):
         return None
-    return (sure.low - 1) / (e.n_features - 1), (sure.high - 1) / (e.n_features - 1)
+    value, low, high, _ = rank_with_margin(e)
+    return _share_of(e, low / value), _share_of(e, high / value)
+
+
+def _share_of(e: Evidence, factor: float) -> float:
+    """The share of dimensions in use where the effective rank is `factor` times its value."""
+    if e.dominating:
+        by_variance, by_spread, d = max(map(_ranks_without, e.dominating))
+    else:
+        by_variance = e.estimates["effective_rank"].value
+        # Where the smallest singular values are rounding, a typical tail stands in for them.
+        by_spread, d = (by_variance * e.n_features) ** 0.5, e.n_features
+        if "effective_rank_sigma" in e.estimates:
+            by_spread = e.estimates["effective_rank_sigma"].value
+    shares = [min(1.0, max(0.0, value - 1) / max(1, d - 1)) for value in (by_variance * factor, by_spread)]
+    return math.sqrt(shares[0] * shares[1])
+
+
+def _ranks_without(one: Dominating) -> tuple[float, float, int]:
+    """Both effective ranks of what is left without the columns or rows that dominate, and its width."""
+    by_variance, by_spread = (
+        math.exp(functional(measure).log(one.behind.variances, one.behind.counts))
+        for measure in ("effective_rank", "effective_rank_sigma")
+    )
+    return by_variance, by_spread, one.n_features
 
 
 def rank_sentence(e: Evidence, value: float) -> str:
-    """Say how many dimensions the features use, with the interval or with what isotropic features would read."""
-    sure = _sure_rank(e)
-    if sure is not None:
-        return (
-            f"uses {sure.value:.4g} dimensions of {e.n_features} (95 % interval {sure.low:.4g} to {sure.high:.4g}; share "
-            f"{value:.3f})"
+    """Say how small the share is, and by what."""
+    words = f"a share of {value:.3f} of its dimensions is in use"
+    if "effective_rank_sigma" in e.estimates:
+        words += (
+            f": effective rank {e.estimates['effective_rank'].value:.4g} by variance, "
+            f"{e.estimates['effective_rank_sigma'].value:.4g} by spread, of {e.n_features:,}"
         )
-    of_rows = rank.effective_rank(e.spectrum)
-    baseline = rank.effective_rank(isotropic_baseline(e.spectrum))
+    return words + without_dominating(e)
+
+
+def without_dominating(e: Evidence) -> str:
+    """Say what the effective rank is without the columns or rows that dominate; empty where none does."""
+    found = ""
+    for one in e.dominating:
+        by_variance, _, d = _ranks_without(one)
+        found += f"; without {one.named}: {by_variance:.4g} of {d:,}"
+    return found
+
+
+def live_directions(e: Evidence) -> float | None:
+    """The share of directions with at least a thousandth of the mean variance, where a few columns do not dominate it."""
+    if e.population is None or e.n_features < 4 or _undecided(e):
+        return None
+    rows = [one for one in e.dominating if one.what == "rows"]
+    columns = [one for one in e.dominating if one.what == "columns"]
+    behind: Population = e.population.fit.corrected
+    d = e.n_features
+    if columns or rows:
+        chosen = (columns or rows)[0]
+        behind, d = chosen.behind, chosen.n_features
+    mean = float(behind.counts @ behind.variances) / d
+    return float(behind.counts[behind.variances >= FADED * mean].sum()) / d
+
+
+def live_sentence(e: Evidence, value: float) -> str:
+    """Say how many directions have faded."""
     return (
-        f"uses {of_rows:.1f} dimensions of {e.n_features}; isotropic features of this size would read {baseline:.1f} "
-        f"(share {value:.3f})"
-    )
-
-
-def _sure_rank(e: Evidence) -> Estimate | None:
-    """The effective rank of the population where its interval is known."""
-    estimate = e.estimates.get("effective_rank")
-    if estimate is None or estimate.low is None:
-        return None
-    return estimate
-
-
-# The reference --------------------------------------------------------------------------------------------------------
-
-
-def retained_rank(e: Evidence) -> float | None:
-    """Effective rank over the reference's: of the populations where both are estimated, else of these rows."""
-    if e.reference is None:
-        return None
-    if e.reference.retained is not None:
-        return e.reference.retained.ratio
-    # Too few rows for an estimate: this ratio is of the rows alone and has no interval.
-    return float(rank.effective_rank(e.spectrum) / rank.effective_rank(e.reference.spectrum))
-
-
-def retained_interval(e: Evidence) -> Interval:
-    """The interval of that ratio."""
-    if e.reference is None or e.reference.retained is None:
-        return None
-    comparison = e.reference.retained
-    if comparison.ratio_low is None or comparison.ratio_high is None:
-        return None
-    return comparison.ratio_low, comparison.ratio_high
-
-
-def retained_sentence(e: Evidence, value: float) -> str:
-    """Say how much of the reference's effective rank is kept."""
-    interval, words = retained_interval(e), ""
-    if interval is not None:
-        words = f" (95 % interval {interval[0]:.1%} to {interval[1]:.1%})"
-    return f"keeps {value:.0%} of the reference's effective rank{words}"
-
-
-# Classes --------------------------------------------------------------------------------------------------------------
-
-
-def collapsed_classes(e: Evidence) -> float | None:
-    """The share of classes that have collapsed."""
-    if e.labels is None:
-        return None
-    # A class of one row has no rank; its NaN counts as not collapsed.
-    return float((e.labels.ranks.share < COLLAPSED_CLASS).mean())
-
-
-def collapsed_classes_sentence(e: Evidence, value: float) -> str:
-    """Say how many classes have collapsed, and name the first five."""
-    assert e.labels is not None
-    ranks = e.labels.ranks
-    collapsed = [str(label) for label, share in zip(ranks.labels, ranks.share, strict=True) if share < COLLAPSED_CLASS]
-    names = ""
-    if collapsed:
-        names = ": " + ", ".join(collapsed[:5])
-    if len(collapsed) > 5:
-        names += ", ..."
-    return f"{len(collapsed)} of {len(ranks.labels)} classes have collapsed for their own number of rows{names}"
-
-
-# The spectrum and its size --------------------------------------------------------------------------------------------
-
-
-def samples_per_feature(e: Evidence) -> float:
-    """Independent samples, less the one that the mean takes, over features."""
-    return ((e.independent or e.n_samples) - 1) / e.n_features
-
-
-def samples_per_feature_sentence(e: Evidence, value: float) -> str:
-    """Say that the samples are few, and how low even isotropic features would read."""
-    if e.independent is not None:
-        return (
-            f"too few independent samples for this width: {e.n_samples:,} rows count as {e.independent:,.0f} for "
-            f"{e.n_features:,} features, as rows of a group are alike"
-        )
-    baseline = rank.effective_rank(isotropic_baseline(e.spectrum))
-    return (
-        f"too few samples for this width: {e.n_samples:,} rows for {e.n_features:,} features. Even isotropic features "
-        f"would read {baseline:.0f} of {e.n_features:,}, so ranks of these rows read low, and corrected ones rest on a model"
+        f"about {(1 - value) * e.n_features:,.0f} of {e.n_features:,} directions have faded: each holds less than a thousandth "
+        "of the mean variance"
     )
 
 
 def leading_excess(e: Evidence) -> float | None:
-    """How far the leading direction's share lies above what isotropic features show (0) towards all of it (1)."""
+    """How far the leading direction's share lies above what isotropic features show (0) towards all of it (1).
+
+    None where a few columns or rows make it: those are named.
+    """
+    if e.dominating:
+        return None
     # The stable rank is the total variance over the leading one, so its inverse is the leading direction's share.
     isotropic = 1 / rank.stable_rank(isotropic_baseline(e.spectrum))
     # So few rows or columns that isotropic features are nearly one direction as well.
@@ -173,9 +177,49 @@ def leading_sentence(e: Evidence, value: float) -> str:
     )
 
 
-def share_of_directions(e: Evidence) -> float:
-    """Directions that vary by more than rounding, over those that could."""
-    return numerical_rank(e.spectrum) / e.size.most
+def dominating_row(e: Evidence) -> float | None:
+    """The largest share of the variance that a few rows hold."""
+    shares = [one.share for one in e.dominating if one.what == "rows"]
+    return max(shares, default=0.0)
+
+
+def dominating_sentence(e: Evidence, value: float) -> str:
+    """Name the rows, and say what is left without them."""
+    rows = [one for one in e.dominating if one.what == "rows"]
+    named = ", ".join(one.named for one in rows)
+    return f"{named} of {e.n_samples:,} hold {value:.0%} of the variance{without_dominating(e)}"
+
+
+# A point, or a cone ---------------------------------------------------------------------------------------------------
+
+
+def spread_over_mean(e: Evidence) -> float | None:
+    """The rows' spread over the length of their mean, √(tr Σ) / ‖μ‖; None where the mean is zero."""
+    mean = np.asarray(e.spectrum.mean, float)
+    scale = float(np.abs(mean).max())
+    if scale == 0 or e.spectrum.normalize:
+        return None
+    length = scale * float(np.linalg.norm(mean / scale))
+    sigma = np.asarray(e.spectrum.singular_values, float)
+    return float(np.linalg.norm(sigma / sigma[0]) * sigma[0] / max(1, e.n_samples - 1) ** 0.5 / length)
+
+
+def noise_at_a_point(e: Evidence) -> float | None:
+    """The same where the rows have no structure: an isotropic cloud about a mean is a point with noise."""
+    estimate = e.estimates.get("effective_rank")
+    if estimate is None or e.n_features < 8 or estimate.value < 0.9 * e.n_features or _undecided(e):
+        return None
+    return spread_over_mean(e)
+
+
+def point_sentence(e: Evidence, value: float) -> str:
+    """Say how small the spread is."""
+    return f"all rows lie at one point: their spread about the mean is {value:.2g} of its length"
+
+
+def noise_sentence(e: Evidence, value: float) -> str:
+    """Say that what is left about the mean has no structure."""
+    return f"all rows lie at one point with noise of {value:.2g} of its length, alike in all directions"
 
 
 # Rows that spoil a measure --------------------------------------------------------------------------------------------
@@ -196,42 +240,9 @@ def count_sentence(count: str, words: str) -> Callable[[Evidence, float], str]:
     return lambda e, value: f"{getattr(e.health, count):,} of {e.health.n_samples:,} rows ({value:.2%}) {words}"
 
 
-# Corrupted features ---------------------------------------------------------------------------------------------------
-
-
-def drift(measure: str) -> Reading:
-    """A reading of one measure of drift."""
-
-    def read(e: Evidence) -> float | None:
-        if e.drift is None:
-            return None
-        return e.drift.readings[measure].value
-
-    return read
-
-
-def drift_interval(measure: str) -> Callable[[Evidence], Interval]:
-    """A reading of the interval of one measure of drift."""
-
-    def read(e: Evidence) -> Interval:
-        if e.drift is None:
-            return None
-        interval = e.drift.readings[measure].interval(0.95)
-        # NaN crosses no threshold: as an interval it would let every value pass.
-        if math.isnan(interval[0]):
-            return None
-        return interval
-
-    return read
-
-
-def rank_under_corruption(e: Evidence) -> float | None:
-    """The ratio of ranks; 0 where all corrupted rows are equal."""
-    ratio = drift("effective_rank_ratio")(e)
-    if e.drift is None or ratio is None or not math.isnan(ratio):
-        return ratio
-    # Rows that are all equal have no rank, and for a verdict that is the worst there is. A ratio that is missing for any
-    # other reason says nothing.
-    if e.drift.readings["effective_rank_ratio"].note == ALL_ROWS_EQUAL:
-        return 0.0
-    return None
+def repeated_rows(e: Evidence) -> float | None:
+    """The share of rows that repeat an earlier one; None where values are whole numbers, of which rows may just be alike."""
+    values = e.sample[:512]
+    if bool((values == values.round()).all()):
+        return None
+    return e.health.duplicate_rows / e.health.n_samples

@@ -14,6 +14,8 @@ import numpy as np
 from repgeom.auditing.evidence import Evidence
 from repgeom.auditing.finding import Finding, worst
 from repgeom.auditing.json_form import as_dict, plain, read_fields
+from repgeom.auditing.purposes import TRANSFER
+from repgeom.auditing.readings import summary
 from repgeom.auditing.values import Reference, Value, values_of
 from repgeom.data.saving import write_whole
 from repgeom.inference.compare import Comparison, Contributions, compared
@@ -49,6 +51,8 @@ class Report:
     corrupted: str = ""  # name of the corrupted features
     drift: pd.DataFrame | None = None  # what corruption did: measure, value, low, high, n, note
     contributions: Mapping[str, Contributions] = dataclasses.field(default_factory=dict)  # what `compare` reads
+    purpose: str = TRANSFER  # what the verdict speaks of
+    summary: str = ""  # how many dimensions are in use, in one sentence
     scored_rows: str = ""  # fingerprint of the rows that contributions are of
 
     @classmethod
@@ -57,6 +61,7 @@ class Report:
         e: Evidence,
         findings: tuple[Finding, ...],
         *,
+        purpose: str,
         name: str,
         dtype: str,
         notes: tuple[str, ...],
@@ -95,6 +100,8 @@ class Report:
             corrupted="" if e.drift is None else e.drift.name,
             drift=_drift_frame(e),
             contributions=contributions,
+            purpose=purpose,
+            summary=summary(e),
             scored_rows=scored_rows,
         )
 
@@ -137,11 +144,11 @@ class Report:
 
     @property
     def headline(self) -> str:
-        """The verdict in one sentence."""
+        """How many dimensions are in use, and then what is worst, in one sentence."""
         bad = [f for f in self.findings if f.level == self.level != "ok"]
-        if bad:
-            return bad[0].reason
-        return next((f.reason for f in self.findings if f.name == "rank_share"), "no rule was broken")
+        if not bad:
+            return self.summary
+        return f"{self.summary}; {bad[0].reason}"
 
     def to_frame(self) -> pd.DataFrame:
         """One row per measure, indexed by name.

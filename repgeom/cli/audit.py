@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -46,6 +47,9 @@ def add_parser(commands: Any) -> None:
     add("--drop-nonfinite", action="store_true", help="go on without rows that hold NaN or infinity")
     add("--threshold", action="append", default=[], metavar="RULE=WARN,FAIL", help="override a rule's thresholds, for "
         "example rank_share=0.2,0.1 or duplicate_rows=0.5,none; may be given more than once")  # fmt: skip
+    add("--for", dest="purpose", default="transfer", choices=["transfer", "classify", "retrieve", "generate"], help="what "
+        "the features are for, which decides what the verdict speaks of: other models are built on them (transfer, the "
+        "default), they tell the classes of --labels (classify), their neighbours are looked up, or a decoder reads them")  # fmt: skip
     add("--fail-on", choices=["warn", "fail"], help="exit with status 1 if the verdict is that bad or worse")
     add("--json", metavar="PATH", help="also write the report as JSON; - prints it in place of the table")
     add("--html", metavar="PATH", help="also write the report as a page")
@@ -66,10 +70,28 @@ def run(args: argparse.Namespace) -> int:
     # All processes of torchrun hold the same reports; one of them writes.
     if is_first_process():
         _present(reports, args.json, args.html)
-    failing = _FAILING_LEVELS[args.fail_on]
-    if any(report.level in failing for report in reports):
+        if args.fail_on is not None:
+            _say_status(reports, args.fail_on, args.json)
+    return _status(reports, args.fail_on)
+
+
+def _status(reports: list[Report], fail_on: str | None) -> int:
+    if any(report.level in _FAILING_LEVELS[fail_on] for report in reports):
         return FAILED_GATE
     return 0
+
+
+def _say_status(reports: list[Report], fail_on: str, json_path: str | None) -> None:
+    """Say in the last line why the exit status is what it is; beside JSON on standard error."""
+    failing = [f"{report.name} reads {report.level}" for report in reports if report.level in _FAILING_LEVELS[fail_on]]
+    why = f"none reads {fail_on}" if fail_on == "fail" else "all read ok"
+    if failing:
+        why = ", ".join(failing)
+    line = f"Exit status {_status(reports, fail_on)} by --fail-on {fail_on}: {why}."
+    if json_path == "-":
+        print(line, file=sys.stderr)
+    else:
+        print_text(line)
 
 
 def _audited(args: argparse.Namespace, thresholds: dict[str, tuple[float | None, float | None]]) -> list[Report]:
@@ -98,6 +120,7 @@ def _audited(args: argparse.Namespace, thresholds: dict[str, tuple[float | None,
                     corrupted=corrupted,
                     labels=labels,
                     groups=groups,
+                    purpose=args.purpose,
                     normalize=args.normalize,
                     thresholds=thresholds,
                     drop_nonfinite=args.drop_nonfinite,

@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING
 
 from repgeom.data.saving import write_whole
 from repgeom.presenting.figure import as_svg, plot_reports
-from repgeom.presenting.text import THESE_ROWS, compared, drift_rows, interval, number, quoted, rows_of, threshold
+from repgeom.presenting.text import (
+    THESE_ROWS,
+    compared,
+    drift_rows,
+    interval,
+    number,
+    quoted,
+    rows_of,
+    threshold,
+    verdict,
+)
 
 if TYPE_CHECKING:
     from repgeom.auditing.report import Report
@@ -36,6 +46,7 @@ def html(reports: Sequence[Report], path: str | os.PathLike[str] | None = None) 
         compared=compared(reports),
         these_rows=THESE_ROWS,
         threshold=threshold,
+        verdict=verdict,
         figure=as_svg(plot_reports(reports)),
         version=__version__,
     )

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from repgeom.auditing.finding import Finding
+from repgeom.auditing.purposes import PURPOSES
 from repgeom.robustness.drift import MEASURES as DRIFT_MEASURES
 
 THESE_ROWS = "in these rows"
@@ -100,13 +101,12 @@ def _verdict_lines(r: Report) -> list[str]:
     size = f"{r.n_samples:,} samples × {r.n_features:,} features, {r.dtype}"
     how = "rows scaled to unit length, then centred" if r.convention["normalize"] else "centred"
     against = f", against {r.reference.name}" if r.reference is not None and r.reference.name != "reference" else ""
-    lines = [f"{r.name}: {size} ({how}){against}", f"  {r.level.upper():<5}{r.headline}"]
+    lines = [f"{r.name}: {size} ({how}){against}", f"  {r.summary[:1].upper()}{r.summary[1:]}."]
     for f in r.findings:
         if f.level == "ok":
             continue
-        if f.reason != r.headline:
-            lines.append(f"  {f.level.upper():<5}{f.reason}")
         lines += [
+            f"  {f.level.upper():<5}{f.reason}",
             f"       likely: {f.causes}",
             f"       try: {f.advice}",
             f"       threshold: {threshold(f)}",
@@ -117,7 +117,14 @@ def _verdict_lines(r: Report) -> list[str]:
         f"  {passed} of {len(r.findings)} checks ok. {h.zero_rows:,} zero rows, {h.duplicate_rows:,} duplicates, "
         f"{h.constant_features:,} constant features, {h.extreme_norms:,} extreme norms."
     )
-    return lines + [f"  Note: {note}" for note in r.notes]
+    lines += [f"  Note: {note}" for note in r.notes]
+    return [*lines, f"  Verdict: {verdict(r)}"]
+
+
+def verdict(r: Report) -> str:
+    """The level, with the purpose it speaks of."""
+    others = ", ".join(purpose for purpose in PURPOSES if purpose != r.purpose)
+    return f"{r.level.upper()} for features to {r.purpose} (others are judged by purpose: {others})."
 
 
 def threshold(f: Finding) -> str:

@@ -69,13 +69,20 @@ class Directions:
         )
 
     @functools.cached_property
-    def live_features(self) -> int:
-        """How many features change by more than the rounding of their own type."""
-        variances = torch.as_tensor(self.variances[: self.moving]).to(self.vectors)
-        spreads = (self.vectors[:, : self.moving].square() @ variances).sqrt()
+    def feature_variances(self) -> Array:
+        """The variance (n_features,) of each feature; 0 for one that changes by no more than the rounding of its type."""
+        along = torch.as_tensor(self.variances[: self.moving]).to(self.vectors)
+        found = self.vectors[:, : self.moving].square() @ along
         eps = torch.finfo(getattr(torch, self.spectrum.dtype)).eps
-        rounding = 4 * eps * (self.spectrum.mean.to(spreads) / self.unit).abs()
-        return int((spreads > rounding.clamp(min=1e-12 * float(spreads.max()))).sum())
+        rounding = (4 * eps * (self.spectrum.mean.to(found) / self.unit)).square()
+        moves = found > rounding.clamp(min=1e-24 * float(found.max()))
+        variances: Array = torch.where(moves, found, 0).double().cpu().numpy()
+        return variances
+
+    @property
+    def live_features(self) -> int:
+        """How many features change by more than rounding."""
+        return int((self.feature_variances > 0).sum())
 
     @property
     def freedom(self) -> int:

@@ -1,0 +1,116 @@
+"""A few columns or rows that hold most of the variance: which, how much, and what is left without them.
+
+Healthy transformers have both: "rogue dimensions" (Timkey & van Schijndel 2021) and rows of massive activations (Sun et al.
+2024). What they hide is the rank of all the rest.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from repgeom.data.sources import source_of
+from repgeom.inference.population import EVEN, Population, population
+from repgeom.inference.row_weights import FEWEST_ROWS
+from repgeom.inference.sample import Sample
+from repgeom.measures.functionals import Array
+from repgeom.spectral.directions import Directions, directions_of
+
+FEWEST_SHARE = 0.2  # of the variance, from which a few columns or rows dominate
+_COLUMN_RATIO = 25.0  # of a column's variance to the median column's: five times its spread
+_GAP = 3.0  # of the last column's variance that dominates to the next one's
+_ROW_RATIO = 50.0  # of a row's squared distance from the mean to the median row's: seven times its distance
+_MOST_COLUMNS = 0.02  # share of columns that are still a few: more are what the features consist of
+_MOST_ROWS = 0.03  # share of rows that are still a few
+
+
+@dataclasses.dataclass(frozen=True)
+class Dominating:
+    """Columns or rows that dominate.
+
+    Attributes:
+        what: "columns" or "rows".
+        numbers: which, the largest first.
+        share: of the variance that they hold.
+        behind: the population of everything else.
+        n_features: the columns that are left.
+    """
+
+    what: str
+    numbers: tuple[int, ...]
+    share: float
+    behind: Population
+    n_features: int
+
+    @property
+    def named(self) -> str:
+        """The first five by number."""
+        some = ", ".join(f"{number:,}" for number in self.numbers[:5])
+        if len(self.numbers) > 5:
+            some += f" and {len(self.numbers) - 5} more"
+        what = self.what if len(self.numbers) > 1 else self.what.removesuffix("s")
+        return f"{what} {some}"
+
+
+def dominating_of(sample: Sample, rows: Tensor, places: np.ndarray) -> tuple[Dominating, ...]:
+    """Columns and rows that dominate. `rows` (k, d) are those scored, and `places` (k,) their numbers."""
+    found = [_columns(sample), _rows(sample, rows, places)]
+    return tuple(one for one in found if one is not None)
+
+
+def _columns(sample: Sample) -> Dominating | None:
+    directions = sample.directions
+    spreads = directions.feature_variances
+    live = spreads > 0
+    if live.sum() < 8 or len(spreads) * _MOST_COLUMNS < 1:
+        return None
+    ordered = np.argsort(-spreads, kind="stable")
+    few = ordered[: int(_MOST_COLUMNS * len(spreads)) + 1]
+    # Columns that stand out end where the next one is much smaller.
+    gaps = spreads[few[:-1]] > _GAP * spreads[few[1:]]
+    large = few[: max(np.flatnonzero(gaps) + 1, default=0)]
+    large = large[spreads[large] > _COLUMN_RATIO * np.median(spreads[live])]
+    share = float(spreads[large].sum() / spreads.sum())
+    if not len(large) or share < FEWEST_SHARE:
+        return None
+    left = torch.from_numpy(np.setdiff1d(np.arange(len(spreads)), large))
+    variances = torch.as_tensor(sample.variances)
+    kept = directions.vectors[left.to(directions.vectors.device), : directions.moving].double().cpu()
+    values = torch.linalg.eigvalsh((kept * variances) @ kept.mT).flip(0).clamp(min=0).numpy()
+    values = values[: min(directions.freedom, len(left))]
+    # What is left of rounding of the large columns.
+    values = values[values > 1e-12 * float(variances[0])]
+    if not len(values):
+        return None
+    weights = sample.weights
+    behind = population(np.ascontiguousarray(values), len(left), directions.freedom, weights)
+    return Dominating("columns", tuple(int(i) for i in large), share, behind, len(left))
+
+
+def _rows(sample: Sample, rows: Tensor, places: np.ndarray) -> Dominating | None:
+    squares = sample.scores.squares
+    large = np.flatnonzero(squares > _ROW_RATIO * np.median(squares))
+    share = float(squares[large].sum() / squares.sum())
+    kept = np.setdiff1d(np.arange(len(squares)), large)
+    if not len(large) or len(large) > max(1, _MOST_ROWS * len(squares)) or share < FEWEST_SHARE:
+        return None
+    if len(kept) < FEWEST_ROWS:
+        return None
+    directions = _directions(rows[torch.from_numpy(kept).to(rows.device)], sample.directions)
+    if directions is None:
+        return None
+    values: Array = directions.variances[: directions.moving]
+    behind = population(values, sample.n_features, directions.freedom, EVEN)
+    ordered = large[np.argsort(-squares[large], kind="stable")]
+    return Dominating("rows", tuple(int(places[i]) for i in ordered), share, behind, sample.n_features)
+
+
+def _directions(rows: Tensor, like: Directions) -> Directions | None:
+    """Directions of these rows, taken as those of the sample; None where they do not vary."""
+    if float((rows - rows[:1]).abs().max()) == 0:
+        return None
+    spectrum = like.spectrum
+    return directions_of(source_of(rows, "rows"), center=spectrum.centered, normalize=spectrum.normalize, tail=True)

@@ -1,0 +1,193 @@
+"""What rules read of labels, a reference and corrupted features, and the sentences that say it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from repgeom.auditing.evidence import Evidence, LabelEvidence
+from repgeom.auditing.readings import Interval, Reading, rank_with_margin
+from repgeom.measures import rank
+from repgeom.robustness.drift import ALL_ROWS_EQUAL
+
+# A class has collapsed where its variance is less than this share of what its larger half of classes have.
+COLLAPSED_CLASS = 0.1
+
+
+# The reference --------------------------------------------------------------------------------------------------------
+
+
+def retained_rank(e: Evidence) -> float | None:
+    """Effective rank over the reference's: of the populations where both are estimated, else of these rows."""
+    if e.reference is None:
+        return None
+    if e.reference.retained is not None:
+        return e.reference.retained.ratio
+    # Too few rows for an estimate: this ratio is of the rows alone and has no interval.
+    return float(rank.effective_rank(e.spectrum) / rank.effective_rank(e.reference.spectrum))
+
+
+def retained_interval(e: Evidence) -> Interval:
+    """The interval of that ratio."""
+    if e.reference is None or e.reference.retained is None:
+        return None
+    comparison = e.reference.retained
+    if comparison.ratio_low is None or comparison.ratio_high is None:
+        return None
+    return comparison.ratio_low, comparison.ratio_high
+
+
+def retained_sentence(e: Evidence, value: float) -> str:
+    """Say how much of the reference's effective rank is kept."""
+    interval, words = retained_interval(e), ""
+    if interval is not None:
+        words = f" (95 % interval {interval[0]:.1%} to {interval[1]:.1%})"
+    return f"keeps {value:.0%} of the reference's effective rank{words}"
+
+
+def alike(e: Evidence) -> float | None:
+    """Debiased linear CKA with the reference."""
+    estimate = e.estimates.get("linear_cka")
+    return None if estimate is None or estimate.value != estimate.value else estimate.value
+
+
+# Classes --------------------------------------------------------------------------------------------------------------
+
+
+def rank_per_class(e: Evidence) -> float | None:
+    """Effective rank over K − 1, which is what telling K classes apart needs."""
+    if e.labels is None or e.population is None or len(e.labels.sizes) < 3:
+        return None
+    return rank_with_margin(e)[0] / (len(e.labels.sizes) - 1)
+
+
+def rank_per_class_interval(e: Evidence) -> Interval:
+    """The same at both ends of the interval or the margin."""
+    if rank_per_class(e) is None:
+        return None
+    assert e.labels is not None
+    _, low, high, _ = rank_with_margin(e)
+    needed = len(e.labels.sizes) - 1
+    return low / needed, high / needed
+
+
+def rank_per_class_sentence(e: Evidence, value: float) -> str:
+    """Say how many dimensions the classes need."""
+    assert e.labels is not None
+    return f"{len(e.labels.sizes):,} classes need {len(e.labels.sizes) - 1:,} dimensions, and {rank_with_margin(e)[0]:.3g} are in use"
+
+
+def between_share(e: Evidence) -> float | None:
+    """Share of the variance that lies between classes."""
+    if e.labels is None or len(e.labels.sizes) < 2:
+        return None
+    return e.labels.sums.between_share()
+
+
+def between_sentence(e: Evidence, value: float) -> str:
+    """Say how little is left within classes."""
+    return f"classes have collapsed to their means: {value:.1%} of the variance lies between classes, {1 - value:.1%} within"
+
+
+def collapsed_classes(e: Evidence) -> float | None:
+    """The share of classes whose variance has collapsed beside that of the others."""
+    if e.labels is None or len(e.labels.sizes) < 3:
+        return None
+    return float(_collapsed(e.labels).mean())
+
+
+def _collapsed(labels: LabelEvidence) -> np.ndarray:
+    """Which classes have collapsed: (C,). A class of one row has no variance, and has not collapsed."""
+    variances = labels.variances
+    known = np.sort(variances[~np.isnan(variances)])
+    if not len(known):
+        return np.zeros(len(variances), bool)
+    # The median of the larger half: it stands while fewer than three in four classes have collapsed.
+    typical = np.median(known[len(known) // 2 :])
+    # NaN is not smaller than anything.
+    return np.asarray(variances < COLLAPSED_CLASS * typical)
+
+
+def collapsed_classes_sentence(e: Evidence, value: float) -> str:
+    """Say how many classes have collapsed, and name the first five."""
+    assert e.labels is not None
+    collapsed = [str(name) for name in e.labels.ranks.labels[_collapsed(e.labels)]]
+    names = ", ".join(collapsed[:5])
+    if len(collapsed) > 5:
+        names += ", ..."
+    return (
+        f"{len(collapsed)} of {len(e.labels.sizes)} classes have collapsed beside the others: less than "
+        f"{COLLAPSED_CLASS:.0%} of their variance ({names})"
+    )
+
+
+def agreement(e: Evidence) -> float | None:
+    """kNN accuracy from chance (0) to perfect (1)."""
+    if e.labels is None:
+        return None
+    shares = e.labels.sizes / e.labels.sizes.sum()
+    chance = float((shares**2).sum())
+    if chance > 0.9:
+        return None
+    return (e.labels.votes.value - chance) / (1 - chance)
+
+
+def agreement_interval(e: Evidence) -> Interval:
+    """The same at both ends of the accuracy's interval."""
+    if e.labels is None or agreement(e) is None:
+        return None
+    estimate = e.labels.votes.estimate(0.95, share_of_rows=True)
+    if estimate.low is None or estimate.high is None:
+        return None
+    shares = e.labels.sizes / e.labels.sizes.sum()
+    chance = float((shares**2).sum())
+    return (estimate.low - chance) / (1 - chance), (estimate.high - chance) / (1 - chance)
+
+
+def agreement_sentence(e: Evidence, value: float) -> str:
+    """Say what neighbours know of the labels."""
+    assert e.labels is not None
+    return f"neighbours name the label of {e.labels.votes.value:.1%} of the rows, from chance (0) to perfect (1) that is {value:.2f}"
+
+
+# Corrupted features ---------------------------------------------------------------------------------------------------
+
+
+def drift(measure: str) -> Reading:
+    """A reading of one measure of drift."""
+
+    def read(e: Evidence) -> float | None:
+        if e.drift is None:
+            return None
+        return e.drift.readings[measure].value
+
+    return read
+
+
+def drift_interval(measure: str) -> Callable[[Evidence], Interval]:
+    """A reading of the interval of one measure of drift."""
+
+    def read(e: Evidence) -> Interval:
+        if e.drift is None:
+            return None
+        interval = e.drift.readings[measure].interval(0.95)
+        # NaN crosses no threshold: as an interval it would let every value pass.
+        if math.isnan(interval[0]):
+            return None
+        return interval
+
+    return read
+
+
+def rank_under_corruption(e: Evidence) -> float | None:
+    """The ratio of ranks; 0 where all corrupted rows are equal."""
+    ratio = drift("effective_rank_ratio")(e)
+    if e.drift is None or ratio is None or not math.isnan(ratio):
+        return ratio
+    # Rows that are all equal have no rank, and for a verdict that is the worst there is. A ratio that is missing for any
+    # other reason says nothing.
+    if e.drift.readings["effective_rank_ratio"].note == ALL_ROWS_EQUAL:
+        return 0.0
+    return None
