@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import torch
 
-import repgeom as rg
 from benchmarks.page import markdown, say
 from studies.populations import (
     MEASURES,
@@ -17,6 +16,7 @@ from studies.populations import (
     TAILS,
     bounds,
     draw,
+    estimates,
     in_processes,
     percent,
     population_variances,
@@ -30,7 +30,7 @@ RATIOS = (0.5, 1, 2, 4, 16)  # rows per feature
 Cell = dict[str, Any]
 
 ABOUT = """\
-Populations whose spectrum is known are drawn again and again with a fixed seed: 400 draws at d = 64, 50 draws at d = 512.
+Populations whose spectrum is known are drawn again and again with a fixed seed: 200 draws at d = 64, 16 draws at d = 512.
 Spectra of variances: flat, i^-p, 50 variances of 10 above noise of 1, exponential (exp(−8i/d)). Rows: Gaussian; Gaussian
 scaled to unit length; multivariate t with 5 degrees of freedom (one heavy tail for all of a row, so that fourth moments
 barely exist); 10 clusters whose centres spread as much as the rows within. Simulations run in two processes of one thread each.
@@ -67,8 +67,7 @@ def simulated(d: int, spectrum: str, tail: str, ratio: float, repetitions: int) 
     draws: dict[str, list[tuple[float, ...]]] = {measure: [] for measure in MEASURES}
     for _ in range(repetitions):
         rows = torch.tensor(draw(within, tail, int(ratio * d), random), dtype=torch.float32)
-        for measure in MEASURES:
-            found = rg.estimate(rows, measure)
+        for measure, found in estimates(rows, tuple(MEASURES)).items():
             draws[measure].append((found.in_these_rows, found.value, *bounds(found.low, found.high)))
     found_of = {measure: summary(values, true_value(measure, whole)) for measure, values in draws.items()}
     return {"spectrum": spectrum, "tail": tail, "ratio": ratio, "found": found_of}
@@ -160,8 +159,8 @@ STUDY = Study(
     name="estimates",
     title="Estimates and their intervals",
     about=ABOUT,
-    minutes=90,
-    sizes={"repetitions": {64: 400, 512: 50}},
+    minutes=30,
+    sizes={"repetitions": {64: 200, 512: 16}},
     tiny={"repetitions": {16: 2}},
     tables=tables,
 )

@@ -6,7 +6,7 @@ Every simulation has its own seed, so its numbers do not depend on how many proc
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from typing import Any
@@ -16,6 +16,8 @@ import torch
 from numpy.typing import NDArray
 
 import repgeom as rg
+from repgeom.inference.estimate import Estimate, estimate_of
+from repgeom.inference.sample import Sample, opened, sample_of
 
 Array = NDArray[np.float64]
 SPECTRA = ("flat", "i^-0.5", "i^-1", "i^-1.5", "50 spikes", "exponential")  # of variances
@@ -92,6 +94,17 @@ def in_processes(jobs: list[Callable[[], Any]]) -> list[Any]:
     with ProcessPoolExecutor(PROCESSES, get_context("spawn"), torch.set_num_threads, (1,)) as pool:
         futures = [pool.submit(job) for job in jobs]
         return [future.result() for future in futures]
+
+
+def sampled(rows: Any, measures: Sequence[str]) -> Sample:
+    """What `estimate` reads of these rows, once for several measures."""
+    return sample_of(opened(rows), measures, center=True, normalize=None, groups=None)
+
+
+def estimates(rows: Any, measures: Sequence[str]) -> dict[str, Estimate]:
+    """What `repgeom.estimate` gives for each measure."""
+    sample = sampled(rows, measures)
+    return {measure: estimate_of(sample, measure, 0.95) for measure in measures}
 
 
 def bounds(low: float | None, high: float | None) -> tuple[float, float]:
