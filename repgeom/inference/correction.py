@@ -244,10 +244,6 @@ def _reasons_against_an_interval(sample: Sample, f: Functional) -> list[str]:
     n, d, independent = sample.n, sample.most, sample.independent
     # Kish's effective number: so many rows of equal weight would say as much.
     evenly_weighing = n / sample.fit.weights.mean_square
-    # Measures that hardly feel heavy tails stand rows four times as uneven; the others are held to the full number.
-    share_needed = 0.25
-    if f.tails:
-        share_needed = 1.0
     n_clusters, clusters = n, "rows"
     if sample.groups is not None:
         n_clusters, clusters = int(sample.groups.max()) + 1, "groups"
@@ -257,7 +253,7 @@ def _reasons_against_an_interval(sample: Sample, f: Functional) -> list[str]:
         reasons.append("none is known for this measure")
     elif independent < 0.95 * f.known * d:
         reasons.append(f"{independent / d:.2g} independent rows per feature, and it holds from {f.known:g}")
-    elif evenly_weighing < f.known * d * share_needed:
+    elif evenly_weighing < f.known * d / 4:  # measures stand rows four times as uneven
         reasons.append(f"rows weigh so unevenly that {n:,} say no more than {evenly_weighing:,.0f}")
     if n_clusters < FEWEST_FOR_INTERVAL:
         reasons.append(f"{n_clusters} {clusters}, and it needs {FEWEST_FOR_INTERVAL}")

@@ -160,7 +160,7 @@ class Sample:
         same without any of the rows. Else more rows may bring more directions: a row that repeats is no bound.
         """
         moving, freedom = self.directions.moving, self.directions.freedom
-        if moving >= min(freedom, self.n_features):
+        if moving >= self.n_features:
             return self.n_features
         live = self.directions.live_features
         if moving >= min(freedom, live) or self._rank_rests_on_single_rows():
@@ -169,11 +169,14 @@ class Sample:
 
     def _rank_rests_on_single_rows(self) -> bool:
         """Say whether the rank would be smaller without one of the rows and its copies."""
-        sizes = np.bincount(self.copies)[self.copies]
-        if self.told and self.groups is not None:  # leverages then count a row's group already
-            sizes = np.ones_like(sizes)
+        times = np.bincount(self.copies)[self.copies].astype(float)
+        leverages = times * self.scores.leverages
+        if self.told and self.groups is not None:
+            # Scores count a row's group already.
+            times = 1 + (np.bincount(self.groups)[self.groups] - 1) * self.correlation
+            leverages = self.scores.leverages
         # With the mean, a row without which a direction is lost has leverage one; 1 % is for rounding.
-        return bool((sizes * self.scores.leverages + sizes / self.n).max() > 0.99)
+        return bool((leverages + times / self.n).max() > 0.99)
 
     @property
     def naive(self) -> tuple[Array, Array]:

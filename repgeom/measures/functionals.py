@@ -28,7 +28,6 @@ class Functional:
             rows do not show, and what a leading direction of its last `alone` does to itself.
         single: the slope looks at single directions and is not a function of a variance alone.
         at_sample: its slope is a straight line in the variance, so that the sample's own variances give it without bias.
-        tails: it feels heavy tails so much that rows must be counted by what they weigh (Kish's effective number).
         known: rows per feature from which simulations found its interval to hold (studies/estimates.md).
         tail: the measure of a sample rests on its smallest singular values, which must then be exact.
     """
@@ -39,7 +38,6 @@ class Functional:
     single: bool = False
     known: float = 2.0
     at_sample: bool = False
-    tails: bool = False
     tail: bool = False
 
 

@@ -106,6 +106,21 @@ ODD = {
 }
 
 
+def slow_influence(x, f, variances, grow, copies, freedom):
+    """What each centred row adds: half of the slope without it, half of the mean slope while it is added, step by step."""
+    steps, weights = np.polynomial.legendre.leggauss(12)
+    added = []
+    for row, times in zip(x, copies, strict=True):
+        of_steps = []
+        for share in [1.0, *(1 + steps) / 2]:
+            without = (x.T @ x - share * grow * times * np.outer(row, row)) / freedom
+            values, vectors = np.linalg.eigh(without)
+            of_steps.append((grow * row @ vectors) ** 2 @ f.slope(variances, np.ones(len(variances)), values))
+        added.append((of_steps[0] + weights @ of_steps[1:] / 2) / 2)
+    squares = (x**2).sum(1)
+    return np.array(added) - squares * np.mean(added) / squares.mean()
+
+
 # Populations given by their variances ------------------------------------------------------------------------------
 
 

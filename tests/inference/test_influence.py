@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from estimate_reference import MEASURES, ODD, PLAIN, SMOOTH, decaying, gaussian, normal, power
+from estimate_reference import MEASURES, ODD, PLAIN, SMOOTH, decaying, gaussian, normal, power, slow_influence
 
 import repgeom as rg
 from repgeom.data.sources import source_of
@@ -59,23 +59,17 @@ def test_influence_of_single_rows_is_what_leaving_them_out_does(measure):
 
 
 @pytest.mark.parametrize("measure", SMOOTH)
-def test_scores_are_of_the_covariance_without_the_row(measure):
+def test_scores_are_of_the_covariance_while_the_row_is_added(measure):
     rng = np.random.default_rng(0)
     x = gaussian(rng, 60, power(8, 1.0)) * rng.uniform(0.5, 3, (60, 1))
     source = source_of(torch.as_tensor(x), "x")
     directions = directions_of(source, center=True, normalize=None, tail=True)
     found = score(directions, source, (measure,)).influence[measure]
-    f, variances = functional(measure), directions.variances
-    brute = []
-    for i in range(60):
-        rest = np.delete(x, i, 0)
-        values, vectors = np.linalg.eigh(np.cov(rest.T) / directions.unit**2)
-        y = ((x[i] - rest.mean(0)) / directions.unit @ vectors) ** 2
-        brute.append(y @ f.slope(variances, np.ones(8), values))
-    squares = ((x - x.mean(0)) ** 2).sum(1)
-    brute = np.array(brute) - squares * np.mean(brute) / squares.mean()
-    assert np.corrcoef(found, brute)[0, 1] > 0.999
-    assert found.std() == pytest.approx(brute.std(), rel=0.02)
+    centred = directions.centred(torch.as_tensor(x)).numpy()
+    brute = slow_influence(centred, functional(measure), directions.variances, 60 / 59, np.ones(60), 59)
+    assert np.corrcoef(found, brute)[0, 1] > (0.9999 if measure == "participation_ratio" else 0.99)
+    # The entropies take their slope from the population, of which eight features in sixty rows are a blurred picture.
+    assert found.std() == pytest.approx(brute.std(), rel=0.005 if measure == "participation_ratio" else 0.15)
 
 
 def test_influence_comes_back_as_it_went_in():

@@ -14,7 +14,6 @@ from repgeom.inference.population import (
     _newton,
     _solve,
     binned,
-    drawn_in,
     population,
     standing_alone,
 )
@@ -165,29 +164,32 @@ def test_the_grid_spans_what_matters_in_steps_of_a_twentieth():
     assert len(_grid(np.geomspace(1, 1e-12, 500), 1e-10)) == 400 or len(_grid(np.geomspace(1, 1e-12, 500), 1e-10)) > 200
 
 
-@pytest.mark.parametrize(("kurtosis", "even"), [(0.99e-3, True), (1.01e-3, False)])
-def test_weights_are_drawn_in_to_what_the_fourth_moment_says(kurtosis, even):
-    squares = np.array([0.5, 0.5, 1.0, 2.0])
-    found = drawn_in(squares, kurtosis)
-    assert (found.tolist() == [1.0] * 4) == even
-    if not even:
-        assert found.var() == pytest.approx(kurtosis)
-        assert found.mean() == pytest.approx(1)
-    assert drawn_in(squares, 0.2).var() == pytest.approx(0.2)
-    assert drawn_in(squares, 5.0) == pytest.approx(squares)
-    assert drawn_in(np.ones(4), 1.0).tolist() == [1.0] * 4
-
-
 def test_binned_weights_are_means_of_neighbours():
     weights = np.random.default_rng(0).permutation(np.geomspace(0.1, 10, 500))
     found, ascending = binned(weights), np.sort(weights)
     sizes = np.round(found.shares * 500).astype(int)
     assert sizes.sum() == 500
-    assert found.values == pytest.approx([part.mean() for part in np.split(ascending, sizes.cumsum()[:-1])])
+    means = [part.mean() for part in np.split(ascending, sizes.cumsum()[:-1])]
+    assert found.values == pytest.approx(np.array(means) / weights.mean())
     assert sizes[0] > 50
     assert sizes[-1] == 1
     assert 25 < len(sizes) <= 40
     assert (np.diff(sizes[sizes > 1]) <= 1).all()
-    assert binned(np.array([1.0, 1.0, 4.0])).mean_square == pytest.approx(6.0)
+    assert binned(np.array([1.0, 1.0, 4.0])).mean_square == pytest.approx(1.5)
     assert binned(np.array([-0.5, -0.1, 3.6])).values.min() == 0.0
-    assert len(binned(weights, 5).values) == 5
+    assert len(binned(weights, bins=5).values) == 5
+
+
+def test_binned_weights_count_by_their_shares():
+    """As many equal weights as the shares say; those without a share do not exist."""
+    values, times = np.array([0.2, 3.0, 1.0, 0.5, 100.0]), np.array([2, 3, 2, 3, 0])
+    found, repeated = binned(values, times / 10), np.repeat(values, times)
+    assert found.values[-1] == pytest.approx(3 / repeated.mean(), rel=1e-12)
+    assert found.shares[-1] == pytest.approx(0.3, rel=1e-12)
+    assert found.shares.sum() == pytest.approx(1, rel=1e-12)
+    assert found.shares @ found.values == pytest.approx(1, rel=1e-12)
+    # With values enough, bins are so fine that the mean square is kept.
+    weights, times = np.exp(normal(400, 1, 2)[:, 0]), np.random.default_rng(3).integers(1, 6, 400)
+    found, repeated = binned(weights, times / times.sum()), np.repeat(weights, times)
+    assert found.mean_square == pytest.approx((repeated**2).mean() / repeated.mean() ** 2, rel=0.005)
+    assert binned(np.array([1.0, 5.0, 1.0]), np.array([0.4, 0.0, 0.6])) is EVEN

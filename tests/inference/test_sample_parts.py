@@ -10,8 +10,9 @@ from estimate_reference import normal
 
 from repgeom.data.sources import source_of
 from repgeom.inference.influence import score
-from repgeom.inference.population import EVEN, binned, drawn_in
-from repgeom.inference.sample import row_weights, sample_of, scored, unbiased_traces
+from repgeom.inference.population import EVEN
+from repgeom.inference.sample import excess_kurtosis, sample_of, scored, unbiased_traces
+from repgeom.reading.sample import Drawn
 
 MEASURES = ("effective_rank", "participation_ratio")
 
@@ -90,30 +91,16 @@ def test_independent_rows_are_those_of_the_correlations_eigenvalues():
     eigenvalues = np.linalg.eigvalsh(matrix)
     assert s.independent == pytest.approx(12 / np.mean(eigenvalues**2), rel=1e-12)
     assert sample(normal(12, 3)).independent == 12.0
-    weights = row_weights(s)
-    tails = drawn_in(s.scores.squares, kurtosis(s))
-    tails = np.array([tails[groups == g].mean() for g in range(6)])[groups]
-    of_groups = np.full(12, 1 - s.correlation)
-    for group in range(6):
-        members = np.flatnonzero(groups == group)
-        of_groups[members[0]] = 1 + (len(members) - 1) * s.correlation
-    wanted = binned(tails * of_groups)
-    assert weights.values == pytest.approx(wanted.values)
-    assert weights.shares == pytest.approx(wanted.shares)
+    assert s.weights is EVEN  # twelve rows are too few to be split
 
 
-def kurtosis(s):
-    square_of_trace, trace_of_square, q = unbiased_traces(s)
-    return q / (square_of_trace + 2 * trace_of_square) - 1
-
-
-def test_rows_of_a_heavy_law_weigh_unevenly():
-    heavy = normal(400, 5) * np.random.default_rng(1).uniform(0.2, 2, (400, 1))
-    s = sample(heavy)
-    wanted = binned(drawn_in(s.scores.squares, kurtosis(s)))
-    assert row_weights(s).mean_square == pytest.approx(wanted.mean_square)
-    assert wanted.mean_square > 1.2
-    assert row_weights(sample(np.random.default_rng(2).choice([-1.0, 1.0], (400, 5)))) is EVEN
+def test_excess_kurtosis_is_that_of_lengths_beyond_gaussian_rows():
+    """E‖x‖⁴ of t rows with ν degrees is (ν − 2) / (ν − 4) times that of Gaussian ones."""
+    gaussian = [excess_kurtosis(sample(normal(300, 6, seed))) for seed in range(20)]
+    assert np.mean(gaussian) == pytest.approx(0, abs=0.02)
+    rng = np.random.default_rng(1)
+    tails = [normal(2000, 6, seed) / np.sqrt(rng.chisquare(12, (2000, 1)) / 12) for seed in range(10)]
+    assert np.mean([excess_kurtosis(sample(x)) for x in tails]) == pytest.approx(10 / 8 - 1, abs=0.03)
 
 
 def test_rows_of_a_group_are_left_out_as_many_copies_as_they_are_alike():
@@ -122,18 +109,19 @@ def test_rows_of_a_group_are_left_out_as_many_copies_as_they_are_alike():
     source = source_of(torch.as_tensor(rows), "x")
     directions = sample(rows, groups).directions
     sizes = np.bincount(groups)[groups]
-    found = scored(directions, source, MEASURES, groups, 0.3)
+    some = Drawn(np.arange(12), {"rows": torch.as_tensor(rows)})
+    found = scored(directions, source, MEASURES, some, groups, 0.3)
     wanted = score(directions, source, MEASURES, 1 + (sizes - 1) * 0.3)
     for measure in MEASURES:
         assert found.scores.influence[measure] == pytest.approx(wanted.influence[measure], rel=1e-12)
-    assert found.scores.leverage == pytest.approx(wanted.leverage)
+    assert found.scores.leverages == pytest.approx(wanted.leverages)
     assert found.told
     assert found.correlation == 0.3
-    alone = scored(directions, source, MEASURES, np.arange(12), 0.3)
+    alone = scored(directions, source, MEASURES, some, np.arange(12), 0.3)
     assert alone.groups is None
     assert alone.told
     assert alone.independent == 12.0
-    assert not scored(directions, source, MEASURES).told
+    assert not scored(directions, source, MEASURES, some).told
 
 
 @pytest.mark.parametrize("n", [4, 5, 9])
@@ -154,11 +142,98 @@ def test_traces_are_u_statistics_of_four_rows(n):
 # Counts --------------------------------------------------------------------------------------------------------------
 
 
-def test_most_is_what_varies_where_rows_and_features_allow_more():
-    assert sample(normal(20, 5)).most == 5
-    assert sample(normal(5, 20)).most == 20
-    assert sample(np.c_[normal(20, 3), np.ones((20, 2))]).most == 3
-    assert sample(np.repeat(normal(3, 20), 4, 0)).most == 2
+def low_rank(n, rank, d, seed=0):
+    return normal(n, rank, seed) @ normal(rank, d, 99)
+
+
+def with_repeats(n, d, repeats, noise=0.0):
+    x = normal(n, d)
+    x[n - repeats :] = x[:repeats] + noise * normal(repeats, d, 5)
+    return x
+
+
+@pytest.mark.parametrize(
+    ("rows", "most"),
+    [
+        (normal(20, 5), 5),
+        (normal(5, 20), 20),
+        (np.c_[normal(20, 3), np.ones((20, 2))], 3),
+        (np.c_[normal(20, 30), np.ones((20, 12))], 30),
+        (np.c_[normal(40, 30), np.zeros((40, 12))], 30),
+        # Without a row it would be as low: that is the population's.
+        (low_rank(30, 4, 40), 4),
+        (low_rank(60, 4, 40) + 1000, 4),
+        (np.c_[low_rank(30, 4, 40), np.zeros((30, 5))], 4),
+        # A row that has a direction of its own says that more rows would bring more.
+        (np.r_[low_rank(29, 4, 40), normal(1, 40, 7)], 40),
+        # Rows that repeat leave fewer directions than rows and features allow, and are no bound.
+        (with_repeats(30, 40, 1), 40),
+        (with_repeats(30, 40, 3), 40),
+        (with_repeats(30, 40, 3, 1e-9), 40),
+        (np.c_[with_repeats(30, 30, 3), np.ones((30, 10))], 30),
+        (np.repeat(normal(15, 40), 2, 0), 40),
+        (np.tile(normal(15, 40), (3, 1)), 40),
+    ],
+)
+def test_most_is_bounded_by_dead_columns_and_by_ranks_that_stay_without_any_row(rows, most):
+    assert sample(rows).most == most
+    assert sample((rows * 8).astype(np.float32)).most == most
+
+
+def test_most_of_rows_in_groups_does_not_rest_on_a_group():
+    """Twelve groups of three equal rows: without one of them a direction is lost."""
+    rows, groups = np.repeat(normal(12, 20), 3, 0), np.repeat(np.arange(12), 3)
+    assert sample(rows, groups).most == 20
+    assert sample(low_rank(36, 4, 20), groups).most == 4
+
+
+def test_copies_are_one_row_in_the_sample_without_them():
+    rows = normal(60, 8)
+    rows[50:] = rows[:10]
+    s, wanted = sample(rows), sample(rows[:50], range(50))
+    assert (s.repeats, s.mostly_alike, s.told) == (10, False, False)
+    assert s.distinct.variances == pytest.approx(wanted.variances, rel=1e-9)
+    assert s.distinct.n == 50
+    assert s.distinct.told
+    for measure in MEASURES:
+        found = s.distinct.scores.influence[measure][s.copies]
+        assert found[:50] == pytest.approx(wanted.scores.influence[measure], rel=1e-6, abs=1e-9)
+        assert found[50:].tolist() == found[:10].tolist()
+    assert s.copies_as_groups.groups.tolist() == s.copies.tolist()
+    assert s.copies_as_groups.correlation == 1.0
+    # Ten groups of two: ten eigenvalues of 2 and ten of 0 beside forty of 1.
+    assert s.copies_as_groups.independent == pytest.approx(60 / ((10 * 4 + 40) / 60), rel=1e-12)
+    assert sample(normal(60, 8)).distinct is None
+    assert sample(np.repeat(normal(3, 8), 20, 0)).distinct is None
+    assert sample(np.repeat(normal(4, 8), 20, 0)).distinct.n == 4
+    assert sample(rows, range(60)).distinct is None
+
+
+def test_rows_that_were_told_apart_are_searched_for_no_copies_of_a_group():
+    rows, groups = normal(60, 8), np.arange(60) // 2
+    rows[50:] = rows[:10]
+    for told in (groups, range(60)):
+        assert sample(rows, told).told
+        assert sample(rows, told).distinct is None
+
+
+def test_halves_know_which_rows_they_are_and_keep_copies_together():
+    rows = normal(100, 8)
+    rows[80:] = rows[:20]
+    s = sample(rows)
+    index = s.halves.index
+    assert sorted(index) == list(range(100))
+    cut = s.halves.freedom[0] + 1
+    halves = set(index[:cut]), set(index[cut:])
+    for i in range(20):
+        assert (i in halves[0]) == (80 + i in halves[0])
+    assert s.halves.freedom[1] + 1 == len(halves[1])
+    fits = s.fits_of_halves
+    assert [fit.n for fit in fits] == [len(half) for half in halves]
+    for fit, half in zip(fits, halves, strict=True):
+        expected = np.linalg.eigvalsh(np.cov(rows[sorted(half)].T))[::-1]
+        assert fit.variances == pytest.approx(expected / expected[0], rel=1e-9)
+    assert sample(normal(15, 3)).fits_of_halves == ()
 
 
 def test_repeats_are_rows_that_equal_an_earlier_one():

@@ -1,0 +1,257 @@
+"""How unevenly rows weigh: each step of what two halves say of each other, by slow definitions and planted weights."""
+
+import numpy as np
+import pytest
+import torch
+from estimate_reference import decaying, normal, power, rotation, sample
+
+from repgeom.data.sources import source_of
+from repgeom.inference.population import EVEN
+from repgeom.inference.row_weights import _bounded, _log_weights, _split, _without_noise, split_in_halves, weights_of
+from repgeom.spectral.directions import directions_of
+
+
+def directions(rows):
+    return directions_of(source_of(torch.as_tensor(rows), "x"), center=True, normalize=None, tail=False)
+
+
+# Halves --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("n", "d", "most"), [(100, 8, 100), (101, 8, 101), (5000, 8, 4096), (5000, 1024, 4096), (5000, 1025, 2048)]
+)
+def test_rows_fall_into_two_halves_of_some_of_them(n, d, most):
+    first, second = _split(np.arange(1.0, n + 1), d, None)
+    assert len(np.union1d(first, second)) == len(first) + len(second) == most
+    assert abs(len(first) - len(second)) <= 1
+    assert (np.diff(first) > 0).all()
+    # At random: a neighbour in length is in the same half as often as any row, and neither half is longer.
+    assert np.isin(first + 1, first).mean() == pytest.approx(len(first) / n, abs=2 / len(first) ** 0.5)
+    assert first.mean() == pytest.approx(second.mean(), rel=0.25)
+
+
+@pytest.mark.parametrize("sizes", [[3] * 40, [1] * 30 + [30], [2, 5, 1, 9, 4, 4, 7, 2, 6, 3] * 6, [50, 1, 1]])
+def test_groups_fall_into_one_half_whole_and_halves_are_as_even_as_they_can_be(sizes):
+    groups = np.random.default_rng(0).permutation(np.repeat(np.arange(len(sizes)) * 7, sizes))
+    first, second = _split(normal(len(groups), 1)[:, 0] ** 2, 8, groups)
+    assert len(first) + len(second) == len(groups)
+    assert not set(groups[first]) & set(groups[second])
+    assert min(len(first), len(second)) > 0
+    assert abs(len(first) - len(second)) <= max(sizes)
+
+
+def test_one_group_leaves_no_second_half():
+    first, second = _split(np.ones(40), 8, np.zeros(40, int))
+    assert (len(first), len(second)) == (40, 0)
+
+
+def test_halves_do_not_feel_the_order_of_rows_the_names_of_groups_or_the_rounding_of_equal_lengths():
+    squares, groups = normal(90, 1)[:, 0] ** 2, np.arange(90) // 2
+    squares[groups < 5] = 1.0
+    first = _split(squares, 8, groups)[0]
+    order = np.random.default_rng(1).permutation(90)
+    names = np.random.default_rng(2).permutation(1000)[:45]
+    names[:5].sort()
+    assert set(_split(squares, 8, names[groups])[0]) >= {i for i in first if groups[i] >= 5}
+    kept = groups >= 5
+    renamed = _split(squares[kept][order[order < kept.sum()]], 8, names[groups[kept]][order[order < kept.sum()]])[0]
+    assert set(order[order < kept.sum()][renamed]) == set(_split(squares[kept], 8, groups[kept])[0])
+    rounded = squares * (1 + 1e-13 * normal(90, 1, 5)[:, 0])
+    assert _split(rounded, 8, groups)[0].tolist() == first.tolist()
+
+
+@pytest.mark.parametrize(("n", "given"), [(15, False), (16, True)])
+def test_halves_are_of_eight_rows_at_least(n, given):
+    rows = torch.as_tensor(normal(n, 3))
+    found = split_in_halves(rows, directions(rows), np.arange(1.0, n + 1), None)
+    assert (found is not None) == given
+    # Seven groups of rows may leave seven rows on one side.
+    uneven = np.r_[np.zeros(n - 7, int), np.arange(1, 8)]
+    assert split_in_halves(rows, directions(rows), np.arange(1.0, n + 1), uneven) is None
+
+
+def test_a_half_that_does_not_vary_leaves_none():
+    rows = torch.zeros(40, 3, dtype=torch.float64)
+    rows[0] = 1
+    assert split_in_halves(rows, directions(rows), np.ones(40), None) is None
+
+
+def test_halves_have_the_variances_of_their_rows():
+    rows = torch.as_tensor(decaying(60, 5))
+    whole, squares = directions(rows), normal(60, 1)[:, 0] ** 2
+    found = split_in_halves(rows, whole, squares, None)
+    assert found.freedom == (29, 29)
+    for part, half in zip(_split(squares, 5, None), found.variances, strict=True):
+        expected = np.linalg.eigvalsh(np.cov(rows[torch.as_tensor(part)].numpy().T))[::-1]
+        assert half == pytest.approx(expected / expected[0], rel=1e-9)
+    assert found.index.tolist() == np.concatenate(_split(squares, 5, None)).tolist()
+
+
+# Logarithms of weights -----------------------------------------------------------------------------------------------
+
+
+def slow_log_weights(rows, other):
+    """Row by row: mean over directions of ln of the square over its median, less the means; drawn towards zero by the noise."""
+    values, vectors = np.linalg.eigh(np.cov(other.T))
+    values, squares = values[::-1], ((rows - other.mean(0)) @ vectors[:, ::-1]) ** 2
+    logs = np.empty_like(squares)
+    for j, column in enumerate(squares.T):
+        # The median of torch is the lower one of an even number.
+        typical = np.sort(column)[(len(column) - 1) // 2]
+        logs[:, j] = np.log(np.maximum(column / typical, 1e-4))
+        logs[:, j] -= logs[:, j].mean()
+    means, noise = logs.mean(1), (logs**2).mean(0).sum() / logs.shape[1] ** 2
+    kept = _without_noise(means, noise)
+    lengths = np.log(squares.sum(1))
+    off = lengths - means - np.sort(lengths - means)[[len(means) // 2 - 1, len(means) // 2]].mean()
+    error = np.sqrt(noise + 2 * (values**2).sum() / values.sum() ** 2)
+    for i in range(len(kept)):
+        if abs(off[i]) < 2.5 * error:
+            kept[i] += min(1, max(0, (kept[i] - np.log(4)) / (np.log(8) - np.log(4)))) * off[i]
+    return kept
+
+
+def test_logarithms_of_weights_by_their_definition():
+    weights = np.random.default_rng(1).choice([0.3, 1, 6, 15], (80, 1))
+    x = decaying(80, 12) * np.sqrt(weights)
+    x[5, 3] += 60  # one huge value is no heavy row
+    found = _log_weights(torch.as_tensor(x[:40]), directions(x[40:]))
+    wanted = slow_log_weights(x[:40], x[40:])
+    assert found == pytest.approx(wanted, rel=1e-9, abs=1e-12)
+    # The case holds rows of each kind: drawn to their length in part and wholly, and not at all.
+    assert (wanted > np.log(8)).any()
+    assert ((wanted > np.log(4)) & (wanted < np.log(8))).any()
+
+
+def test_planted_weights_are_found_along_many_directions():
+    heavy = np.where(np.arange(400) % 8 == 0, 9.0, 0.5)
+    x = decaying(400, 200, 0.25) * np.sqrt(heavy)[:, None]
+    found = _log_weights(torch.as_tensor(x[:200]), directions(x[200:]))
+    is_heavy = heavy[:200] > 1
+    assert found[is_heavy].mean() - found[~is_heavy].mean() == pytest.approx(np.log(18), abs=0.15)
+    assert found[is_heavy].min() > found[~is_heavy].max()
+
+
+def test_one_huge_direction_is_no_weight_of_a_row():
+    x = normal(400, 200)
+    x[::20, 7] *= 40
+    found = _log_weights(torch.as_tensor(x[:200]), directions(x[200:]))
+    assert np.abs(found).max() < np.log(2)
+
+
+def test_features_that_are_mostly_zero_are_measured_by_their_mean():
+    rows = normal(60, 6) * (np.random.default_rng(1).random((60, 6)) < 0.3)
+    rows -= 0.0
+    centred = directions(rows)
+    found = _log_weights(torch.as_tensor(rows), centred)
+    assert np.isfinite(found).all()
+    assert np.isfinite(_log_weights(torch.zeros(20, 6, dtype=torch.float64), centred)).all()
+
+
+# Less noise ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("noise", [0.01, 0.2, 0.6, 1.2])
+def test_what_remains_has_the_mean_square_that_exceeds_the_noise(noise):
+    means = normal(500, 1, 3)[:, 0] * 1.2
+    found = _without_noise(means, noise)
+    assert (found**2).mean() == pytest.approx((means**2).mean() - noise, rel=1e-9)
+    assert (np.sign(found) * np.sign(means) >= 0).all()
+    assert (np.abs(found) <= np.abs(means)).all()
+    # All squares lose the same, down to zero.
+    loss = means**2 - found**2
+    assert loss[found != 0] == pytest.approx(np.full((found != 0).sum(), loss.max()), rel=1e-6)
+
+
+def test_far_values_stay_and_noise_alone_vanishes():
+    means = np.r_[0.1 * normal(400, 1)[:, 0], 5.0, -7.0]
+    found = _without_noise(means, (0.1 * 0.1))
+    assert found[-2:] == pytest.approx([5.0, -7.0], rel=2e-3)
+    assert np.abs(found[:-2]).max() < 0.3
+    for noise in ((means**2).mean(), 100.0):
+        assert _without_noise(means, noise).tolist() == [0.0] * 402
+    assert _without_noise(means, 0.0) == pytest.approx(means, rel=1e-9)
+    assert _without_noise(np.ones(5), 0.36) == pytest.approx(np.full(5, 0.8))
+
+
+# Weights -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("most", [1.1, 1.5, 3.0])
+def test_weights_are_bounded_in_their_mean_square(most):
+    logs = normal(300, 1)[:, 0] * 1.3
+    whole = np.exp(logs) / np.exp(logs).mean()
+    assert (whole**2).mean() > 3
+    found = _bounded(logs, most)
+    assert found.mean() == pytest.approx(1)
+    assert (found**2).mean() == pytest.approx(most, rel=1e-6)
+    # A share of the logarithms: all in their order and proportion.
+    share = np.polyfit(logs, np.log(found), 1)[0]
+    assert np.log(found) == pytest.approx(share * (logs - logs.mean()) + np.log(found).mean(), rel=1e-6)
+
+
+def test_weights_within_the_bound_are_those_of_their_logarithms():
+    logs = np.array([-400.0, 0.0, 800.0, 799.0])
+    found = _bounded(logs, 4.0)
+    assert found == pytest.approx(4 * np.exp(logs - 800) / np.exp(logs - 800).sum(), rel=1e-12)
+    assert _bounded(np.zeros(5), 1.0).tolist() == [1.0] * 5
+    assert _bounded(np.array([0.0, 1.0]), 1.0) == pytest.approx([1, 1], rel=1e-6)
+
+
+@pytest.mark.parametrize(("kurtosis", "most"), [(-1.0, 1.2), (0.0, 1.2), (0.1, 1.5), (0.5, 2.7)])
+def test_the_fourth_moment_bounds_how_unevenly_rows_weigh(kurtosis, most):
+    logs = np.r_[np.zeros(990), np.full(10, 6.0)]
+    found = weights_of(logs, kurtosis, np.ones(1000), 0.0)
+    assert found.mean_square == pytest.approx(most, rel=1e-3)
+    assert found.shares @ found.values == pytest.approx(1, rel=1e-9)
+
+
+@pytest.mark.parametrize("correlation", [0.0, 0.3, 1.0])
+def test_groups_weigh_as_the_eigenvalues_of_their_correlation(correlation):
+    """E[w^k] over rows is the mean of the k-th powers of the correlation matrix's eigenvalues."""
+    groups = np.array([0, 0, 1, 1, 1, 2, 3, 3, 3, 3, 4, 5])
+    sizes = np.bincount(groups)[groups].astype(float)
+    found = weights_of(np.zeros(12), 0.0, sizes, correlation)
+    matrix = np.where(groups[:, None] == groups, correlation, 0.0)
+    np.fill_diagonal(matrix, 1.0)
+    eigenvalues = np.linalg.eigvalsh(matrix)
+    for k in (1, 2, 3):
+        assert found.shares @ found.values**k == pytest.approx((eigenvalues**k).mean(), rel=1e-9)
+
+
+def test_rows_of_one_weight_are_even():
+    assert weights_of(np.zeros(50), 3.0, np.ones(50), 0.0) is EVEN
+    assert weights_of(np.full(50, -7.0), 3.0, np.ones(50), 0.0) is EVEN
+
+
+# Of samples ----------------------------------------------------------------------------------------------------------
+
+
+def test_weights_of_a_sample_are_those_that_were_planted():
+    planted = np.random.default_rng(1).choice([0.4, 1.0, 4.0], 800, p=[0.5, 0.4, 0.1])
+    planted /= planted.mean()
+    s = sample(normal(800, 100) * power(100, 0.25) * np.sqrt(planted)[:, None], ["effective_rank"])
+    assert s.weights.mean_square == pytest.approx((planted**2).mean(), rel=0.1)
+    assert sample(normal(800, 100), ["effective_rank"]).weights.mean_square < 1.05
+    assert sample(normal(15, 100), ["effective_rank"]).weights is EVEN
+
+
+def test_logarithms_of_a_group_are_its_mean():
+    """A group is one draw, so its rows weigh alike."""
+    groups = np.repeat(np.arange(200), 3)
+    planted = np.random.default_rng(1).choice([0.5, 3.0], 200, p=[0.8, 0.2])[groups]
+    x = decaying(600, 80, 0.25) * np.sqrt(planted)[:, None]
+    s = sample(x, ["effective_rank"], groups)
+    assert s.correlation < 0.05
+    logs = s.halves.log_weights
+    codes = groups[s.halves.index]
+    means = np.array([logs[codes == code].mean() for code in codes])
+    wanted = np.exp(means) / np.exp(means).mean()
+    assert s.weights.mean_square == pytest.approx((wanted**2).mean(), rel=0.02)
+
+
+def test_a_rotation_leaves_the_weights():
+    x = decaying(300, 20) * np.exp(normal(300, 1, 4) / 2)
+    one, other = (sample(y, ["effective_rank"]).weights for y in (x, x @ rotation(20) * 7 + 3))
+    assert other.values == pytest.approx(one.values, rel=1e-6)
