@@ -2,17 +2,24 @@
 
 import dataclasses
 import math
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from estimate_reference import normal
+from scipy import stats
 
 from repgeom.data.sources import source_of
-from repgeom.inference.correction import corrected, counted_once, mean_variance, second_order
+from repgeom.inference.correction import (
+    _drift_between_halves,
+    corrected,
+    counted_once,
+    mean_variance,
+    rests_on_few_rows,
+    second_order,
+)
 from repgeom.inference.population import EVEN, Population, RowWeights
-from repgeom.inference.sample import Fit, Sample, sample_of, unbiased_traces
+from repgeom.inference.sample import Sample, sample_of, unbiased_traces
 from repgeom.measures.measure import functional
 
 MEASURES = ["effective_rank", "effective_rank_sigma", "participation_ratio", "stable_rank"]
@@ -26,7 +33,7 @@ def sample(n=200, d=6, groups=None, exponent=0.5) -> Sample:
 def with_scores(s: Sample, **changed) -> Sample:
     """The same sample with other scores."""
     made = dataclasses.replace(s, scores=dataclasses.replace(s.scores, **changed))
-    made.__dict__["fit"] = s.fit
+    made.__dict__.update(fit=s.fit, fits_of_halves=s.fits_of_halves)
     return made
 
 
@@ -35,8 +42,13 @@ def with_weights(s: Sample, mean_square: float) -> Sample:
     spread = math.sqrt(mean_square - 1)
     weights = RowWeights(np.array([1 - spread, 1 + spread]), np.array([0.5, 0.5]))
     made = dataclasses.replace(s)
-    made.__dict__["fit"] = Fit(weights, s.fit.corrected, s.fit.plain)
+    made.__dict__["fit"] = dataclasses.replace(s.fit, weights=weights)
     return made
+
+
+def without_halves(s: Sample) -> Sample:
+    """The same sample of which halves say nothing."""
+    return dataclasses.replace(s, halves=None)
 
 
 # Limits --------------------------------------------------------------------------------------------------------------
@@ -44,9 +56,9 @@ def with_weights(s: Sample, mean_square: float) -> Sample:
 
 @pytest.mark.parametrize(("wanted", "given"), [(0.2499, True), (0.2501, False)])
 def test_an_error_of_a_quarter_is_the_largest_that_is_told(wanted, given):
-    s, measure = sample(), "effective_rank"
+    s, measure = without_halves(sample()), "effective_rank"
     before = corrected(s, measure)
-    variance = mean_variance(before.influence, s)[0]
+    variance = mean_variance(before.influence, s.n)[0]
     factor = math.sqrt((wanted**2 - 1e-8 + before.beyond) / variance)
     found = corrected(with_scores(s, influence={measure: factor * s.scores.influence[measure]}), measure)
     assert (found.error is not None) == given
@@ -60,13 +72,19 @@ def test_an_error_of_a_quarter_is_the_largest_that_is_told(wanted, given):
 
 @pytest.mark.parametrize(("leverage", "given"), [(0.9, True), (0.9001, False)])
 def test_groups_that_hold_nine_tenths_of_all_directions_take_the_interval_away(leverage, given):
-    found = corrected(with_scores(sample(), leverage=leverage), "effective_rank")
+    s = sample(groups=np.arange(200) % 100)
+    leverages = np.zeros(200)
+    leverages[17] = leverage
+    found = corrected(with_scores(s, leverages=leverages), "effective_rank")
     assert (found.error is not None) == given
     assert found.warnings == (() if given else ("no interval: single groups decide directions",))
+    # A row that nobody put into a group may decide one.
+    assert corrected(with_scores(sample(), leverages=leverages), "effective_rank").warnings == ()
 
 
 @pytest.mark.parametrize(
-    ("measure", "needed"), [("effective_rank", 0.5), ("participation_ratio", 4.0), ("effective_rank_sigma", 0.5)]
+    ("measure", "needed"),
+    [("effective_rank", 0.5), ("participation_ratio", 0.5), ("effective_rank_sigma", 0.5), ("stable_rank", 1.0)],
 )
 def test_rows_must_weigh_as_many_even_rows_as_the_measure_needs(measure, needed):
     s = sample(n=200, d=6)
@@ -83,8 +101,7 @@ def test_of_few_rows_one_is_named_from_twenty_even_shares_on(share, named):
     squares[17] = share * 100
     found = corrected(with_scores(s, squares=squares), "effective_rank")
     assert found.warnings == ((f"row 17 holds {share:.0%} of the variance",) if named else ())
-    places = dataclasses.replace(with_scores(s, squares=squares), rows=1000 + np.arange(100))
-    places.__dict__["fit"] = s.fit
+    places = with_scores(dataclasses.replace(s, rows=1000 + np.arange(100)), squares=squares)
     assert corrected(places, "effective_rank").warnings == (
         (f"row 1017 holds {share:.0%} of the variance",) if named else ()
     )
@@ -96,15 +113,6 @@ def test_an_interval_needs_a_hundred_groups(groups, given):
     assert (found.error is not None) == given
     if not given:
         assert found.warnings[-1] == "no interval: 99 groups, and it needs 100"
-
-
-@pytest.mark.parametrize(("repeats", "given"), [(10, True), (11, False)])
-def test_one_row_in_a_hundred_may_repeat(repeats, given):
-    prints = np.arange(1000.0) + 0j
-    prints[:repeats] = prints[-repeats:]
-    found = corrected(with_scores(sample(), fingerprints=prints), "effective_rank")
-    assert found.warnings[0] == f"{repeats} rows repeat earlier ones and are taken for independent"
-    assert (found.error is not None) == given
 
 
 @pytest.mark.parametrize(("square", "method"), [(25.0, "Marchenko-Pastur inversion"), (25.01, "not corrected")])
@@ -130,13 +138,150 @@ def test_as_many_rows_as_features_are_named(n):
 
 def test_the_variance_of_a_mean_counts_groups_and_all_rows():
     influence = np.array([1.0, -2.0, 4.0, 0.5, -3.0])
-    alone = SimpleNamespace(n=40, groups=None)
-    assert mean_variance(influence, alone) == pytest.approx((np.var(influence, ddof=1) / 40, 4))
-    grouped = SimpleNamespace(n=40, groups=np.array([0, 0, 1, 2, 2]))
+    assert mean_variance(influence, 40)[0] == pytest.approx(np.var(influence, ddof=1) / 40)
     sums = [-1.0, 4.0, -2.5]
-    assert mean_variance(influence, grouped) == pytest.approx((np.square(sums).sum() * 1.5 / (5 * 40), 2))
-    one = SimpleNamespace(n=40, groups=np.zeros(5, int))
-    assert mean_variance(influence, one) == pytest.approx((0.25 / (5 * 40), 0))
+    groups = np.array([0, 0, 1, 2, 2])
+    assert mean_variance(influence, 40, groups)[0] == pytest.approx(np.square(sums).sum() * 1.5 / (5 * 40))
+    assert mean_variance(influence, 40, np.zeros(5, int)) == pytest.approx((0.25 / (5 * 40), 0))
+
+
+def test_degrees_are_those_of_normal_values_with_as_uncertain_a_variance():
+    """Satterthwaite: 2 n over the kurtosis less one, from one to n − 1."""
+    for influence in (
+        normal(400, 1)[:, 0],
+        np.exp(normal(400, 1, 1)[:, 0]),
+        np.random.default_rng(2).uniform(size=400),
+    ):
+        kurtosis = stats.kurtosis(influence, fisher=False)
+        assert mean_variance(influence, 400)[1] == min(399, int(2 * 400 / (kurtosis - 1)))
+    assert mean_variance(np.exp(normal(400, 1, 1)[:, 0]), 400)[1] < 60
+    assert mean_variance(np.tile([-1.0, 1.0], 200), 400)[1] == 399  # kurtosis 1: the variance is known
+    assert mean_variance(np.r_[np.zeros(399), 1.0], 400)[1] == 2
+    assert mean_variance(np.zeros(400), 400)[1] == 399
+    groups = np.arange(400) // 4
+    sums = np.exp(normal(400, 1, 1)[:, 0]).reshape(100, 4).sum(1)
+    found = mean_variance(np.exp(normal(400, 1, 1)[:, 0]), 400, groups)[1]
+    assert found == int(2 * 100 / (stats.kurtosis(sums, fisher=False) - 1))
+    # The spread of simulated variances is that of a χ² with so many degrees.
+    draws = np.random.default_rng(3).laplace(size=(4000, 200)).var(1, ddof=1)
+    assert 2 * draws.mean() ** 2 / draws.var() == pytest.approx(2 * 200 / 5, rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("degrees", "n", "why"),
+    [
+        (20, 400, ""),
+        (19, 400, "its error rests on about 19 of 400 rows"),
+        (32, 1025, "its error rests on about 32 of 1,025 rows"),
+        (0.5, 9, "its error rests on about 1 of 9 rows"),
+        (3, 9, ""),
+    ],
+)
+def test_an_error_rests_on_few_rows_below_their_square_root(degrees, n, why):
+    assert rests_on_few_rows(degrees, n) == why
+
+
+@pytest.mark.parametrize("measure", ["effective_rank", "participation_ratio", "stable_rank"])
+def test_a_few_rows_that_carry_the_error_take_the_interval_away(measure):
+    s = sample(exponent=1.0)
+    influence = s.scores.influence[measure].copy()
+    influence[:5] *= 12
+    found = corrected(with_scores(s, influence={measure: influence}), measure)
+    degrees = mean_variance(influence, 200)[1]
+    assert 1 < degrees < 200**0.5
+    assert found.error is None
+    assert found.warnings[-1].startswith("no interval: its error rests on about ")
+    assert corrected(s, measure).error is not None
+
+
+# Drift between halves ------------------------------------------------------------------------------------------------
+
+
+def slow_value(f, fit):
+    """The sample's own value, moved by what the fit says, less the shift of real Gaussian rows."""
+    shift = f.log(fit.corrected.variances, fit.corrected.counts) - f.log(fit.plain.variances, fit.plain.counts)
+    bend = f.bend(fit.corrected.variances, fit.corrected.counts, fit.corrected.alone)
+    return f.log(fit.variances, np.ones(len(fit.variances))) + shift - fit.weights.mean_square * bend / fit.n
+
+
+def with_drift(s: Sample, measure: str, drift: float) -> Sample:
+    """The same sample whose halves read so much less than all rows; a half is half of them."""
+    f = functional(measure)
+    assert [fit.n for fit in s.fits_of_halves] == [s.n // 2] * 2
+    off = slow_value(f, s.fit) - drift - np.mean([slow_value(f, fit) for fit in s.fits_of_halves])
+    made = with_scores(s)
+    # A bend moves a value by itself over n.
+    moved = [dataclasses.replace(fit, weights=Shifted(fit, f, off)) for fit in s.fits_of_halves]
+    made.__dict__["fits_of_halves"] = tuple(moved)
+    return made
+
+
+class Shifted:
+    """Weights whose mean square moves the value of a fit by `off`."""
+
+    def __init__(self, fit, f, off):
+        bend = f.bend(fit.corrected.variances, fit.corrected.counts, fit.corrected.alone)
+        self.mean_square = fit.weights.mean_square - off * fit.n / bend
+
+
+@pytest.mark.parametrize("measure", ["effective_rank", "effective_rank_sigma"])
+@pytest.mark.parametrize(
+    ("drift", "given"), [(0.0, True), (0.03, True), (-0.0499, True), (0.0501, False), (-0.0501, False)]
+)
+def test_what_halves_read_otherwise_is_part_of_the_error_up_to_a_twentieth(measure, drift, given):
+    s = sample(n=400)
+    found = corrected(with_drift(s, measure, drift), measure)
+    plain = slow_value(functional(measure), s.fit)
+    still = corrected(without_halves(s), measure)
+    if given:
+        assert found.log == pytest.approx(plain, rel=1e-9)
+        assert found.error == pytest.approx(math.hypot(with_drift_error(s, measure), drift), rel=1e-6)
+        assert found.method == still.method == "Marchenko-Pastur inversion"
+    else:
+        assert found.log == pytest.approx(min(plain + drift, math.log(6)), rel=1e-9)
+        assert found.error is None
+        assert found.method == "Marchenko-Pastur inversion, extrapolated from halves"
+        words = f"no interval: the value still moves with the number of rows, by {drift:+.0%} from half of them"
+        assert found.warnings == (words,)
+
+
+def with_drift_error(s: Sample, measure: str) -> float:
+    """What rows and grid alone leave open."""
+    variance = s.scores.influence[measure].var(ddof=1) / s.n
+    beyond = second_order(functional(measure), s.fit.corrected, s.fit.weights, s.n)
+    return math.hypot(counted_once(variance, beyond) ** 0.5, 1e-4)
+
+
+@pytest.mark.parametrize(
+    ("measure", "n", "counts"),
+    [
+        ("effective_rank", 24, True),
+        ("effective_rank", 20, False),
+        ("effective_rank_sigma", 48, True),
+        ("effective_rank_sigma", 40, False),
+    ],
+)
+def test_halves_say_nothing_of_drift_with_fewer_rows_than_features(measure, n, counts):
+    """A row for a feature, and two where the smallest variances matter."""
+    s = sample(n=n, d=12)
+    of_halves = np.mean([slow_value(functional(measure), fit) for fit in s.fits_of_halves])
+    plain = slow_value(functional(measure), s.fit)
+    found = _drift_between_halves(functional(measure), s, plain)
+    assert found == pytest.approx(plain - of_halves if counts else 0.0, rel=1e-6)
+    assert found != 0.0 or not counts
+
+
+def test_uneven_halves_are_extrapolated_from_as_many_rows_as_they_have_on_average():
+    """Values that err by c / n are extrapolated to the value without error."""
+    s, f = sample(n=400), functional("effective_rank")
+    made = with_scores(s)
+    # Halves of all rows' scores that are drawn from some of the rows.
+    halves = tuple(dataclasses.replace(fit, n=100) for fit in s.fits_of_halves)
+    made.__dict__["fits_of_halves"] = halves
+    of_halves = np.mean([slow_value(f, fit) for fit in halves])
+    log = slow_value(f, s.fit)
+    # log = v + c / 400 and of_halves = v + c / 100, so v = log + (log − of_halves) / 3.
+    assert _drift_between_halves(f, made, log) == pytest.approx((log - of_halves) / 3, rel=1e-9)
 
 
 def test_what_is_of_second_order_is_counted_once():
@@ -169,16 +314,20 @@ def test_second_order_by_its_definition(measure):
     assert second_order(f, Population(np.ones(1), np.full(1, 0.5)), EVEN, n) == 0.0
 
 
-def test_the_error_is_what_the_rows_add_the_grid_and_the_doubt():
+def test_the_error_is_what_the_rows_add_the_grid_and_the_drift():
     s = sample(n=300, d=8)
-    for measure, doubt in (("effective_rank", 0.0), ("effective_rank_sigma", 0.02 * 8 / 300)):
+    for measure in ("effective_rank", "effective_rank_sigma"):
         found = corrected(s, measure)
         f = functional(measure)
-        beyond = second_order(f, s.fit.corrected, s.fit.weights, 300)
-        variance = s.scores.influence[measure].var(ddof=1) / 300
-        assert found.beyond == pytest.approx(beyond)
-        assert found.error == pytest.approx(math.hypot(math.sqrt(variance - beyond), 1e-4, doubt), rel=1e-9)
-        assert found.degrees == 299
+        drift = slow_value(f, s.fit) - np.mean([slow_value(f, fit) for fit in s.fits_of_halves])
+        assert found.beyond == pytest.approx(second_order(f, s.fit.corrected, s.fit.weights, 300))
+        assert found.error == pytest.approx(math.hypot(with_drift_error(s, measure), drift), rel=1e-6)
+        assert found.degrees == mean_variance(s.scores.influence[measure], 300)[1]
+    # Unbiased sums have no drift.
+    found = corrected(s, "participation_ratio")
+    beyond = second_order(functional("participation_ratio"), s.fit.corrected, s.fit.weights, 300)
+    wanted = math.hypot(math.sqrt(found.influence.var(ddof=1) / 300 - beyond), 1e-4)
+    assert found.error == pytest.approx(wanted, rel=1e-9)
     assert corrected(s, "stable_rank").beyond == 0.0
 
 
