@@ -21,7 +21,9 @@ from repgeom.inference.sample import Sample, opened, sample_of
 
 Array = NDArray[np.float64]
 SPECTRA = ("flat", "i^-0.5", "i^-1", "i^-1.5", "50 spikes", "exponential")  # of variances
-TAILS = ("Gaussian", "sphere", "t5", "10 clusters")
+TAILS = ("Gaussian", "sphere", "t5", "10 clusters", "massive activations", "a heavy quarter")
+# Some features that are larger in some rows: share of the rows, factor, which features (the leading ones come first).
+HEAVY = {"massive activations": (0.02, 20.0, slice(3)), "a heavy quarter": (0.2, 4.0, slice(None, None, 4))}
 PROCESSES = 2
 
 MEASURES: dict[str, Callable[[rg.Spectrum], float]] = {
@@ -61,6 +63,9 @@ def draw(spectrum: Array, tail: str, n: int, random: np.random.Generator) -> Arr
         rows /= np.linalg.norm(rows, axis=1)[:, None]
     if tail == "10 clusters":
         rows += centres(spectrum)[random.integers(10, size=n)]
+    if tail in HEAVY:
+        share, factor, features = HEAVY[tail]
+        rows[np.ix_(random.random(n) < share, np.arange(len(spectrum))[features])] *= factor
     return rows
 
 
@@ -68,6 +73,11 @@ def population_variances(spectrum: Array, tail: str) -> Array:
     """The variances that infinitely many rows would show, descending, up to a common factor."""
     if tail == "sphere":
         return _on_the_sphere(spectrum)
+    if tail in HEAVY:
+        share, factor, features = HEAVY[tail]
+        found = spectrum.copy()
+        found[features] *= 1 - share + share * factor**2
+        return np.sort(found)[::-1]
     if tail == "10 clusters":
         means = centres(spectrum)
         means = means - means.mean(0)

@@ -7,6 +7,7 @@ Healthy transformers have both: "rogue dimensions" (Timkey & van Schijndel 2021)
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import numpy as np
 import torch
@@ -17,6 +18,7 @@ from repgeom.inference.population import EVEN, Population, population
 from repgeom.inference.row_weights import FEWEST_ROWS
 from repgeom.inference.sample import Sample
 from repgeom.measures.functionals import Array
+from repgeom.measures.measure import functional
 from repgeom.spectral.directions import Directions, directions_of
 
 FEWEST_SHARE = 0.2  # of the variance, from which a few columns or rows dominate
@@ -53,6 +55,24 @@ class Dominating:
             some += f" and {len(self.numbers) - 5} more"
         what = self.what if len(self.numbers) > 1 else self.what.removesuffix("s")
         return f"{what} {some}"
+
+    @property
+    def effective_ranks(self) -> tuple[float, float]:
+        """The effective ranks of everything else, by variance and by spread."""
+        by_variance, by_spread = (
+            math.exp(functional(measure).log(self.behind.variances, self.behind.counts))
+            for measure in ("effective_rank", "effective_rank_sigma")
+        )
+        return by_variance, by_spread
+
+    @property
+    def note(self) -> str:
+        """What a reader must know of them."""
+        hold, them = ("holds", "it") if len(self.numbers) == 1 else ("hold", "them")
+        return (
+            f"{self.named.capitalize()} {hold} {self.share:.0%} of the variance; without {them}, about "
+            f"{self.effective_ranks[0]:.4g} of {self.n_features:,} dimensions are in use."
+        )
 
 
 def dominating_of(sample: Sample, rows: Tensor, places: np.ndarray) -> tuple[Dominating, ...]:

@@ -235,8 +235,7 @@ def _notes(tally: AuditTally, e: Evidence) -> tuple[str, ...]:
         notes.append(f"Uniformity and kNN are read from {len(e.sample):,} of {n:,} rows, drawn with a fixed seed.")
     if e.drift is not None and n > DRIFT_ROWS:
         notes.append(f"Drift is read from {DRIFT_ROWS:,} of {n:,} rows, drawn with a fixed seed.")
-    for one in e.dominating:
-        notes.append(f"{one.named.capitalize()} hold{'s' * (len(one.numbers) == 1)} {one.share:.0%} of the variance.")
+    notes += [one.note for one in e.dominating]
     if e.labels is not None:
         notes += _notes_on_classes(tally.tallies["classes"], e.labels)
     if e.health.extreme_norms:
@@ -255,7 +254,9 @@ def _notes(tally: AuditTally, e: Evidence) -> tuple[str, ...]:
     used = len(e.population.scores.squares)
     if used < n:
         notes.append(f"Intervals are worked out from {used:,} of {n:,} rows, drawn with a fixed seed.")
-    notes += [f"Population: {warning}." for warning in e.estimates["effective_rank"].warnings]
+    # Of rows that dominate there is a note already.
+    warnings = (w for w in e.estimates["effective_rank"].warnings if not (e.dominating and w.startswith("row ")))
+    notes += [f"Population: {warning}." for warning in warnings]
     return tuple(notes)
 
 

@@ -10,15 +10,13 @@ from collections.abc import Callable
 
 import numpy as np
 
-from repgeom.auditing.dominating import Dominating
 from repgeom.auditing.evidence import Evidence
 from repgeom.inference.population import Population
 from repgeom.measures import rank
-from repgeom.measures.measure import functional
 from repgeom.spectral.isotropic import isotropic_baseline
 
-# Variance of a direction over the mean variance, below which it has faded: a thirtieth of a typical spread.
-FADED = 1e-3
+# Variance of a direction over the mean variance, below which it has faded: a twentieth of a typical spread.
+FADED = 2e-3
 # Rows over features that give a corrected rank no interval but are still enough for a verdict, with these margins of it.
 _MARGINS = ((1.0, 0.1), (0.5, 0.2), (0.0, 0.35))
 _TOO_FEW = 0.5  # of the rows: an effective rank beyond that, from few rows, is mostly the model's
@@ -46,7 +44,7 @@ def summary(e: Evidence) -> str:
     if estimate.low is not None:
         return f"uses about {value:.4g} of {e.n_features:,} dimensions (95 %: {low:.4g} to {high:.4g})"
     margin = (high - value) / value
-    return f"uses about {value:.4g} of {e.n_features:,} dimensions (no interval is known; margin taken: {margin:.0%})"
+    return f"uses about {value:.4g} of {e.n_features:,} dimensions (no 95 % interval is known; judged with a margin of {margin:.0%})"
 
 
 def rank_with_margin(e: Evidence) -> tuple[float, float, float, float]:
@@ -90,7 +88,7 @@ def rank_share_interval(e: Evidence) -> Interval:
 def _share_of(e: Evidence, factor: float) -> float:
     """The share of dimensions in use where the effective rank is `factor` times its value."""
     if e.dominating:
-        by_variance, by_spread, d = max(map(_ranks_without, e.dominating))
+        by_variance, by_spread, d = max((*one.effective_ranks, one.n_features) for one in e.dominating)
     else:
         by_variance = e.estimates["effective_rank"].value
         # Where the smallest singular values are rounding, a typical tail stands in for them.
@@ -99,15 +97,6 @@ def _share_of(e: Evidence, factor: float) -> float:
             by_spread = e.estimates["effective_rank_sigma"].value
     shares = [min(1.0, max(0.0, value - 1) / max(1, d - 1)) for value in (by_variance * factor, by_spread)]
     return math.sqrt(shares[0] * shares[1])
-
-
-def _ranks_without(one: Dominating) -> tuple[float, float, int]:
-    """Both effective ranks of what is left without the columns or rows that dominate, and its width."""
-    by_variance, by_spread = (
-        math.exp(functional(measure).log(one.behind.variances, one.behind.counts))
-        for measure in ("effective_rank", "effective_rank_sigma")
-    )
-    return by_variance, by_spread, one.n_features
 
 
 def rank_sentence(e: Evidence, value: float) -> str:
@@ -125,13 +114,12 @@ def without_dominating(e: Evidence) -> str:
     """Say what the effective rank is without the columns or rows that dominate; empty where none does."""
     found = ""
     for one in e.dominating:
-        by_variance, _, d = _ranks_without(one)
-        found += f"; without {one.named}: {by_variance:.4g} of {d:,}"
+        found += f"; without {one.named}: {one.effective_ranks[0]:.4g} of {one.n_features:,}"
     return found
 
 
 def live_directions(e: Evidence) -> float | None:
-    """The share of directions with at least a thousandth of the mean variance, where a few columns do not dominate it."""
+    """The share of directions with at least a five-hundredth of the mean variance, where a few columns do not dominate it."""
     if e.population is None or e.n_features < 4 or _undecided(e):
         return None
     rows = [one for one in e.dominating if one.what == "rows"]
@@ -148,7 +136,7 @@ def live_directions(e: Evidence) -> float | None:
 def live_sentence(e: Evidence, value: float) -> str:
     """Say how many directions have faded."""
     return (
-        f"about {(1 - value) * e.n_features:,.0f} of {e.n_features:,} directions have faded: each holds less than a thousandth "
+        f"about {(1 - value) * e.n_features:,.0f} of {e.n_features:,} directions have faded: each holds less than a five-hundredth "
         "of the mean variance"
     )
 
@@ -187,7 +175,8 @@ def dominating_sentence(e: Evidence, value: float) -> str:
     """Name the rows, and say what is left without them."""
     rows = [one for one in e.dominating if one.what == "rows"]
     named = ", ".join(one.named for one in rows)
-    return f"{named} of {e.n_samples:,} hold {value:.0%} of the variance{without_dominating(e)}"
+    hold = "holds" if len(rows[0].numbers) == 1 else "hold"
+    return f"{named} of {e.n_samples:,} {hold} {value:.0%} of the variance{without_dominating(e)}"
 
 
 # A point, or a cone ---------------------------------------------------------------------------------------------------

@@ -124,7 +124,7 @@ def _corrected(sample: Sample, measure: str) -> Corrected:
         beyond = second_order(f, fit.corrected, fit.weights, sample.n)
     # The draw of the rows, the model of them and the grid err for reasons of their own, so their squares add up.
     error = math.hypot(counted_once(variance, beyond) ** 0.5, drift, FINENESS)
-    if error > _LARGEST_ERROR:
+    if error > _LARGEST_ERROR and not reasons:
         reasons.append(f"its standard error would be {error:.0%}")
     elif sample.most > 1 and not reasons and rests_on_few_rows(degrees, len(influence)):
         reasons.append(rests_on_few_rows(degrees, len(influence)))

@@ -66,19 +66,19 @@ def estimate(
     """A measure of the spectrum as it is in the population, with an interval: not what these few rows happen to read.
 
     Value: the spectrum of the population is found whose samples would show this one (Marchenko & Pastur 1967, inverted as
-    by El Karoui 2008), with rows that weigh unevenly where the fourth moment says so. `participation_ratio` is a ratio of
-    unbiased sums over different rows (Himeno & Yamada 2014; as the row-corrected estimator of Chun, Canatar et al., ICLR 2026,
-    arXiv 2509.26560). Interval: each row's influence with that row left out; its spread over √n, less
-    what is of second order in the rows (Efron & Stein 1981), on the scale of the logarithm.
+    by El Karoui 2008), with rows that weigh unevenly (Paul & Silverstein 2009) where two halves of the rows say so of each
+    other. `participation_ratio` is a ratio of unbiased sums over different rows (Himeno & Yamada 2014; as the row-corrected
+    estimator of Chun, Canatar et al., ICLR 2026, arXiv 2509.26560). Interval: the spread of each row's influence on the
+    population's value over √n, less what is of second order in the rows (Efron & Stein 1981), with Satterthwaite's degrees of
+    freedom, on the scale of the logarithm.
 
     Assumes independent rows of one law. Frames of one video or tokens of one text are not independent: say so with
-    `groups`. Rows that repeat exactly may be copies or, in discrete features, just alike: only `groups` can say which, and without
-    it more than 1 % of them leave no interval. In simulations (studies/estimates.md) the effective rank's mean error is below
-    2 % from one row per feature and below 10 % at half a row per feature for Gaussian rows. Intervals are given from 100 rows
-    and two rows per feature (participation ratio: four; stable rank: four, and where the leading variance stands clear of the
-    next; n_components: never), and not where single rows or groups decide the result. Heavy tails are taken to be those of
-    whole rows, as of a multivariate t; outliers along one direction alone push the value up, by as much as 20 % at two rows
-    per feature.
+    `groups`. Rows that repeat, exactly or nearly, are taken for one row, and where most repeat for rows that are just alike; there is
+    no interval where the two readings differ by more than half of it, and `groups` says which is right. Intervals are given from
+    100 rows and two rows per feature (stable rank: four, and where the leading variance stands clear of the next; n_components:
+    never). There is none where a few rows or groups carry the error, as with massive activations, and none where half of the
+    rows read another value than all of them: `warnings` says so. What was tried, on which laws and on which real features,
+    stands in studies/estimates.md and studies/real.md; coverage is claimed for that.
 
     Args:
         features: (n_samples, n_features) of any array kind on any device, at least 4 rows; or the path of a file (see

@@ -124,7 +124,7 @@ def _verdict_lines(r: Report) -> list[str]:
 def verdict(r: Report) -> str:
     """The level, with the purpose it speaks of."""
     others = ", ".join(purpose for purpose in PURPOSES if purpose != r.purpose)
-    return f"{r.level.upper()} for features to {r.purpose} (others are judged by purpose: {others})."
+    return f"{r.level.upper()} for {r.purpose}; other purposes are {others}."
 
 
 def threshold(f: Finding) -> str:
