@@ -115,8 +115,8 @@ STUDY = Study(
     name="comparisons",
     title="Comparisons: size and power",
     about=ABOUT,
-    minutes=15,
-    sizes={"pairs": (64, 400), "power": (10_000, 512, 120)},
+    minutes=8,
+    sizes={"pairs": (64, 200), "power": (10_000, 512, 40)},
     tiny={"pairs": (64, 2), "power": (1_000, 16, 2)},
     tables=tables,
 )
