@@ -11,7 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from repgeom.data.arrays import check_normalize
-from repgeom.inference.correction import FINENESS, Corrected, corrected, counted_once, mean_variance, rests_on_few_rows
+from repgeom.inference.correction import (
+    FINENESS,
+    Corrected,
+    corrected,
+    counted_once,
+    mean_variance,
+    n_draws,
+    rests_on_few_rows,
+)
 from repgeom.inference.estimate import Estimate, shown
 from repgeom.inference.intervals import check_confidence, p_value, quantile
 from repgeom.inference.sample import Sample, opened, sample_of
@@ -152,7 +160,7 @@ def compared(
     if a.error is not None and b.error is not None:
         # Errors are of logarithms, and d value = value · d ln value.
         error, degrees = _error(first, second, values, paired)
-        why = rests_on_few_rows(degrees, min(len(a.influence), len(b.influence)))
+        why = rests_on_few_rows(degrees, _n_draws(first, second, paired))
         if why:
             warnings = (*warnings, f"no interval: {why}")
         else:
@@ -176,8 +184,7 @@ def _error(
     """Standard error of the difference of both, each times its scale, and degrees of freedom."""
     a, b = first.corrected, second.corrected
     if paired:
-        # Rows of both are the same samples, so the groups that one side knows hold for both.
-        groups = first.groups if second.groups is None else second.groups
+        groups = _groups_of_both(first, second)
         influence, second_order = combined([(-scale[0], a), (scale[1], b)])
         variance, degrees = mean_variance(influence, second.n, groups)
         return paired_variance(variance, second_order) ** 0.5, degrees
@@ -187,6 +194,18 @@ def _error(
     # Degrees of freedom of a sum of variances (Satterthwaite 1946).
     degrees_of_both = (of_a + of_b) ** 2 / (of_a**2 / max(1, a.degrees) + of_b**2 / max(1, b.degrees))
     return (of_a + of_b) ** 0.5, degrees_of_both
+
+
+def _groups_of_both(first: Contributions, second: Contributions) -> NDArray[np.integer[Any]] | None:
+    """Return the groups of paired rows. They are the same samples, so the groups that one side knows hold for both."""
+    return first.groups if second.groups is None else second.groups
+
+
+def _n_draws(first: Contributions, second: Contributions, paired: bool) -> int:
+    """How many independent draws of rows a difference is made of: those of the smaller side where not paired."""
+    if paired:
+        return n_draws(second.corrected.influence, _groups_of_both(first, second))
+    return min(n_draws(c.corrected.influence, c.groups) for c in (first, second))
 
 
 def combined(terms: Sequence[tuple[float, Corrected]]) -> tuple[Array, float]:

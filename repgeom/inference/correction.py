@@ -126,8 +126,8 @@ def _corrected(sample: Sample, measure: str) -> Corrected:
     error = math.hypot(counted_once(variance, beyond) ** 0.5, drift, FINENESS)
     if error > _LARGEST_ERROR and not reasons:
         reasons.append(f"its standard error would be {error:.0%}")
-    elif sample.most > 1 and not reasons and rests_on_few_rows(degrees, len(influence)):
-        reasons.append(rests_on_few_rows(degrees, len(influence)))
+    elif sample.most > 1 and not reasons and rests_on_few_rows(degrees, n_draws(influence, sample.groups)):
+        reasons.append(rests_on_few_rows(degrees, n_draws(influence, sample.groups)))
     if reasons:
         return Corrected(
             log, influence, None, 0.0, 0, method, (*notes, "no interval: " + "; ".join(reasons)), sample.groups
@@ -193,8 +193,15 @@ def mean_variance(influence: Array, n: int, groups: NDArray[np.integer[Any]] | N
     return float((sums**2).sum()) * correction / (len(influence) * n), _degrees(sums)
 
 
+def n_draws(influence: Array, groups: NDArray[np.integer[Any]] | None) -> int:
+    """How many of the rows scored, or groups of them, are independent draws."""
+    if groups is None:
+        return len(influence)
+    return int(groups.max()) + 1
+
+
 def rests_on_few_rows(degrees: float, n: int) -> str:
-    """Say why an error with these degrees of freedom is not known; '' where it is.
+    """Say why an error with these degrees of freedom is not known; '' where it is. `n`: rows, or groups of them.
 
     Rows of networks reach several times √n degrees, tails that a few rows carry a third of it, at 256 to 2,048 rows.
     """

@@ -17,7 +17,7 @@ from torch import Tensor
 from repgeom.data.arrays import centred
 from repgeom.data.sources import source_of
 from repgeom.inference.compare import combined, paired_variance
-from repgeom.inference.correction import FINENESS, Corrected, corrected, mean_variance, rests_on_few_rows
+from repgeom.inference.correction import FINENESS, Corrected, corrected, mean_variance, n_draws, rests_on_few_rows
 from repgeom.inference.estimate import shown
 from repgeom.inference.intervals import p_value, quantile
 from repgeom.inference.sample import Sample, scored
@@ -118,7 +118,7 @@ class RankMeasurement(Measurement):
         if not self.known:
             return UNKNOWN
         error, degrees = self._log_error()
-        if rests_on_few_rows(degrees, self.n):
+        if rests_on_few_rows(degrees, n_draws(self.terms[0][1].influence, _groups(self.terms))):
             return UNKNOWN
         half = quantile(confidence, degrees) * error
         return max(self.limits[0], self.value * math.exp(-half)), min(self.limits[1], self.value * math.exp(half))
@@ -138,7 +138,7 @@ class RankMeasurement(Measurement):
         terms = [(-self.value * sign, c) for sign, c in self.terms]
         terms += [(other.value * sign, c) for sign, c in other.terms]
         error, degrees = _paired_error(terms)
-        if rests_on_few_rows(degrees, self.n):
+        if rests_on_few_rows(degrees, n_draws(terms[0][1].influence, _groups(terms))):
             return {"low": math.nan, "high": math.nan, "p_value": math.nan, "test": "t, paired"}
         # The grid of variances moves a corrected rank by up to this share, whatever the number of rows.
         error = math.hypot(error, FINENESS * max(self.value, other.value))
@@ -150,10 +150,13 @@ class RankMeasurement(Measurement):
 def _paired_error(terms: Any) -> tuple[float, float]:
     """Return the standard error of Σ scale · ln rank of the same rows, and its degrees of freedom."""
     influence, second_order = combined(terms)
-    # Copies that one side shows are copies of the same samples on all sides.
-    groups = next((c.groups for _, c in terms if c.groups is not None), None)
-    variance, degrees = mean_variance(influence, len(influence), groups)
+    variance, degrees = mean_variance(influence, len(influence), _groups(terms))
     return paired_variance(variance, second_order) ** 0.5, degrees
+
+
+def _groups(terms: Any) -> Any:
+    """Return the groups of the rows of all terms: copies that one side shows are copies of the same samples on all sides."""
+    return next((c.groups for _, c in terms if c.groups is not None), None)
 
 
 def _note(sides: Mapping[str, Corrected]) -> str:
