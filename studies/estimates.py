@@ -30,7 +30,7 @@ RATIOS = (0.5, 1, 2, 4, 16)  # rows per feature
 Cell = dict[str, Any]
 
 ABOUT = """\
-Populations whose spectrum is known are drawn again and again with a fixed seed: 100 draws at d = 64, 8 draws at d = 256.
+Populations whose spectrum is known are drawn again and again with a fixed seed: 60 draws at d = 64.
 Spectra of variances: flat, i^-p, 50 variances of 10 above noise of 1, exponential (exp(−8i/d)). Rows: Gaussian; Gaussian
 scaled to unit length; multivariate t with 5 degrees of freedom (one heavy tail for all of a row, so that fourth moments
 barely exist); 10 clusters whose centres spread as much as the rows within; "massive activations", where 2 % of the rows are 20
@@ -165,8 +165,8 @@ STUDY = Study(
     name="estimates",
     title="Estimates and their intervals",
     about=ABOUT,
-    minutes=25,
-    sizes={"repetitions": {64: 100, 256: 8}},
+    minutes=10,
+    sizes={"repetitions": {64: 60}},
     tiny={"repetitions": {16: 2}},
     tables=tables,
 )

@@ -58,7 +58,7 @@ BARS = {
 
 ABOUT = """\
 Large finite sets of real feature rows are taken as populations: a set's own measure, in float64, is the truth. Rows are drawn
-from it with a fixed seed and without replacement, 400 draws a cell (80 where there are more than 512 features), at most 15 % of a
+from it with a fixed seed and without replacement, 100 draws a cell (20 where there are more than 512 features), at most 15 % of a
 set at once ("–" where that is too few, or where no draw gets an interval).
 
 What a finite set changes: draws of n of N rows spread less than independent ones, by √(1 − n/N), so the ratio of the estimates'
@@ -66,11 +66,11 @@ standard deviation to their mean standard error is divided by that. An estimate 
 1/N of the bias, so errors and coverage are taken from the truth plus n / (N − n) of what the draws' own measure misses (1.2 % at
 most; left out of comparisons, where it is far smaller). Coverage is else left as it is: of 95 % a share of 15 % makes 96.7 %.
 
-Size: two representations of the same inputs are compared, paired, 2,000 draws of n = 4 d. Their true difference is known, so the
+Size: two representations of the same inputs are compared, paired, 400 draws of n = 4 d. Their true difference is known, so the
 share of 95 % intervals that leave it out is what a test at 5 % would wrongly find. Draws without an interval count as finding nothing.
 
 Bars: mean error within 1.5 %, coverage 92 to 98 %, an interval in 95 % of draws or more, size 3.5 to 6.5 %, ratio of spreads 0.9 to
-1.1. Cells outside are in bold. By chance alone, a coverage of 95 % strays by 2 from 400 draws and by 5 from 80, a size of 5 % by 1, a ratio of spreads by 0.07 and 0.16.
+1.1. Cells outside are in bold. By chance alone, a coverage of 95 % strays by 4 from 100 draws and by 10 from 20, a size of 5 % by 2, a ratio of spreads by 0.14 and 0.3.
 
 Assumed: nothing of the rows' law. Not tried: rows that depend on each other, networks larger than efficientnet-lite0.
 The sets differ a little between versions of Python (its help topics) and of torch. Sets of pictures need two packages more
@@ -259,8 +259,8 @@ STUDY = Study(
     name="real",
     title="Features of real pictures, digits and text",
     about=ABOUT,
-    minutes=40,
-    sizes={"effort": WHOLE, "draws": 400, "comparisons": 2000},
+    minutes=15,
+    sizes={"effort": WHOLE, "draws": 100, "comparisons": 400},
     tiny={"effort": TINY, "draws": 2, "comparisons": 2},
     tables=tables,
 )

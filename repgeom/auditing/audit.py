@@ -13,6 +13,7 @@ from repgeom.auditing.evidence_of import SCORED_ROWS, evidence_of
 from repgeom.auditing.given import beside_dask, paired_rows, refuse_of, streamed_rows
 from repgeom.auditing.judging import judge
 from repgeom.auditing.purposes import TRANSFER, check_purpose
+from repgeom.auditing.readings_beside import notes_on_purpose
 from repgeom.auditing.report import Report, scored_rows
 from repgeom.data.arrays import check_normalize
 from repgeom.data.processes import ALONE, Processes
@@ -192,7 +193,7 @@ def report_of(tally: AuditTally, options: Options, *, name: str, titles: Titles)
         purpose=options.purpose,
         name=name,
         dtype=str(tally.dtypes["rows"]).removeprefix("torch."),
-        notes=(*titles.notes, *evidence.notes),
+        notes=(*titles.notes, *evidence.notes, *notes_on_purpose(evidence, options.purpose)),
         seed=options.seed,
         contributions={name: found.compact() for name, found in evidence.contributions.items()},
         scored_rows=scored_rows(evidence.population),

@@ -75,9 +75,15 @@ class Dominating:
         )
 
 
-def dominating_of(sample: Sample, rows: Tensor, places: np.ndarray) -> tuple[Dominating, ...]:
-    """Columns and rows that dominate. `rows` (k, d) are those scored, and `places` (k,) their numbers."""
-    found = [_columns(sample), _rows(sample, rows, places)]
+def dominating_of(
+    sample: Sample, rows: Tensor, places: np.ndarray, longest: tuple[int, float]
+) -> tuple[Dominating, ...]:
+    """Columns and rows that dominate.
+
+    `rows` (k, d) are those scored, `places` (k,) their numbers, and `longest` the number and the norm of the longest row of all,
+    which need not be among them.
+    """
+    found = [_columns(sample), _rows(sample, rows, places, longest)]
     return tuple(one for one in found if one is not None)
 
 
@@ -110,22 +116,39 @@ def _columns(sample: Sample) -> Dominating | None:
     return Dominating("columns", tuple(int(i) for i in large), share, behind, len(left))
 
 
-def _rows(sample: Sample, rows: Tensor, places: np.ndarray) -> Dominating | None:
+def _rows(sample: Sample, rows: Tensor, places: np.ndarray, longest: tuple[int, float]) -> Dominating | None:
     squares = sample.scores.squares
     large = np.flatnonzero(squares > _ROW_RATIO * np.median(squares))
-    share = float(squares[large].sum() / squares.sum())
     kept = np.setdiff1d(np.arange(len(squares)), large)
-    if not len(large) or len(large) > max(1, _MOST_ROWS * len(squares)) or share < FEWEST_SHARE:
+    if len(large) > max(1, _MOST_ROWS * len(squares)) or len(kept) < FEWEST_ROWS:
         return None
-    if len(kept) < FEWEST_ROWS:
+    numbers = places[large[np.argsort(-squares[large], kind="stable")]]
+    share = float(squares[large].sum() / squares.sum())
+    if longest[0] not in places:
+        # The mean square of the rows scored, in the units of the directions.
+        scale = float(sample.directions.centred(rows).double().square().sum(1).mean())
+        if _distance(sample.directions, longest[1]) > _ROW_RATIO * float(np.median(squares)) * scale:
+            numbers = np.append(longest[0], numbers)
+            # Of all the variance, what as many rows like those kept would not explain.
+            total = sample.directions.freedom * float(sample.directions.variances.sum())
+            share = 1 - sample.n * scale * float(squares[kept].mean()) / total
+    if not len(numbers) or share < FEWEST_SHARE:
         return None
     directions = _directions(rows[torch.from_numpy(kept).to(rows.device)], sample.directions)
     if directions is None:
         return None
     values: Array = directions.variances[: directions.moving]
     behind = population(values, sample.n_features, directions.freedom, EVEN)
-    ordered = large[np.argsort(-squares[large], kind="stable")]
-    return Dominating("rows", tuple(int(places[i]) for i in ordered), share, behind, sample.n_features)
+    return Dominating("rows", tuple(int(number) for number in numbers), share, behind, sample.n_features)
+
+
+def _distance(directions: Directions, norm: float) -> float:
+    """The least squared distance from the mean that a row of this norm can have, in the units of the directions."""
+    if directions.spectrum.normalize:
+        # Rows of unit length cannot dominate by their length.
+        return 0.0
+    mean = float((directions.mean / directions.unit).square().sum()) ** 0.5
+    return max(0.0, norm / directions.unit - mean) ** 2
 
 
 def _directions(rows: Tensor, like: Directions) -> Directions | None:

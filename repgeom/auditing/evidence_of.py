@@ -124,7 +124,8 @@ def _dominating(tally: AuditTally, population: Sample | None) -> tuple[Dominatin
         return ()
     drawn = tally.tallies["grouped" if "groups" in tally.asked.beside else "sample"]
     scored = drawn.drawn() if "groups" in tally.asked.beside else drawn.drawn(tally.asked.scored_rows)
-    return dominating_of(population, scored.rows, scored.places)
+    cloud: CloudTally = tally.tallies["cloud"]
+    return dominating_of(population, scored.rows, scored.places, (cloud.longest_row, float(cloud.norms().maximum)))
 
 
 def _of_labels(tally: AuditTally, pairs: Drawn, neighbours: Neighbours | None) -> LabelEvidence | None:
@@ -255,7 +256,9 @@ def _notes(tally: AuditTally, e: Evidence) -> tuple[str, ...]:
     if used < n:
         notes.append(f"Intervals are worked out from {used:,} of {n:,} rows, drawn with a fixed seed.")
     # Of rows that dominate there is a note already.
-    warnings = (w for w in e.estimates["effective_rank"].warnings if not (e.dominating and w.startswith("row ")))
+    warnings = e.estimates["effective_rank"].warnings
+    if any(one.what == "rows" for one in e.dominating):
+        warnings = tuple(warning for warning in warnings if not warning.startswith("row "))
     notes += [f"Population: {warning}." for warning in warnings]
     return tuple(notes)
 

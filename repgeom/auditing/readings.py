@@ -44,7 +44,10 @@ def summary(e: Evidence) -> str:
     if estimate.low is not None:
         return f"uses about {value:.4g} of {e.n_features:,} dimensions (95 %: {low:.4g} to {high:.4g})"
     margin = (high - value) / value
-    return f"uses about {value:.4g} of {e.n_features:,} dimensions (no 95 % interval is known; judged with a margin of {margin:.0%})"
+    return (
+        f"uses about {value:.4g} of {e.n_features:,} dimensions (no 95 % interval, see the notes; the verdict allows for "
+        f"{margin:.0%} either way)"
+    )
 
 
 def rank_with_margin(e: Evidence) -> tuple[float, float, float, float]:
@@ -101,7 +104,7 @@ def _share_of(e: Evidence, factor: float) -> float:
 
 def rank_sentence(e: Evidence, value: float) -> str:
     """Say how small the share is, and by what."""
-    words = f"a share of {value:.3f} of its dimensions is in use"
+    words = f"a share of {value:.3f} of its dimensions is in use, from a line (0) to all alike (1)"
     if "effective_rank_sigma" in e.estimates:
         words += (
             f": effective rank {e.estimates['effective_rank'].value:.4g} by variance, "
@@ -174,9 +177,21 @@ def dominating_row(e: Evidence) -> float | None:
 def dominating_sentence(e: Evidence, value: float) -> str:
     """Name the rows, and say what is left without them."""
     rows = [one for one in e.dominating if one.what == "rows"]
+    if not rows:
+        return "no few rows hold much of the variance"
     named = ", ".join(one.named for one in rows)
     hold = "holds" if len(rows[0].numbers) == 1 else "hold"
     return f"{named} of {e.n_samples:,} {hold} {value:.0%} of the variance{without_dominating(e)}"
+
+
+def n_independent(e: Evidence) -> float:
+    """How many independent rows there are."""
+    return e.independent or float(e.n_samples)
+
+
+def few_rows_sentence(e: Evidence, value: float) -> str:
+    """Say that so few rows show next to nothing."""
+    return f"{value:.3g} independent rows show next to nothing of what they were drawn from"
 
 
 # A point, or a cone ---------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from repgeom.auditing.evidence import Evidence, LabelEvidence
+from repgeom.auditing.purposes import CLASSIFY
 from repgeom.auditing.readings import Interval, Reading, rank_with_margin
 from repgeom.measures import rank
 from repgeom.robustness.drift import ALL_ROWS_EQUAL
@@ -56,6 +57,17 @@ def alike(e: Evidence) -> float | None:
 # Classes --------------------------------------------------------------------------------------------------------------
 
 
+def notes_on_purpose(e: Evidence, purpose: str) -> tuple[str, ...]:
+    """What the verdict for this purpose could not look at."""
+    if purpose != CLASSIFY:
+        return ()
+    if e.labels is None:
+        return ("Judged for classify without labels: whether the classes are told apart was not looked at.",)
+    if len(e.labels.sizes) < 2:
+        return ("All labels are one class, so whether classes are told apart could not be looked at.",)
+    return ()
+
+
 def rank_per_class(e: Evidence) -> float | None:
     """Effective rank over K − 1, which is what telling K classes apart needs."""
     if e.labels is None or e.population is None or len(e.labels.sizes) < 3:
@@ -94,6 +106,9 @@ def between_sentence(e: Evidence, value: float) -> str:
 def collapsed_classes(e: Evidence) -> float | None:
     """The share of classes whose variance has collapsed beside that of the others."""
     if e.labels is None or len(e.labels.sizes) < 3:
+        return None
+    # Beside the class of a corrupt row every other one looks collapsed.
+    if any(one.what == "rows" for one in e.dominating):
         return None
     return float(_collapsed(e.labels).mean())
 
@@ -149,7 +164,10 @@ def agreement_interval(e: Evidence) -> Interval:
 def agreement_sentence(e: Evidence, value: float) -> str:
     """Say what neighbours know of the labels."""
     assert e.labels is not None
-    return f"neighbours name the label of {e.labels.votes.value:.1%} of the rows, from chance (0) to perfect (1) that is {value:.2f}"
+    words = f"{e.labels.votes.value:.1%} of the rows have the label that their nearest neighbours have"
+    if value < 0.05:
+        return f"{words}: no better than guessing"
+    return f"{words}; from guessing (0) to always (1) that is {value:.2f}"
 
 
 # Corrupted features ---------------------------------------------------------------------------------------------------

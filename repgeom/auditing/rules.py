@@ -14,10 +14,12 @@ from repgeom.auditing.readings import (
     count_sentence,
     dominating_row,
     dominating_sentence,
+    few_rows_sentence,
     leading_excess,
     leading_sentence,
     live_directions,
     live_sentence,
+    n_independent,
     noise_at_a_point,
     noise_sentence,
     point_sentence,
@@ -114,7 +116,8 @@ RULES: tuple[Rule, ...] = (
         fail=0.08,
         read=rank_share,
         reason=rank_sentence,
-        causes="an objective without a repelling term, dead units, a bottleneck layer, or too strong a weight decay",
+        causes="an objective without a repelling term, dead units, a bottleneck layer, too strong a weight decay, or columns in "
+        "different units",
         advice="add a contrastive or variance term to the loss, look at the layer before this one, and compare with the teacher; "
         "a layer that tells K classes apart needs K − 1 dimensions: judge it by --for classify",
         source="between collapsed students (arXiv 2603.06698, table 1: 16 of 512 dimensions) and their CLIP teacher (89); a "
@@ -165,7 +168,7 @@ RULES: tuple[Rule, ...] = (
         fail=0.2,
         read=live_directions,
         reason=live_sentence,
-        causes="units that fade, a narrower layer before this one, or noise where features were",
+        causes="units that fade, a narrower layer before this one, or columns in different units",
         advice="read the rank of the layer before; look at the spread of each column; drop what holds next to nothing",
         source=_BATTERY,
         purposes=BROAD,
@@ -230,6 +233,7 @@ RULES: tuple[Rule, ...] = (
         causes="features that only encode one factor, such as brightness or length",
         advice="look at the samples at both ends of it; standardise, or remove it",
         source=_OURS,
+        purposes=BROAD,  # two classes need no more than one direction
     ),
     Rule(
         name="dominating_rows",
@@ -266,6 +270,17 @@ RULES: tuple[Rule, ...] = (
         advice="compare the two spectra: audit both files side by side",
         source=_OURS,
         interval=drift_interval("effective_rank_ratio"),
+    ),
+    Rule(
+        name="few_rows",
+        worse="below",
+        warn=10,
+        fail=None,
+        read=n_independent,
+        reason=few_rows_sentence,
+        causes="a file of a few samples, or features lying as columns by rows",
+        advice="extract features of some hundred samples; rows are samples, columns are features",
+        source=_OURS,
     ),
     Rule(
         name="nonfinite_rows",
@@ -324,5 +339,6 @@ RULES: tuple[Rule, ...] = (
         causes="outlier tokens without registers (Darcet et al. 2024), corrupt samples, or overflow",
         advice="look at those samples; use `normalize='l2'` if only directions matter",
         source=_OURS,
+        purposes=BROAD,  # probabilities of a classifier have two kinds of lengths
     ),
 )
