@@ -274,7 +274,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         name="few_rows",
         worse="below",
-        warn=10,
+        warn=10.0,
         fail=None,
         read=n_independent,
         reason=few_rows_sentence,

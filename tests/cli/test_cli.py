@@ -110,7 +110,7 @@ def test_groups_from_a_file(here, capsys):
     assert run("audit", "twice.npy", "--json", "-") == 0
     untold = json.loads(capsys.readouterr().out)
     assert untold["measures"]["effective_rank"]["estimate"]["low"] is None
-    assert any("150 rows repeat" in note for note in untold["notes"])
+    assert any("150 of 300 rows repeat" in note for note in untold["notes"])
     assert run("audit", "twice.npy", "--groups", "video.npy", "--json", "-") == 0
     assert json.loads(capsys.readouterr().out)["measures"]["effective_rank"]["estimate"]["low"] > 15
 
