@@ -53,7 +53,10 @@ def test_participation_ratio_is_a_ratio_of_u_statistics():
         (lambda r: gaussian(r, 40, np.ones(20)), "40 rows, and it needs 100"),
         (lambda r: gaussian(r, 150, np.ones(100)), "1.5 independent rows per feature, and it holds from 2"),
         (lambda r: np.r_[gaussian(r, 300, np.ones(5)), [[1e4, 0, 0, 0, 0]]], "one row holds more than a quarter"),
-        (lambda r: np.repeat(gaussian(r, 50, np.ones(5)), 6, 0), "rows repeat: give `groups`"),
+        (
+            lambda r: np.repeat(gaussian(r, 50, np.ones(5)), 6, 0),
+            "it hangs on whether rows that repeat are copies or just alike; say so by `groups`",
+        ),
     ],
 )
 def test_no_interval_where_none_holds(x, words):

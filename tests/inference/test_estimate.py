@@ -20,12 +20,15 @@ from estimate_reference import (
     power,
     rank_one,
     rotation,
+    sample,
     with_a_huge_row,
 )
+from scipy import stats
 
 import repgeom as rg
 from repgeom.data.arrays import CHUNK_VALUES
 from repgeom.data.sources import as_source
+from repgeom.inference.correction import corrected
 
 # --- Planted populations ----------------------------------------------------------------------------------------------
 
@@ -172,8 +175,11 @@ def test_a_file_of_several_chunks_reads_as_its_array(tmp_path, monkeypatch):
     assert len(list(rg.open_source(path).chunks())) > 5
     e = rg.estimate(path)
     assert_same(e, rg.estimate(x), 1e-6)
-    assert e.warnings[0] == "100 rows repeat earlier ones and are taken for independent"
-    assert "give `groups`" in e.warnings[1]
+    assert e.warnings[0].startswith(
+        "100 of 3,000 rows repeat earlier ones; copies are taken for one row (as independent "
+    )
+    assert e.value == pytest.approx(rg.estimate(x[:2900]).value, rel=1e-6)
+    assert e.low is not None
     np.testing.assert_allclose(rg.influence(path), rg.influence(x), atol=1e-4)
 
 
@@ -208,10 +214,9 @@ def test_stable_rank_of_rank_one_is_one():
 
 
 def test_intervals_are_given_from_the_rows_that_the_docstring_names():
-    assert rg.estimate(normal(400, 200)).low is not None
-    assert rg.estimate(normal(398, 200)).low is None
-    assert rg.estimate(normal(400, 100), "participation_ratio").low is not None
-    assert rg.estimate(normal(398, 100), "participation_ratio").low is None
+    for measure in SMOOTH:
+        assert rg.estimate(normal(380, 200), measure).low is not None
+        assert rg.estimate(normal(379, 200), measure).low is None
     assert rg.estimate(normal(400, 10), "stable_rank").low is None
     assert rg.estimate(decaying(400, 10, 1), "stable_rank").low is not None
     assert rg.estimate(normal(4000, 3), "n_components_90").low is None
@@ -231,8 +236,10 @@ def test_wider_confidence_is_a_wider_interval_around_the_same_value():
 
 
 def test_width_of_the_interval_is_students():
-    e = rg.estimate(decaying(300, 12), confidence=0.9)
-    assert np.log(e.high / e.low) / 2 == pytest.approx(1.65 * e.se / e.value, rel=0.005)
+    x = decaying(300, 12)
+    e, influence = rg.estimate(x, confidence=0.9), corrected(sample(x), "effective_rank").influence
+    degrees = int(600 / (stats.kurtosis(influence, fisher=False) - 1))
+    assert np.log(e.high / e.low) / 2 == pytest.approx(stats.t.ppf(0.95, degrees) * e.se / e.value, rel=1e-9)
 
 
 @pytest.mark.parametrize("confidence", [0, 1, -1, 95, "a", None, float("nan")])
@@ -285,31 +292,37 @@ def test_what_cannot_be_estimated_is_refused(x, error, words):
 
 @pytest.mark.parametrize("measure", SMOOTH)
 def test_intervals_hold_the_planted_value(measure):
-    deviations, held, draws = np.arange(1, 21) ** -0.5, 0, 150
+    deviations, held, draws = np.arange(1, 21) ** -0.5, [], 150
     truth = population_value(deviations, measure)
     for seed in range(draws):
         e = rg.estimate(normal(160, 20, seed) * deviations, measure)
-        held += e.low <= truth <= e.high
-    assert 0.90 * draws <= held <= 0.995 * draws
+        if e.low is not None:
+            held.append(e.low <= truth <= e.high)
+    assert len(held) >= 0.97 * draws
+    assert 0.90 <= np.mean(held) <= 0.995
 
 
 def test_intervals_of_groups_hold_the_planted_value():
-    deviations, held, draws = np.arange(1, 11) ** -0.5, 0, 100
+    deviations, held, draws = np.arange(1, 11) ** -0.5, [], 100
     truth, groups = population_value(deviations, "effective_rank"), np.repeat(np.arange(120), 4)
     for seed in range(draws):
         e = rg.estimate(likenesses(120, 4, seed) * deviations, groups=groups)
-        held += e.low <= truth <= e.high
-    assert held >= 0.88 * draws
+        if e.low is not None:
+            held.append(e.low <= truth <= e.high)
+    assert len(held) >= 0.9 * draws
+    assert np.mean(held) >= 0.9
 
 
 @pytest.mark.parametrize("paired", [False, True])
 def test_no_difference_is_rarely_found_where_there_is_none(paired):
-    deviations, found, draws = np.arange(1, 11) ** -0.5, 0, 80
+    deviations, found, draws = np.arange(1, 11) ** -0.5, [], 80
     for seed in range(draws):
         x = normal(200, 10, seed)
         y = 0.6 * x + 0.8 * normal(200, 10, 1000 + seed) if paired else normal(200, 10, 1000 + seed)
-        found += rg.compare(x * deviations, y * deviations, paired=paired).p_value < 0.05
-    assert found <= 0.12 * draws
+        found.append(rg.compare(x * deviations, y * deviations, paired=paired).p_value)
+    given = [p for p in found if p is not None]
+    assert len(given) >= 0.9 * draws
+    assert sum(p < 0.05 for p in given) <= 0.12 * draws
 
 
 @pytest.mark.parametrize(

@@ -53,8 +53,10 @@ def test_groups_say_what_rows_alone_do_not():
         told.append(rg.estimate(x, groups=codes))
         untold.append(rg.estimate(x))
     assert np.mean([e.value for e in told]) == pytest.approx(true, rel=0.01)
-    assert np.mean([e.low <= true <= e.high for e in told]) > 0.85
-    assert np.mean([e.low <= true <= e.high for e in untold]) < 0.7
+    held = [[e.low <= true <= e.high for e in found if e.low is not None] for found in (told, untold)]
+    assert min(len(of_these) for of_these in held) > 30
+    assert np.mean(held[0]) > 0.85
+    assert np.mean(held[1]) < 0.7
 
 
 def test_rows_that_repeat_by_nature_do_when_told_so():
@@ -64,8 +66,10 @@ def test_rows_that_repeat_by_nature_do_when_told_so():
     assert np.mean([e.value for e in found]) == pytest.approx(6, rel=0.01)
     assert np.mean([e.low <= 6 <= e.high for e in found]) > 0.9
     untold = rg.estimate(signs[0])
-    assert (untold.low, untold.value) == (None, found[0].value)
-    assert "give `groups`" in untold.warnings[-1]
+    assert untold.low is None
+    assert untold.value == pytest.approx(found[0].value, rel=1e-9)
+    assert "rows repeat earlier ones; copies are taken for independent rows" in untold.warnings[0]
+    assert untold.warnings[-1].endswith("copies or just alike; say so by `groups`")
 
 
 @pytest.mark.parametrize("k", [1, 2, 5])

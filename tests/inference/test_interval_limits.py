@@ -194,6 +194,22 @@ def test_a_few_rows_that_carry_the_error_take_the_interval_away(measure):
     assert corrected(s, measure).error is not None
 
 
+def test_few_groups_are_counted_among_groups():
+    """Fifteen degrees are more than the root of a hundred groups and less than that of four hundred rows."""
+    s, groups = sample(n=400, groups=np.arange(400) // 4), np.arange(400) // 4
+    influence = s.scores.influence["effective_rank"].copy()
+    heavy = np.abs(np.bincount(groups, influence)).argmax()
+    assert mean_variance(influence, 400, groups)[1] > 20
+    while mean_variance(influence, 400, groups)[1] > 15:
+        influence[groups == heavy] *= 1.02
+    assert mean_variance(influence, 400, groups)[1] > 10
+    assert corrected(with_scores(s, influence={"effective_rank": influence}), "effective_rank").error is not None
+    while mean_variance(influence, 400, groups)[1] >= 10:
+        influence[groups == heavy] *= 1.02
+    found = corrected(with_scores(s, influence={"effective_rank": influence}), "effective_rank")
+    assert found.warnings[-1] == "no interval: its error rests on about 9 of 100 rows"
+
+
 # Drift between halves ------------------------------------------------------------------------------------------------
 
 

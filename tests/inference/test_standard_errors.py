@@ -4,11 +4,24 @@ import math
 
 import numpy as np
 import pytest
+from estimate_reference import sample
 from scipy import stats
 
 import repgeom as rg
+from repgeom.inference.correction import corrected
 
 DRAWS = 200  # know a spread to 5 %
+
+
+def degrees_of(influence):
+    """Those of normal values with as uncertain a variance."""
+    return min(len(influence) - 1, int(2 * len(influence) / (stats.kurtosis(influence, fisher=False) - 1)))
+
+
+def influences(x, measure="effective_rank", groups=None):
+    """What each row, or group of rows, adds."""
+    found = corrected(sample(x, [measure], groups), measure).influence
+    return found if groups is None else np.bincount(groups, found)
 
 
 def normal(n, d, seed=0):
@@ -25,7 +38,13 @@ def power(d, exponent):
 @pytest.mark.parametrize(
     ("measure", "n", "d", "exponent", "most"),
     [
-        ("effective_rank", 102, 34, 0.5, 1.2),  # 1.13 in 400 draws: what is of second order is not quite taken out
+        (
+            "effective_rank",
+            102,
+            34,
+            0.5,
+            1.35,
+        ),  # the drift between halves is added, and a flat spectrum has little else
         ("effective_rank", 100, 25, 1.0, 1.1),
         ("participation_ratio", 128, 26, 0.5, 1.1),
     ],
@@ -33,7 +52,9 @@ def power(d, exponent):
 def test_standard_errors_are_the_spread_of_values_where_rows_are_few(measure, n, d, exponent, most):
     found = [rg.estimate(normal(n, d, seed) * power(d, exponent), measure) for seed in range(DRAWS)]
     spread = np.std(np.log([e.value for e in found]))
-    told = np.sqrt(np.mean([(e.se / e.value) ** 2 for e in found]))
+    errors = [e.se / e.value for e in found if e.se is not None]
+    assert len(errors) >= 0.95 * DRAWS
+    told = np.sqrt(np.mean(np.square(errors)))
     assert 0.9 < told / spread < most
 
 
@@ -42,7 +63,7 @@ def test_standard_errors_of_a_flat_spectrum_are_of_second_order():
     n, d = 400, 40
     told = [e.se / e.value for e in (rg.estimate(normal(n, d, seed)) for seed in range(12))]
     second = math.sqrt((d - 1) * (d + 2)) / d / n
-    assert np.mean(told) == pytest.approx(second, rel=0.1)
+    assert 0.95 * second < np.mean(told) < 1.3 * second  # and the drift between halves, which errs as well
 
 
 def test_standard_errors_of_groups_are_the_spread_of_values():
@@ -51,7 +72,9 @@ def test_standard_errors_of_groups_are_the_spread_of_values():
         x = 0.8**0.5 * normal(110, 12, seed)[codes] + 0.2**0.5 * normal(330, 12, 1000 + seed)
         found.append(rg.estimate(x * power(12, 1.0), groups=codes))
     spread = np.std(np.log([e.value for e in found]))
-    assert 0.87 < np.sqrt(np.mean([(e.se / e.value) ** 2 for e in found])) / spread < 1.13
+    errors = [e.se / e.value for e in found if e.se is not None]
+    assert len(errors) >= 0.9 * len(found)
+    assert 0.87 < np.sqrt(np.mean(np.square(errors))) / spread < 1.2
 
 
 def test_errors_of_differences_are_their_spread_where_rows_are_few():
@@ -60,65 +83,98 @@ def test_errors_of_differences_are_their_spread_where_rows_are_few():
     for seed in range(DRAWS // 2):
         x = normal(n, d, seed)
         y = 0.9 * x + math.sqrt(1 - 0.81) * normal(n, d, 1000 + seed)
-        c = rg.compare(x * power(d, 0.7), y * power(d, 1.2), paired=True)
+        x, y = x * power(d, 0.7), y * power(d, 1.2)
+        c = rg.compare(x, y, paired=True)
         ratios.append(math.log(c.ratio))
-        told.append(math.log(c.ratio_high / c.ratio) / stats.t.ppf(0.975, n - 1))
         differences.append(c.difference)
-        halves.append((c.high - c.low) / 2 / stats.t.ppf(0.975, n - 1))
-    assert 0.87 < np.sqrt(np.mean(np.square(told))) / np.std(ratios) < 1.13
-    assert 0.87 < np.sqrt(np.mean(np.square(halves))) / np.std(differences) < 1.13
+        if c.low is None:
+            continue
+        logs = influences(x), influences(y)
+        t = stats.t.ppf(0.975, degrees_of(logs[1] - logs[0]))
+        told.append(math.log(c.ratio_high / c.ratio) / t)
+        t = stats.t.ppf(0.975, degrees_of(c.second.value * logs[1] - c.first.value * logs[0]))
+        halves.append((c.high - c.low) / 2 / t)
+    assert len(told) >= 0.9 * len(ratios)
+    assert 0.8 < np.sqrt(np.mean(np.square(told))) / np.std(ratios) < 1.25
+    assert 0.8 < np.sqrt(np.mean(np.square(halves))) / np.std(differences) < 1.25
 
 
 # Student's t ------------------------------------------------------------------------------------------------------
 
 
-def test_an_interval_has_as_many_degrees_of_freedom_as_rows_or_groups_less_one():
+def test_an_interval_has_the_degrees_of_what_rows_or_groups_add():
     x = normal(200, 6) * power(6, 1.0)
+    pairs = np.arange(200) % 100
     for e, degrees in (
-        (rg.estimate(x), 199),
-        (rg.estimate(x, groups=np.arange(200) % 100), 99),
-        (rg.estimate(x, groups=range(200)), 199),
+        (rg.estimate(x), degrees_of(influences(x))),
+        (rg.estimate(x, groups=pairs), degrees_of(influences(x, groups=pairs))),
+        (rg.estimate(x, groups=range(200)), degrees_of(influences(x))),
     ):
+        assert degrees < 180
         half = stats.t.ppf(0.975, degrees) * e.se / e.value
         assert (math.log(e.high / e.value), math.log(e.value / e.low)) == pytest.approx((half, half), rel=1e-9)
 
 
 @pytest.mark.parametrize("swapped", [False, True])
-def test_a_difference_of_strangers_has_the_fewer_degrees_and_both_errors(swapped):
+def test_a_difference_of_strangers_has_satterthwaites_degrees_and_both_errors(swapped):
     pair = [normal(100, 6) * power(6, 1.0), normal(3000, 6, 1) * power(6, 1.2)]
-    c = rg.compare(*(pair[::-1] if swapped else pair), confidence=0.9)
+    pair = pair[::-1] if swapped else pair
+    c = rg.compare(*pair, confidence=0.9)
     a, b = c.first, c.second
+    own = [degrees_of(influences(x)) for x in pair]
+
+    def joined(errors):
+        return sum(e**2 for e in errors) ** 2 / sum(e**4 / k for e, k in zip(errors, own, strict=True))
+
+    degrees = joined((a.se, b.se))
+    assert min(own) < degrees < sum(own)
     error = math.hypot(a.se, b.se, 1e-4 * max(a.value, b.value))
-    t = stats.t.ppf(0.95, 99)
+    t = stats.t.ppf(0.95, degrees)
     assert c.difference == b.value - a.value
     assert (c.low, c.high) == pytest.approx((c.difference - t * error, c.difference + t * error), rel=1e-9)
-    assert c.p_value == pytest.approx(2 * stats.t.sf(abs(c.difference) / error, 99), rel=1e-9)
-    factor = math.exp(t * math.hypot(a.se / a.value, b.se / b.value))
+    assert c.p_value == pytest.approx(2 * stats.t.sf(abs(c.difference) / error, degrees), rel=1e-9)
+    logs = a.se / a.value, b.se / b.value
+    factor = math.exp(stats.t.ppf(0.95, joined(logs)) * math.hypot(*logs))
     assert c.ratio == b.value / a.value
     assert (c.ratio_low, c.ratio_high) == pytest.approx((c.ratio / factor, c.ratio * factor), rel=1e-9)
 
 
-def test_a_paired_difference_has_the_rows_degrees_or_the_groups():
+def test_a_paired_difference_has_the_degrees_of_the_difference():
     x = normal(200, 6) * power(6, 1.0)
     y = x + 0.3 * normal(200, 6, 1)
-    for groups, degrees in ((None, 199), (np.arange(200) % 100, 99)):
+    for groups in (None, np.arange(200) % 100):
         wide, narrow = (rg.compare(x, y, paired=True, groups=groups, confidence=c) for c in (0.99, 0.5))
+        values = wide.first.value, wide.second.value
+        degrees = degrees_of(values[1] * influences(y, groups=groups) - values[0] * influences(x, groups=groups))
         widths = (wide.high - wide.low) / (narrow.high - narrow.low)
         assert widths == pytest.approx(stats.t.ppf(0.995, degrees) / stats.t.ppf(0.75, degrees), rel=1e-9)
         error = (wide.high - wide.low) / 2 / stats.t.ppf(0.995, degrees)
         assert wide.p_value == pytest.approx(2 * stats.t.sf(abs(wide.difference) / error, degrees), rel=1e-9)
 
 
+@pytest.mark.parametrize("paired", [False, True])
+def test_a_difference_that_rests_on_few_rows_has_no_interval_and_says_so(paired):
+    x = normal(400, 6)
+    y = x + 0.01 * normal(400, 6, 1)
+    # Nothing but five rows tells the two apart, and each estimate stands for itself.
+    y[:5] = x[:5] + 2.5 * normal(5, 6, 2)
+    c = rg.compare(x * power(6, 1.0), y * power(6, 1.0), paired=paired)
+    assert c.first.low is not None
+    assert c.second.low is not None
+    assert (c.low is None) == paired
+    assert any(w.startswith("no interval: its error rests on about ") for w in c.warnings) == paired
+    assert (c.p_value is None) == (c.ratio_low is None) == paired
+
+
 # What an error is at least ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("measure", "doubt"), [("effective_rank", 0), ("effective_rank_sigma", 0.02)])
-def test_what_the_model_and_the_grid_leave_open_is_part_of_the_error(measure, doubt):
-    """Rows of one direction leave no other doubt."""
+@pytest.mark.parametrize("measure", ["effective_rank", "effective_rank_sigma", "participation_ratio"])
+def test_what_the_grid_leaves_open_is_part_of_the_error(measure):
+    """Rows of one direction leave nothing else open."""
     for n, d in ((200, 8), (1000, 20)):
         e = rg.estimate(np.outer(normal(n, 1), np.arange(1.0, d + 1)), measure)
-        least = math.hypot(1e-4, doubt * d / n)
-        assert least <= e.se <= 1.12 * least
+        assert e.se == pytest.approx(1e-4, rel=0.05 if measure == "participation_ratio" else 0.01)
 
 
 # From which rows on -----------------------------------------------------------------------------------------------
@@ -129,14 +185,20 @@ def test_what_the_model_and_the_grid_leave_open_is_part_of_the_error(measure, do
     [
         (99, 3, "effective_rank", False),
         (100, 3, "effective_rank", True),
-        (100, 50, "effective_rank", True),
-        (101, 51, "effective_rank", False),
-        (120, 30, "participation_ratio", True),
-        (123, 31, "participation_ratio", False),
+        (114, 60, "effective_rank", True),  # two rows a feature, of which five in a hundred may be missing
+        (113, 60, "effective_rank", False),
+        (114, 60, "participation_ratio", True),
+        (113, 60, "participation_ratio", False),
+        (114, 60, "effective_rank_sigma", True),
+        (113, 60, "effective_rank_sigma", False),
+        (114, 30, "stable_rank", True),  # four
+        (113, 30, "stable_rank", False),
     ],
 )
 def test_intervals_are_given_from_the_row_that_is_named(n, d, measure, given):
-    e = rg.estimate(normal(n, d), measure)
+    x = normal(n, d)
+    x[:, 0] *= 1 + 3 * (measure == "stable_rank")  # a leading variance that stands clear
+    e = rg.estimate(x, measure)
     assert (e.low is not None) == given
     if not given:
         assert any(words in e.warnings[-1] for words in ("and it needs 100", "rows per feature, and it holds from"))
@@ -164,15 +226,6 @@ def test_a_row_that_holds_a_quarter_of_the_variance_takes_the_interval_away(fact
         assert e.value == pytest.approx(e.in_these_rows, rel=1e-9)
 
 
-@pytest.mark.parametrize(("repeats", "given"), [(4, True), (5, False)])
-def test_a_hundredth_of_the_rows_may_repeat(repeats, given):
-    x = normal(400, 4)
-    x[-repeats:] = x[:repeats]
-    e = rg.estimate(x)
-    assert (e.low is not None) == given
-    assert e.warnings[0] == f"{repeats} rows repeat earlier ones and are taken for independent"
-
-
 def test_the_row_that_weighs_most_is_named_from_a_tenth_on():
     for share, named in ((0.09, False), (0.11, True)):
         x = normal(400, 5)
@@ -191,10 +244,9 @@ def test_likeness_within_groups_is_what_was_planted():
     x = rho**0.5 * normal(3000, 8)[codes] + (1 - rho) ** 0.5 * normal(12_000, 8, 1)
     e = rg.estimate(x, groups=codes)
     assert e.value == pytest.approx(8, rel=0.003)
-    report = rg.audit(x[:400], groups=codes[:400])
-    f = next(f for f in report.findings if f.name == "samples_per_feature")
     weights = np.r_[1 + 3 * rho, [1 - rho] * 3]
-    assert f.value == pytest.approx((400 / np.mean(weights**2) - 1) / 8, rel=0.1)
+    found = sample(x[:400], ["effective_rank"], codes[:400])
+    assert found.independent == pytest.approx(400 / np.mean(weights**2), rel=0.1)
 
 
 @pytest.mark.parametrize("measure", ["n_components_50", "n_components_90", "n_components_99"])

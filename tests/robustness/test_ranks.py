@@ -72,11 +72,25 @@ def test_a_reason_of_one_side_names_it_and_one_of_both_is_said_once(rng):
 
 
 def test_repeats_leave_no_interval_as_in_compare(rng):
-    x, y, _ = moved_pair(rng, 300, 8)
+    x, y, _ = moved_pair(rng, 150, 8)
+    x, y = np.repeat(x, 2, 0), np.repeat(y, 2, 0)
     x, y = np.repeat(x, 2, 0), np.repeat(y, 2, 0)
     one = ratios(x, y)["participation_ratio_ratio"]
-    assert (one.known, "rows repeat" in one.note) == (False, True)
+    assert (one.known, "450 of 600 rows repeat earlier ones" in one.note) == (False, True)
     assert math.isnan(one.interval(0.95)[0])
+
+
+def test_copies_among_the_clean_rows_are_one_row_on_both_sides(rng):
+    x, y, _ = moved_pair(rng, 300, 8)
+    x[290:], y[290:] = x[:10], y[:10]
+    found = ratios(x, y)
+    for name, measure in RATIOS.items():
+        c = rg.compare(x, y, measure, paired=True)
+        assert found[name].known
+        assert found[name].interval(0.95) == pytest.approx((c.ratio_low, c.ratio_high), rel=1e-12)
+        alone = rg.compare(x[:290], y[:290], measure, paired=True)
+        assert found[name].value == pytest.approx(alone.ratio, rel=1e-6)
+        assert c.ratio_high / c.ratio_low == pytest.approx(alone.ratio_high / alone.ratio_low, rel=0.02)
 
 
 # --- how often intervals hold ------------------------------------------------------------------------------------
@@ -107,20 +121,18 @@ def drawn(pair, n, draws, seed=0):
 
 
 def test_standard_errors_are_the_spread_of_many_draws():
-    found = drawn(noisy, 200, 150)
+    found = drawn(noisy, 200, 100)
     for name, measure in TRUE.items():
         truth = measure(VARIANCES + 0.09) / measure(VARIANCES)
         logs = np.log([f[name].value for f in found])
-        # Student's quantile at 199 degrees turns the half width back into the standard error.
-        errors = [math.log(f[name].interval(0.95)[1] / f[name].value) / 1.97196 for f in found]
         held, given = coverage([f[name].interval(0.95) for f in found], truth)
-        assert given == len(found)
+        assert given >= 0.95 * len(found)
         assert 0.9 <= held <= 1, (name, held)
-        if name != "effective_rank_ratio_sigma":  # its standard error holds a doubt of the model on purpose
-            assert 0.9 < logs.std(ddof=1) / np.mean(errors) < 1.1, name
+        errors = [f[name]._log_error()[0] for f in found if f[name].known]
+        assert 0.85 < logs.std(ddof=1) / np.mean(errors) < 1.18, name
 
 
-def test_one_ruined_row_in_a_hundred_does_not_take_the_interval_off_the_truth():
+def test_one_ruined_row_in_a_hundred_leaves_no_interval_and_says_why():
     """In-sample influence, of which the ruined rows find their own directions, held 22 % of the time here."""
     variances = np.arange(1, 25.0) ** -0.5
 
@@ -128,15 +140,14 @@ def test_one_ruined_row_in_a_hundred_does_not_take_the_interval_off_the_truth():
         x = rng.standard_normal((n, 24)) * variances**0.5
         return x, x + (rng.random((n, 1)) < 0.01) * 10 * variances**0.5 * rng.standard_normal((n, 24))
 
-    found = drawn(ruined, 500, 40)
-    for name in ("effective_rank_ratio", "effective_rank_ratio_sigma"):
-        truth = 1  # every variance is doubled
-        held, given = coverage([f[name].interval(0.95) for f in found], truth)
-        assert np.mean([f[name].value for f in found]) == pytest.approx(truth, abs=0.02)
-        assert (held >= 0.92, given) == (True, 40), name
-    # 500 rows that weigh so unevenly are too few for the participation ratio, and it says so.
-    assert not any(f["participation_ratio_ratio"].known for f in found)
-    assert "rows weigh so unevenly" in found[0]["participation_ratio_ratio"].note
+    found = drawn(ruined, 500, 16)
+    for name in RATIOS:
+        # Every variance is doubled.
+        assert np.median([f[name].value for f in found]) == pytest.approx(1, abs=0.03)
+        assert not any(f[name].known for f in found)
+        notes = [f[name].note for f in found]
+        assert sum(note.startswith("no interval: corrupted: its error rests on about ") for note in notes) >= 14
+        assert all("corrupted: row " in note and "of the variance" in note for note in notes)
 
 
 # --- two encoders ------------------------------------------------------------------------------------------------
@@ -176,11 +187,14 @@ def test_differences_are_found_where_there_are_some_and_seldom_where_there_are_n
         other = x @ turned + 0.3 * rng.standard_normal((200, D))
         first, second = ratios(x, y), ratios(x @ turned, other)
         found.append(first["effective_rank_ratio"].difference(second["effective_rank_ratio"], 0.95))
+    found = [f for f in found if not math.isnan(f["low"])]
+    assert len(found) >= 54
     assert sum(f["p_value"] < 0.05 for f in found) <= 8
     assert all((f["p_value"] < 0.05) == (f["low"] > 0 or f["high"] < 0) for f in found)
     differences = np.array([f["difference"] for f in found])
-    errors = [(f["high"] - f["low"]) / 2 / 1.97196 for f in found]
-    assert 0.85 < differences.std(ddof=1) / np.mean(errors) < 1.15
+    # Student's quantile at 60 degrees, about as many as such differences have, is 2.00.
+    errors = [(f["high"] - f["low"]) / 2 / 2.0 for f in found]
+    assert 0.8 < differences.std(ddof=1) / np.mean(errors) < 1.2
 
 
 def test_equal_encoders_do_not_differ_and_turning_round_turns_the_sign(rng):
