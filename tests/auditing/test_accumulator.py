@@ -29,6 +29,8 @@ def beside():
 def assert_same(found, expected):
     assert (found.n_samples, found.level) == (expected.n_samples, expected.level)
     assert found.health == expected.health
+    assert (found.purpose, found.notes) == (expected.purpose, expected.notes)
+    assert [(f.name, f.level) for f in found.findings] == [(f.name, f.level) for f in expected.findings]
     for v in expected.values:
         value = found[v.name].in_these_rows
         assert value == (None if v.in_these_rows is None else pytest.approx(v.in_these_rows, rel=1e-9, abs=1e-9)), (
@@ -53,6 +55,20 @@ def test_any_split_over_machines_is_the_audit_of_all(splits, normalize, columns)
     for state in states[:-1]:
         whole.merge(rg.AuditAccumulator.from_bytes(state))
     assert_same(whole.report(name="all"), rg.audit(x, normalize=normalize, **more))
+
+
+@pytest.mark.parametrize("purpose", ["transfer", "classify", "retrieve", "generate"])
+def test_the_purpose_and_thresholds_are_asked_for_with_the_report(purpose):
+    x, labels = rows(), beside()["labels"]
+    x[5], x[650] = 100, np.nan
+    first, second = (rg.AuditAccumulator(drop_nonfinite=True) for _ in range(2))
+    first.update(x[:300], labels=labels[:300])
+    first.merge(second.update(x[300:], start=300, labels=labels[300:]))
+    asked = {"purpose": purpose, "thresholds": {"zero_rows": (0.5, None)}}
+    report = first.report(**asked)
+    assert_same(report, rg.audit(x, labels=labels, drop_nonfinite=True, **asked))
+    assert any(note.startswith("Row 5 holds 98% of the variance") for note in report.notes)
+    assert report.findings != first.report(purpose="classify" if purpose != "classify" else "transfer").findings
 
 
 def test_merging_leaves_the_other_as_it_was_and_copies_share_nothing():

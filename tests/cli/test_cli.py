@@ -1,13 +1,16 @@
 """The command line as a user meets it: output, exit status, files written, errors of one paragraph."""
 
 import json
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import repgeom as rg
+from repgeom.auditing.rules import RULES
 from repgeom.cli.main import main
 
 
@@ -215,10 +218,22 @@ def test_usage_errors_and_help(capsys):
     assert f"repgeom {rg.__version__}" in capsys.readouterr().out
 
 
+def shown_in_readme(out):
+    """The README shows the demo's verdict as it is printed, shortened at its dots; other machines train other digits."""
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    block = re.search(r"```text\n(alignment only: .*?)```", readme, re.DOTALL)[1]
+    printed = re.sub(r"\d[\d.,]*", "#", out)
+    for line in block.splitlines():
+        assert re.sub(r"\d[\d.,]*", "#", line.removesuffix("...")) in printed, line
+    rule = next(rule for rule in RULES if rule.name == "rank_share")
+    assert f"rank_share {rule.worse} {rule.fail:g} (" in block
+
+
 def test_demo_shows_a_healthy_and_a_collapsed_encoder(here, capsys):
     assert run("demo") == 0
     out = capsys.readouterr().out
     assert "contrastive: 899 samples × 64 features" in out
+    shown_in_readme(out)
     page = (here / "repgeom-demo" / "report.html").read_text()
     assert page.count("</section>") == 2
     healthy = rg.audit("repgeom-demo/contrastive.npy")
