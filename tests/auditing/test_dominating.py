@@ -208,6 +208,14 @@ def test_where_many_rows_are_long_none_is_named():
     assert not notes_on(rg.audit(x), "Rows")
 
 
+@pytest.mark.parametrize("more", [0, 1])
+def test_long_rows_are_named_up_to_a_share_of_all_rows(more):
+    x = normal(1000, 24)
+    most = round(1000 * dominating._MOST_ROWS)
+    x[: most + more] *= 30
+    assert len(notes_on(rg.audit(x), "Rows")) == 1 - more
+
+
 def test_text_and_page_say_what_dominates():
     x = with_corrupt_row(600, 64, 417)
     report = rg.audit(x)

@@ -2,6 +2,7 @@
 
 import math
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -92,6 +93,13 @@ def test_of_three_rows_only_the_rows_themselves_are_said():
     assert not {"rank_share", "live_directions", "noise_at_a_point"} & {f.name for f in report.findings}
 
 
+def test_of_columns_and_rows_that_dominate_those_count_that_leave_more():
+    few, many = (SimpleNamespace(effective_ranks=(r, r), n_features=90, what="rows") for r in (5.0, 50.0))
+    for dominating in ((few, many), (many, few)):
+        e = of_ranks(1.1, d=100, dominating=dominating)
+        assert readings.rank_share(e) == pytest.approx(geometric_share(90, 50))
+
+
 def test_one_column_has_no_share():
     assert not any(f.name == "rank_share" for f in rg.audit(normal(400, 1)).findings)
 
@@ -109,7 +117,12 @@ def test_directions_have_faded_below_a_share_of_the_mean_variance():
         e.population.fit = estimated(0)
         e.population.fit.corrected = behind
         assert readings.live_directions(e) == pytest.approx(live)
-    assert readings.live_sentence(e, 0.25).startswith("about 300 of 400 directions have faded: each holds less than ")
+    words = {"five-hundredth": 500, "thousandth": 1000, "hundredth": 100}
+    said = re.fullmatch(
+        r"about 300 of 400 directions have faded: each holds less than a (\S+) of the mean variance",
+        readings.live_sentence(e, 0.25),
+    )
+    assert words[said[1]] == pytest.approx(1 / readings.FADED)
 
 
 @pytest.mark.parametrize("scale", [0.0, 1e-4, 1e-3])
@@ -157,6 +170,14 @@ def test_noise_at_a_point_is_read_only_where_rows_have_no_structure():
     assert finding(isotropic, "noise_at_a_point").value == finding(isotropic, "spread_over_mean").value
 
 
+@pytest.mark.parametrize(("rank", "d", "read"), [(89.9, 100, 0), (90.0, 100, 1), (8.0, 8, 1), (7.0, 7, 0)])
+def test_rows_have_no_structure_where_nearly_all_directions_are_alike(rank, d, read):
+    x = normal(300, d) + 9
+    e = of_ranks(rank, d=d, n=300, spectrum=rg.spectrum(x))
+    assert (readings.noise_at_a_point(e) == readings.spread_over_mean(e)) == bool(read)
+    assert (readings.noise_at_a_point(e) is None) == (not read)
+
+
 # Rows -------------------------------------------------------------------------------------------------------------
 
 
@@ -190,9 +211,11 @@ def test_classes_need_one_dimension_less_than_they_are():
 
 
 def test_a_class_counts_as_collapsed_below_a_share_of_the_variance_of_others():
-    base, labels = white(60, 12), np.repeat(np.arange(4), 60)
+    # The first class has as large a variance as the others, of fewer rows.
+    base, small = white(60, 12) * math.sqrt(59), white(20, 12) * math.sqrt(19)
+    labels = np.repeat(np.arange(4), [20, 60, 60, 60])
     for factor, n_collapsed in ((0.999, 1), (1.001, 0)):
-        x = np.concatenate([math.sqrt(factor * readings_beside.COLLAPSED_CLASS) * base, base, base, base])
+        x = np.concatenate([math.sqrt(factor * readings_beside.COLLAPSED_CLASS) * small, base, base, base])
         f = finding(rg.audit(x, labels=labels), "collapsed_classes")
         assert f.value == n_collapsed / 4
 
@@ -200,6 +223,13 @@ def test_a_class_counts_as_collapsed_below_a_share_of_the_variance_of_others():
 def test_classes_of_one_row_have_not_collapsed():
     labels = np.r_[np.arange(90) % 3, 3, 4]
     assert finding(rg.audit(normal(92, 5), labels=labels), "collapsed_classes").value == 0
+
+
+@pytest.mark.parametrize("k", [0, 1, 10, 14])
+def test_collapsed_classes_are_found_while_fewer_than_three_in_four_have(k):
+    x, labels = normal(20 * 12, 6), np.repeat(np.arange(20), 12)
+    x[labels < k] *= 1e-3
+    assert finding(rg.audit(x, labels=labels), "collapsed_classes").value == k / 20
 
 
 @pytest.mark.parametrize(("k", "names"), [(1, "0"), (5, "0, 1, 2, 3, 4"), (6, "0, 1, 2, 3, 4, ...")])
