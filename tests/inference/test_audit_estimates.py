@@ -57,7 +57,7 @@ def reports():
 def test_an_audit_estimates_as_estimate_does(reports, name):
     for v in reports[name].values:
         if v.estimate is not None and v.name in names_of_estimable():
-            assert_same(v.estimate, rg.estimate(AUDITED[name], v.name), 1e-4)
+            assert_same(v.estimate, rg.estimate(AUDITED[name], v.name), 1e-3)
             assert v.estimate.in_these_rows == pytest.approx(v.in_these_rows, rel=1e-9)
             assert_sane(v.estimate, AUDITED[name].shape[1])
     assert (reports[name]["effective_rank"].estimate is None) == (len(AUDITED[name]) < 4)
@@ -280,5 +280,6 @@ def test_few_groups_are_too_few_samples_and_no_collapse():
     report = rg.audit(x, groups=codes)
     found = {f.name: f for f in report.findings}
     assert "rank_share" not in found
-    assert found["samples_per_feature"].level == "warn"
-    assert "2,000 rows count as 5 for 64 features" in found["samples_per_feature"].reason
+    assert found["few_rows"].level == "warn"
+    assert "independent rows" in found["few_rows"].reason
+    assert report.summary.startswith("too few rows to say")

@@ -100,7 +100,7 @@ def test_what_is_deficient_leaves_the_value_of_the_rest(design, dtype):
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize("measure", MEASURES)
+@pytest.mark.parametrize("measure", ["effective_rank", "participation_ratio"])
 def test_all_rows_twice_read_as_once_when_told_and_are_never_nan(measure, dtype):
     x = decaying(60, 64, 0)
     once = rg.estimate(as_type(x, dtype), measure)
