@@ -128,6 +128,13 @@ def test_of_fewer_than_ten_rows_only_equal_ones_are_copies(n):
         assert n_copies(rows) == 0
 
 
+def test_of_ten_rows_near_ones_are_copies_too():
+    rows = normal(10, 6)
+    assert n_copies(rows) == 0
+    rows[-1] = rows[0] * (1 + 1e-9)
+    assert n_copies(rows) == 1
+
+
 def test_of_more_rows_than_are_searched_only_equal_ones_are_copies(monkeypatch):
     monkeypatch.setattr(module, "_MOST_SEARCHED", 100)
     rows = normal(101, 6)

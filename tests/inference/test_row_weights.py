@@ -47,17 +47,15 @@ def test_one_group_leaves_no_second_half():
 
 
 def test_halves_do_not_feel_the_order_of_rows_the_names_of_groups_or_the_rounding_of_equal_lengths():
-    squares, groups = normal(90, 1)[:, 0] ** 2, np.arange(90) // 2
-    squares[groups < 5] = 1.0
+    squares, groups = normal(120, 1)[:, 0] ** 2, np.arange(120) // 2
+    squares[groups < 20] = 1.0
     first = _split(squares, 8, groups)[0]
-    order = np.random.default_rng(1).permutation(90)
-    names = np.random.default_rng(2).permutation(1000)[:45]
-    names[:5].sort()
-    assert set(_split(squares, 8, names[groups])[0]) >= {i for i in first if groups[i] >= 5}
-    kept = groups >= 5
+    order = np.random.default_rng(1).permutation(120)
+    names = np.random.default_rng(2).permutation(1000)[:60]
+    kept = groups >= 20
     renamed = _split(squares[kept][order[order < kept.sum()]], 8, names[groups[kept]][order[order < kept.sum()]])[0]
     assert set(order[order < kept.sum()][renamed]) == set(_split(squares[kept], 8, groups[kept])[0])
-    rounded = squares * (1 + 1e-13 * normal(90, 1, 5)[:, 0])
+    rounded = squares * (1 + 1e-13 * normal(120, 1, 5)[:, 0])
     assert _split(rounded, 8, groups)[0].tolist() == first.tolist()
 
 
@@ -255,3 +253,17 @@ def test_a_rotation_leaves_the_weights():
     x = decaying(300, 20) * np.exp(normal(300, 1, 4) / 2)
     one, other = (sample(y, ["effective_rank"]).weights for y in (x, x @ rotation(20) * 7 + 3))
     assert other.values == pytest.approx(one.values, rel=1e-6)
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+def test_of_many_rows_those_drawn_keep_their_places(grouped, monkeypatch):
+    monkeypatch.setattr("repgeom.inference.sample._DRAWN_ROWS", 400)
+    groups = np.repeat(np.arange(600), 2)
+    planted = np.where(np.arange(1200) // 2 % 4 == 0, 6.0, 0.5)
+    s = sample(decaying(1200, 60, 0.25) * np.sqrt(planted)[:, None], ["effective_rank"], groups if grouped else None)
+    logs, heavy = s.halves.log_weights, planted[s.halves.index] > 1
+    assert len(logs) == 400
+    assert len(set(s.halves.index)) == 400
+    assert s.halves.index.max() > 1100
+    assert logs[heavy].mean() - logs[~heavy].mean() > np.log(6)
+    assert s.weights.mean_square == pytest.approx((planted**2).mean() / planted.mean() ** 2, rel=0.25)
