@@ -56,8 +56,12 @@ def _near(marks: NDArray[np.float64]) -> Codes:
     cells = _equal(np.floor(marks / (np.median(radii[radii > 0]) / _CELLS)))
     first = np.unique(cells, return_index=True)[1]
     marks, radii = marks[first], radii[first]
-    i, j = cKDTree(marks).query_pairs(radii.max(), output_type="ndarray").T
-    near = np.linalg.norm(marks[i] - marks[j], axis=1) <= np.minimum(radii[i], radii[j])
+    # Each row looks within its own radius, where by its definition fewer than four others lie. The largest radius would not
+    # do for all: that of one row far away holds every pair of the others.
+    found = cKDTree(marks).query_ball_point(marks, radii)
+    i = np.repeat(np.arange(len(marks)), [len(others) for others in found])
+    j = np.concatenate([np.asarray(others, np.int64) for others in found])
+    near = np.linalg.norm(marks[i] - marks[j], axis=1) <= radii[j]
     graph = coo_array((np.ones(near.sum()), (i[near], j[near])), (len(first), len(first)))
     return np.asarray(connected_components(graph, directed=False)[1], np.int64)[cells]
 

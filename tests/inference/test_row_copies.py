@@ -1,5 +1,7 @@
 """Which rows are copies: equal ones, ones that were rounded or encoded anew, and no others."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from estimate_reference import normal, rotation
@@ -155,3 +157,19 @@ def test_rows_that_are_all_equal_are_one():
 def test_rows_are_mostly_alike_where_more_than_half_are_copies(n, alike):
     codes = np.r_[[0, 1, 2], np.zeros(n - 3, int)]
     assert mostly_alike(codes) == alike
+
+
+def test_one_row_far_away_costs_no_memory_and_hides_no_copy():
+    marks = np.random.default_rng(3).standard_normal((4000, 8))
+    marks[7] = marks[3] + 1e-9
+    marks[100] = 1e6
+    tracemalloc.start()
+    try:
+        codes = copies_of(marks)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert codes[7] == codes[3]
+    assert len(set(codes.tolist())) == 3999
+    # The differences of all pairs of these rows would take 512 MB.
+    assert peak < 64e6
