@@ -30,32 +30,55 @@ def add_parser(commands: Any) -> None:
         "processes share the rows and print one report; torchrun's own status is then 1 for either.",
     )
     parser.set_defaults(run=run)
-    add = parser.add_argument
+    add_rows(parser.add_argument_group("rows"))
+    add_beside(parser.add_argument_group("what stands beside the rows"))
+    add_verdict(parser.add_argument_group("verdict"))
+    add_results(parser.add_argument_group("results"))
+
+
+def add_rows(group: Any) -> None:
+    """Options that say which rows and columns are read, and how."""
+    add = group.add_argument
     add("features", nargs="+", metavar="FEATURES", help="file of n_samples x n_features, or a quoted pattern of shards "
         "('dump/part-*.npy') for one audit of them all; several arguments are audited side by side")  # fmt: skip
     add("--key", help="which array, where a file holds several")
-    add("--reference", metavar="FILE", help="features of the same samples from another model, such as the teacher")
-    add("--reference-key", metavar="KEY", help="which array of the reference file (default: as --key)")
-    add("--corrupted", metavar="FILE", help="features of the same samples and model after a corruption of its input: adds "
-        "a table of drift with paired intervals")  # fmt: skip
+    add("--normalize", choices=["l2"], help="scale rows to unit length before centring")
+    add("--drop-nonfinite", action="store_true", help="go on without rows that hold NaN or infinity")
+    add("--checkpoint", metavar="FOLDER", help="keep what was read in this folder, so that the same command, given again after "
+        "an interruption, goes on from there; removed at the end")  # fmt: skip
+    add("--seed", type=int, default=0, help="of the sample of rows where all pairs would be too many (default 0)")
+
+
+def add_beside(group: Any) -> None:
+    """Options that name what belongs to the rows: labels, groups, other features of the same samples."""
+    add = group.add_argument
     add("--labels", metavar="FILE", help="one label per row: whole numbers or text")
     add("--labels-key", metavar="KEY", help="which array or column of the labels file")
     add("--groups", metavar="FILE", help="one group per row, where rows depend on each other (frames of a video, tokens of a "
         "text): intervals count such rows for less")  # fmt: skip
     add("--groups-key", metavar="KEY", help="which array or column of the groups file")
-    add("--normalize", choices=["l2"], help="scale rows to unit length before centring")
-    add("--drop-nonfinite", action="store_true", help="go on without rows that hold NaN or infinity")
-    add("--threshold", action="append", default=[], metavar="RULE=WARN,FAIL", help="override a rule's thresholds, for "
-        "example rank_share=0.2,0.1 or duplicate_rows=0.5,none; may be given more than once")  # fmt: skip
+    add("--reference", metavar="FILE", help="features of the same samples from another model, such as the teacher")
+    add("--reference-key", metavar="KEY", help="which array of the reference file (default: as --key)")
+    add("--corrupted", metavar="FILE", help="features of the same samples and model after a corruption of its input: adds "
+        "a table of drift with paired intervals")  # fmt: skip
+
+
+def add_verdict(group: Any) -> None:
+    """Options that say what the verdict speaks of and when the command fails."""
+    add = group.add_argument
     add("--for", dest="purpose", default="transfer", choices=["transfer", "classify", "retrieve", "generate"], help="what "
         "the features are for, which decides what the verdict speaks of: other models are built on them (transfer, the "
         "default), they tell the classes of --labels (classify), their neighbours are looked up, or a decoder reads them")  # fmt: skip
+    add("--threshold", action="append", default=[], metavar="RULE=WARN,FAIL", help="override a rule's thresholds, for "
+        "example rank_share=0.2,0.1 or duplicate_rows=0.5,none; may be given more than once")  # fmt: skip
     add("--fail-on", choices=["warn", "fail"], help="exit with status 1 if the verdict is that bad or worse")
+
+
+def add_results(group: Any) -> None:
+    """Options that say where the report goes."""
+    add = group.add_argument
     add("--json", metavar="PATH", help="also write the report as JSON; - prints it in place of the table")
     add("--html", metavar="PATH", help="also write the report as a page")
-    add("--checkpoint", metavar="FOLDER", help="keep what was read in this folder, so that the same command, given again after "
-        "an interruption, goes on from there; removed at the end")  # fmt: skip
-    add("--seed", type=int, default=0, help="of the sample of rows where all pairs would be too many (default 0)")
 
 
 def run(args: argparse.Namespace) -> int:
