@@ -6,80 +6,33 @@
 3.0
 """
 
-from importlib.metadata import version as _version
+from typing import TYPE_CHECKING, Any
 
-from repgeom import corruptions, demo, probes, robustness, testing, types
-from repgeom.auditing.accumulator import AuditAccumulator
-from repgeom.auditing.audit import audit
-from repgeom.auditing.report import Report
-from repgeom.data.files import open_source
-from repgeom.inference.compare import compare
-from repgeom.inference.estimate import estimate, influence
-from repgeom.inference.sample_sizes import sample_size_curve
-from repgeom.measures import classes as _classes
-from repgeom.measures import cloud as _cloud
-from repgeom.measures import pairs as _pairs
-from repgeom.measures import rank as _rank
-from repgeom.measures import steepness as _steepness
-from repgeom.measures.classes import *
-from repgeom.measures.cloud import *
-from repgeom.measures.pairs import *
-from repgeom.measures.rank import *
-from repgeom.measures.steepness import *
-from repgeom.presenting.plots import (
-    plot_captured_variance,
-    plot_class_ranks,
-    plot_cumulative_variance,
-    plot_fourier_heatmap,
-    plot_robustness,
-    plot_sample_size_curve,
-    plot_spectrum,
-)
-from repgeom.probes import nearest as _nearest
-from repgeom.probes.nearest import *
-from repgeom.spectral.accumulator import SpectrumAccumulator
-from repgeom.spectral.decompose import centered_svd, spectrum
-from repgeom.spectral.isotropic import isotropic_baseline
-from repgeom.spectral.spectrum import Spectrum
+if TYPE_CHECKING:
+    from repgeom.public import *
+    from repgeom.public import __version__ as __version__
 
-__version__ = _version("repgeom")
 
-__all__ = [
-    "AuditAccumulator",
-    "Report",
-    "Spectrum",
-    "SpectrumAccumulator",
-    "audit",
-    "centered_svd",
-    "compare",
-    "corruptions",
-    "demo",
-    "estimate",
-    "influence",
-    "isotropic_baseline",
-    "open_source",
-    "plot_captured_variance",
-    "plot_class_ranks",
-    "plot_cumulative_variance",
-    "plot_fourier_heatmap",
-    "plot_robustness",
-    "plot_sample_size_curve",
-    "plot_spectrum",
-    "probes",
-    "robustness",
-    "sample_size_curve",
-    "spectrum",
-    "testing",
-    "types",
-]
-# A measure is shown here once the module that it stands in names it.
-__all__ += _classes.__all__
-__all__ += _cloud.__all__
-__all__ += _nearest.__all__
-__all__ += _pairs.__all__
-__all__ += _rank.__all__
-__all__ += _steepness.__all__
+def __getattr__(name: str) -> Any:
+    """The public names live in `repgeom.public`, which loads torch.
+
+    The command line imports this package too. It must be able to answer Ctrl-C, and an error of an import, before torch
+    is loaded: so nothing heavy is imported here.
+    """
+    from importlib import import_module
+
+    if name.startswith("__") and name not in ("__all__", "__version__"):
+        raise AttributeError(f"module 'repgeom' has no attribute {name!r}")
+    public = import_module("repgeom.public")
+    try:
+        found = getattr(public, name)
+    except AttributeError:
+        raise AttributeError(f"module 'repgeom' has no attribute {name!r}") from None
+    globals()[name] = found
+    return found
 
 
 def __dir__() -> list[str]:
+    from repgeom.public import __all__
+
     return sorted([*__all__, "__all__", "__doc__", "__file__", "__name__", "__path__", "__version__"])

@@ -32,7 +32,7 @@ ROOMS = [
     "presenting",
     "cli",
 ]
-BESIDE = {"__init__", "__main__", "types", "testing", "demo"}
+BESIDE = {"__init__", "__main__", "public", "types", "testing", "demo"}
 
 
 @pytest.mark.parametrize("f", FUNCTIONS, ids=lambda f: f.__name__)
@@ -132,7 +132,7 @@ def test_what_a_module_of_measures_lists_is_public(path):
     module = importlib.import_module(f"repgeom.measures.{path.stem}")
     for name in getattr(module, "__all__", ()):
         assert getattr(rg, name) is getattr(module, name)
-        assert name in rg.__all__, f"name {path.stem} in repgeom/__init__.py, beside the other modules of measures"
+        assert name in rg.__all__, f"name {path.stem} in repgeom/public.py, beside the other modules of measures"
 
 
 def test_packages_of_the_wheel_are_the_folders():

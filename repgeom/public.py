@@ -1,0 +1,75 @@
+"""Everything that `import repgeom` shows, loaded when the first of its names is asked for."""
+
+from importlib.metadata import version as _version
+
+from repgeom import corruptions, demo, probes, robustness, testing, types
+from repgeom.auditing.accumulator import AuditAccumulator
+from repgeom.auditing.audit import audit
+from repgeom.auditing.report import Report
+from repgeom.data.files import open_source
+from repgeom.inference.compare import compare
+from repgeom.inference.estimate import estimate, influence
+from repgeom.inference.sample_sizes import sample_size_curve
+from repgeom.measures import classes as _classes
+from repgeom.measures import cloud as _cloud
+from repgeom.measures import pairs as _pairs
+from repgeom.measures import rank as _rank
+from repgeom.measures import steepness as _steepness
+from repgeom.measures.classes import *
+from repgeom.measures.cloud import *
+from repgeom.measures.pairs import *
+from repgeom.measures.rank import *
+from repgeom.measures.steepness import *
+from repgeom.presenting.plots import (
+    plot_captured_variance,
+    plot_class_ranks,
+    plot_cumulative_variance,
+    plot_fourier_heatmap,
+    plot_robustness,
+    plot_sample_size_curve,
+    plot_spectrum,
+)
+from repgeom.probes import nearest as _nearest
+from repgeom.probes.nearest import *
+from repgeom.spectral.accumulator import SpectrumAccumulator
+from repgeom.spectral.decompose import centered_svd, spectrum
+from repgeom.spectral.isotropic import isotropic_baseline
+from repgeom.spectral.spectrum import Spectrum
+
+__version__ = _version("repgeom")
+
+__all__ = [
+    "AuditAccumulator",
+    "Report",
+    "Spectrum",
+    "SpectrumAccumulator",
+    "audit",
+    "centered_svd",
+    "compare",
+    "corruptions",
+    "demo",
+    "estimate",
+    "influence",
+    "isotropic_baseline",
+    "open_source",
+    "plot_captured_variance",
+    "plot_class_ranks",
+    "plot_cumulative_variance",
+    "plot_fourier_heatmap",
+    "plot_robustness",
+    "plot_sample_size_curve",
+    "plot_spectrum",
+    "probes",
+    "robustness",
+    "sample_size_curve",
+    "spectrum",
+    "testing",
+    "types",
+]
+# A measure is shown here once the module that it stands in names it.
+__all__ += _classes.__all__
+__all__ += _cloud.__all__
+__all__ += _nearest.__all__
+__all__ += _pairs.__all__
+__all__ += _rank.__all__
+__all__ += _steepness.__all__
