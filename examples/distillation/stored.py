@@ -23,6 +23,8 @@ from safetensors.torch import load as arrays_of
 from safetensors.torch import save as bytes_of
 from torch import Tensor
 
+from repgeom.data.saving import write_whole
+
 
 class Stored(NamedTuple):
     """A record of plain values, and the arrays that were saved with it, by name."""
@@ -149,31 +151,6 @@ def check_room(folder: Path, n_bytes: int) -> None:
             f"{folder} has {free / 1e9:.2f} GB free and this run may need {n_bytes / 1e9:.2f} GB there; free some, or "
             "name another folder with --out or --cache."
         )
-
-
-def write_whole(path: Path, content: str | bytes) -> None:
-    """Writes a temporary file beside `path` and renames it, so that a reader never sees half a file.
-
-    Raises:
-        OSError: the folder cannot be written, or its disk is full; what was at `path` before is still there.
-    """
-    try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    except OSError as error:
-        raise OSError(f"{path} cannot be written: {error.strerror or error}.") from None
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content.encode() if isinstance(content, str) else content)
-        # The umask can be read only by setting it.
-        umask = os.umask(0)
-        os.umask(umask)
-        # mkstemp lets only its owner read; a result is as readable as any new file.
-        os.chmod(temporary, 0o666 & ~umask)
-        os.replace(temporary, path)
-    # Ctrl-C must leave no temporary file behind either.
-    except BaseException:
-        os.unlink(temporary)
-        raise
 
 
 def fingerprint(recipe: Mapping[str, Any]) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
+
+from repgeom.data import saving
 
 
 def is_first_process() -> bool:
@@ -13,21 +14,9 @@ def is_first_process() -> bool:
 
 
 def check_writable(path: str | None) -> None:
-    """Raise an OSError or ValueError if no file can be written at `path`; None and "-" (standard output) always pass.
-
-    Called before any work, so that a mistyped path is an error now and not after an hour of measuring.
-    """
-    if path is None or path == "-":
-        return
-    target = Path(path)
-    if target.is_dir():
-        raise ValueError(f"{path} is a folder; name the file to write, such as {target / 'report'}.")
-    if not target.parent.is_dir():
-        raise FileNotFoundError(
-            f"{path} cannot be written: the folder {target.parent} does not exist. Create it first."
-        )
-    if not os.access(target.parent, os.W_OK):
-        raise PermissionError(f"{path} cannot be written: no permission to write in {target.parent}.")
+    """Raise an OSError or ValueError if no file can be written at `path`; None and "-" (standard output) always pass."""
+    if path is not None and path != "-":
+        saving.check_writable(path)
 
 
 def print_text(text: str) -> None:
