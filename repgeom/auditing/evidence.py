@@ -25,12 +25,13 @@ from repgeom.spectral.spectrum import Spectrum
 
 @dataclasses.dataclass(frozen=True)
 class LabelEvidence:
-    """Of labels: ranks and sums of each class, rows (C,) and variance within (C,) of each class, votes of neighbours."""
+    """Of labels: ranks and sums of each class, rows (C,) and variance within (C,) of each class, votes of neighbours
+    (None where no row has a neighbour outside of its group)."""
 
     ranks: ClassRanks
     sums: ClassTally
     sizes: np.ndarray
-    votes: NeighbourMean
+    votes: NeighbourMean | None
     variances: np.ndarray
 
 
@@ -42,7 +43,8 @@ class ReferenceEvidence:
         name: of the reference.
         spectrum: in the audit's convention.
         sample: the rows that stand beside the features' sample.
-        shared_neighbours: what share of the nearest in one sample are so in the other.
+        shared_neighbours: what share of the nearest in one sample are so in the other; None where no row has a neighbour outside
+            of its group.
         sums: sums over pairs of rows.
         captured: the features' share of variance in the reference's leading directions; None where the widths differ.
         own_curve: the reference's own share in them.
@@ -54,7 +56,7 @@ class ReferenceEvidence:
     name: str
     spectrum: Spectrum
     sample: Tensor
-    shared_neighbours: NeighbourMean
+    shared_neighbours: NeighbourMean | None
     sums: PairSums
     captured: np.ndarray | None
     own_curve: np.ndarray | None
@@ -83,6 +85,7 @@ class Evidence:
         cloud: sums over rows of unit length, and of lengths.
         sample: float64 rows for what needs all pairs.
         neighbours: how many nearest rows are asked.
+        candidates: rows among which they are sought, on average.
         independent: as how many rows they count, where they were said to depend on each other.
         estimates: of the population, by the name of the measure.
         contributions: what each row scored adds to these, for comparisons.
@@ -99,6 +102,7 @@ class Evidence:
     cloud: CloudTally
     sample: Tensor
     neighbours: int
+    candidates: float
     independent: float | None = None
     estimates: Mapping[str, Estimate] = dataclasses.field(default_factory=dict)
     labels: LabelEvidence | None = None
@@ -119,6 +123,7 @@ class Evidence:
             self.neighbours,
             None if self.reference is None else self.reference.spectrum.n_features,
             None if self.labels is None else self.labels.sizes,
+            self.candidates,
         )
 
 

@@ -25,6 +25,7 @@ from repgeom.measures.class_tally import ClassTally, refuse_sample_ids
 from repgeom.measures.classes import class_ranks
 from repgeom.measures.cloud_tally import CloudTally, Health
 from repgeom.measures.measure import functional, names_of_estimable
+from repgeom.measures.nearest_rows import group_codes, mean_candidates, most_neighbours
 from repgeom.measures.pair_tally import PairTally
 from repgeom.measures.pairs import captured_curve, subspace_angles
 from repgeom.reading.sample import Drawn, RowSample
@@ -46,8 +47,9 @@ def evidence_of(tally: AuditTally, reference: str, corrupted: str, *, k: int) ->
     # Without scaling both spectra come from one sum of squares, read centred and as it is.
     raw = spectra.read("raw" if asked.normalize else "spectrum", center=False).spectrum
     pairs: Drawn = tallies["sample"].drawn(asked.pair_rows)
-    # A row has no more neighbours than there are other rows.
-    sample, k = pairs.rows, min(k, len(pairs) - 1)
+    # A row has no more neighbours than there are other rows, outside of its group where there are groups.
+    sample, groups = pairs.rows, group_codes(pairs.column("groups"), len(pairs), pairs.rows.device)
+    drift_k, k = k, min(k, most_neighbours(len(pairs), groups))
     population = None
     if tally.n_samples >= FEWEST_ROWS:
         # Called for its error: rows that are all equal have no rank, and no influence on one.
@@ -58,8 +60,8 @@ def evidence_of(tally: AuditTally, reference: str, corrupted: str, *, k: int) ->
         # 95 % throughout: text, page and JSON of a report name it.
         contributions = {name: contributions_of(population, name, 0.95) for name in population.scores.influence}
     neighbours = None
-    if {"labels", "reference"} & set(tally.asked.beside):
-        neighbours = Neighbours(_units(sample), k, asked.seed)
+    if k and {"labels", "reference"} & set(tally.asked.beside):
+        neighbours = Neighbours(_units(sample), k, asked.seed, groups)
     against = _of_reference(tally, reference, population, pairs, neighbours)
     evidence = Evidence(
         n_samples=tally.n_samples,
@@ -70,11 +72,12 @@ def evidence_of(tally: AuditTally, reference: str, corrupted: str, *, k: int) ->
         cloud=cloud,
         sample=sample,
         neighbours=k,
+        candidates=mean_candidates(len(pairs), groups),
         independent=None if population is None or "groups" not in asked.beside else population.independent,
         estimates=_estimates(contributions, against),
         labels=_of_labels(tally, pairs, neighbours),
         reference=against,
-        drift=_of_drift(tally, corrupted, k),
+        drift=_of_drift(tally, corrupted, drift_k),
         contributions=contributions,
         population=population,
         dominating=_dominating(tally, population),
@@ -130,11 +133,11 @@ def _dominating(tally: AuditTally, population: Sample | None) -> tuple[Dominatin
 
 def _of_labels(tally: AuditTally, pairs: Drawn, neighbours: Neighbours | None) -> LabelEvidence | None:
     classes: ClassTally | None = tally.tallies.get("classes")
-    if classes is None or neighbours is None:
+    if classes is None:
         return None
     refuse_sample_ids(len(classes.index), classes.n_samples)
     codes = np.unique(pairs.column("labels"), return_inverse=True)[1]
-    votes = neighbours.votes(torch.as_tensor(codes, device=pairs.rows.device))
+    votes = None if neighbours is None else neighbours.votes(torch.as_tensor(codes, device=pairs.rows.device))
     return LabelEvidence(class_ranks(classes), classes, classes.sizes(), votes, _variances_within(classes))
 
 
@@ -151,7 +154,7 @@ def _of_reference(
     tally: AuditTally, name: str, population: Sample | None, pairs: Drawn, neighbours: Neighbours | None
 ) -> ReferenceEvidence | None:
     spectra: SpectrumTally | None = tally.tallies.get("reference")
-    if spectra is None or neighbours is None:
+    if spectra is None:
         return None
     mine, theirs = (directions_in(s.read("spectrum", vectors=True)) for s in (tally.tallies["spectrum"], spectra))
     # The same refusal for the reference.
@@ -175,7 +178,7 @@ def _of_reference(
         name=name,
         spectrum=as_arrays(theirs.spectrum),
         sample=beside,
-        shared_neighbours=neighbours.shared_with(_units(beside)),
+        shared_neighbours=None if neighbours is None else neighbours.shared_with(_units(beside)),
         sums=sums,
         captured=captured,
         own_curve=own,
@@ -210,7 +213,13 @@ def _of_drift(tally: AuditTally, name: str, k: int) -> DriftEvidence | None:
     # `Clean` wants two rows more than neighbours.
     neighbours = max(1, min(k, len(drawn) - 2))
     readings = Clean(
-        clean, drawn.column("labels"), k=neighbours, max_pair_rows=tally.asked.pair_rows, seed=tally.asked.seed
+        clean,
+        drawn.column("labels"),
+        k=neighbours,
+        max_pair_rows=tally.asked.pair_rows,
+        seed=tally.asked.seed,
+        groups=drawn.column("groups"),
+        lower_k=True,
     ).compared(moved)
     return DriftEvidence(name, {r.measure: r for r in readings})
 

@@ -140,7 +140,7 @@ def collapsed_classes_sentence(e: Evidence, value: float) -> str:
 
 def agreement(e: Evidence) -> float | None:
     """kNN accuracy from chance (0) to perfect (1)."""
-    if e.labels is None:
+    if e.labels is None or e.labels.votes is None:
         return None
     shares = e.labels.sizes / e.labels.sizes.sum()
     chance = float((shares**2).sum())
@@ -151,7 +151,7 @@ def agreement(e: Evidence) -> float | None:
 
 def agreement_interval(e: Evidence) -> Interval:
     """The same at both ends of the accuracy's interval."""
-    if e.labels is None or agreement(e) is None:
+    if e.labels is None or e.labels.votes is None or agreement(e) is None:
         return None
     estimate = e.labels.votes.estimate(0.95, share_of_rows=True)
     if estimate.low is None or estimate.high is None:
@@ -164,6 +164,7 @@ def agreement_interval(e: Evidence) -> Interval:
 def agreement_sentence(e: Evidence, value: float) -> str:
     """Say what neighbours know of the labels."""
     assert e.labels is not None
+    assert e.labels.votes is not None
     words = f"{e.labels.votes.value:.1%} of the rows have the label that their nearest neighbours have"
     if value < 0.05:
         return f"{words}: no better than guessing"

@@ -34,13 +34,22 @@ def estimates_of_rows(e: Evidence) -> dict[str, Estimate]:
         measurement = measure(e)
         if measurement is not None:
             found[name] = _estimate(measurement)
-    if e.labels is not None:
-        found["knn_accuracy"] = e.labels.votes.estimate(0.95, share_of_rows=True)
-    if e.reference is not None:
-        found["mutual_knn"] = e.reference.shared_neighbours.estimate(0.95)
     dependence = _dependence(e)
     if dependence:
-        return {name: _without_interval(estimate, dependence) for name, estimate in found.items()}
+        found = {name: _without_interval(estimate, dependence) for name, estimate in found.items()}
+    of_neighbours = _of_neighbours(e)
+    # Where groups are known, errors of what neighbours say are read from halves that share none.
+    if dependence and e.independent is None:
+        of_neighbours = {name: _without_interval(estimate, dependence) for name, estimate in of_neighbours.items()}
+    return found | of_neighbours
+
+
+def _of_neighbours(e: Evidence) -> dict[str, Estimate]:
+    found = {}
+    if e.labels is not None and e.labels.votes is not None:
+        found["knn_accuracy"] = e.labels.votes.estimate(0.95, share_of_rows=True)
+    if e.reference is not None and e.reference.shared_neighbours is not None:
+        found["mutual_knn"] = e.reference.shared_neighbours.estimate(0.95)
     return found
 
 

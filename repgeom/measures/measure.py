@@ -37,6 +37,7 @@ class Size:
         neighbours: how many nearest rows are asked.
         n_reference_features: columns of the reference, if there is one.
         class_sizes: (C,) rows of each class, if there are labels.
+        n_candidates: rows among which a row's nearest are sought, on average; None for all others of the sample.
     """
 
     n_samples: int
@@ -45,6 +46,12 @@ class Size:
     neighbours: int
     n_reference_features: int | None = None
     class_sizes: np.ndarray | None = None
+    n_candidates: float | None = None
+
+    @property
+    def candidates(self) -> float:
+        """Rows among which a row's nearest are sought, on average."""
+        return self.n_sampled - 1.0 if self.n_candidates is None else self.n_candidates
 
     @property
     def most(self) -> int:

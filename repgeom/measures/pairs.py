@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from repgeom.data.arrays import give_back, pair_blocks, unit_rows
-from repgeom.measures.measure import REFERENCE, Measure, register
+from repgeom.measures.measure import REFERENCE, Measure, Size, register
+from repgeom.measures.nearest_rows import check_neighbours, group_codes, nearest
 from repgeom.measures.pair_sums import as_pair, check_k, pair_sums, varying
 from repgeom.measures.rank import effective_rank
 from repgeom.spectral.spectrum import Spectrum
@@ -249,7 +250,7 @@ register(
 )  # fmt: skip
 
 
-def mutual_knn(features: Any, reference: Any, *, k: int = 10) -> Any:
+def mutual_knn(features: Any, reference: Any, *, k: int = 10, groups: Any = None) -> Any:
     """Share of the k nearest neighbours (by cosine) that both representations agree on (Huh et al. 2024).
 
     Mean over samples of |N_k(x_i) ∩ N_k(y_i)| / k; a sample is not its own neighbour. Costs O(n² (d1 + d2)), in blocks.
@@ -257,12 +258,15 @@ def mutual_knn(features: Any, reference: Any, *, k: int = 10) -> Any:
     Args:
         features, reference: (..., n, d1) and (..., n, d2), the same n samples in the same order.
         k: neighbours, from 1 to n − 1.
+        groups: (n,), whole numbers or text, where rows of a group depend on each other (frames of a video): rows of a
+            sample's own group are then no neighbours of it. They are alike in any representation, related or not.
 
     Returns:
-        In [0, 1]; about k/(n − 1) for unrelated features.
+        In [0, 1]; about k/(n − 1) for unrelated features, of groups k over the number of rows outside of a group.
 
     Raises:
-        ValueError: different numbers of rows, k out of range; else as `effective_rank`.
+        ValueError: different numbers of rows, k out of range, a group that leaves its rows fewer than k neighbours; else as
+            `effective_rank`.
 
     >>> x = [[1.0, 0.0], [1.0, 0.1], [0.0, 1.0], [0.1, 1.0]]
     >>> mutual_knn(x, x, k=1)
@@ -270,14 +274,21 @@ def mutual_knn(features: Any, reference: Any, *, k: int = 10) -> Any:
     """
     x, y = as_pair(features, reference, same_rows=True)
     n = x.shape[-2]
-    check_k(k, n - 1)
+    own = group_codes(groups, n, x.device)
+    check_neighbours(k, n, own)
     lead = torch.broadcast_shapes(x.shape[:-2], y.shape[:-2])
     x, y = unit_rows(x).expand(*lead, -1, -1), unit_rows(y).expand(*lead, -1, -1)
     shared = x.new_zeros(lead)
     for (start, a), (_, b) in zip(pair_blocks(x), pair_blocks(y), strict=True):
-        marked = x.new_zeros((*a.shape[:-1], n), dtype=torch.bool).scatter_(-1, nearest(a, x, start, k)[1], True)
-        shared = shared + marked.gather(-1, nearest(b, y, start, k)[1]).sum((-2, -1))
+        marked = x.new_zeros((*a.shape[:-1], n), dtype=torch.bool).scatter_(-1, nearest(a, x, start, k, own)[1], True)
+        shared = shared + marked.gather(-1, nearest(b, y, start, k, own)[1]).sum((-2, -1))
     return give_back(features)(shared / (n * k))
+
+
+def _share_by_chance(size: Size) -> float | None:
+    if size.candidates <= 0:
+        return None
+    return size.neighbours / size.candidates
 
 
 register(
@@ -286,22 +297,13 @@ register(
         formula="shared share of the 10 nearest by cosine",
         source="Huh et al. 2024",
         range=lambda size: (0, 1),
-        baseline=lambda size: size.neighbours / (size.n_sampled - 1),
+        baseline=_share_by_chance,
         better="higher",
         read=lambda shared: shared.value,
+        missing="all rows are of one group, so none has a neighbour outside of its own",
         invariances=("rotation", "scale", "order"),
     )
 )  # fmt: skip
-
-
-def nearest(queries: Tensor, units: Tensor, start: int, k: int) -> tuple[Tensor, Tensor]:
-    """Similarities and indices (..., q, k) of the k most similar other rows; query i is row start + i itself."""
-    similarity = queries @ units.mT
-    own = torch.arange(start, start + queries.shape[-2], device=units.device)
-    # Each row is most similar to itself.
-    similarity[..., own - start, own] = -torch.inf
-    most_similar = similarity.topk(k, dim=-1)
-    return most_similar.values, most_similar.indices
 
 
 def cosine_alignment(features: Any, reference: Any) -> Any:

@@ -15,6 +15,7 @@ from repgeom.data.arrays import finite_matrix, unit_rows
 from repgeom.data.labels import as_labels, codes_among
 from repgeom.data.sources import as_source
 from repgeom.measures.measure import LABELS, Measure, Size, register
+from repgeom.measures.nearest_rows import check_neighbours, group_codes
 from repgeom.measures.pair_sums import check_k
 
 __all__ = ["knn_accuracy"]  # what `repgeom` shows; the probe itself stands in `repgeom.probes`
@@ -34,6 +35,7 @@ class KNNProbe:
         classes: the labels in sorted order.
         k: numbers of neighbours; all are read from one search.
         temperature: None for one vote each, else a vote weighs exp(cosine / temperature).
+        groups: (m,), codes of the rows' groups; None where none were given.
     """
 
     bank: Tensor
@@ -41,13 +43,14 @@ class KNNProbe:
     classes: np.ndarray
     k: tuple[int, ...]
     temperature: float | None = None
+    groups: Tensor | None = None
 
     def __repr__(self) -> str:
         rows, features = self.bank.shape
         return f"<KNNProbe of {len(self.classes)} classes, {rows:,} rows of {features} features, k = {self.k}>"
 
     def predict(self, features: Any, leave_out: Any = None) -> np.ndarray:
-        """Labels (len(k), n); `leave_out` (n,) names a row of the bank that each query must not see."""
+        """Labels (len(k), n); `leave_out` (n,) names a row of the bank that each query must not see, nor any of its group."""
         return self.classes[self._votes(features, leave_out).cpu().numpy()]
 
     def correct(self, features: Any, labels: Any, leave_out: Any = None) -> Tensor:
@@ -67,11 +70,11 @@ class KNNProbe:
             raise ValueError(f"`features` has {x.shape[1]} columns, the bank {self.bank.shape[1]}.")
         # A row number that the bank does not have leaves nothing out.
         excluded = torch.full((len(x),), -1, device=self.bank.device)
-        n_candidates = len(self.bank)
-        if leave_out is not None:
+        if leave_out is None:
+            check_k(max(self.k), len(self.bank))
+        else:
             excluded = self._checked_leave_out(leave_out, len(x))
-            n_candidates -= 1
-        check_k(max(self.k), n_candidates)
+            check_neighbours(max(self.k), len(self.bank), self.groups)
         step = max(1, _SIMILARITIES // min(len(self.bank), _BANK_ROWS))
         winners = []
         for start in range(0, len(x), step):
@@ -100,15 +103,23 @@ class KNNProbe:
         rows = torch.zeros(len(queries), 0, dtype=torch.long, device=queries.device)
         for start in range(0, len(self.bank), _BANK_ROWS):
             similarity = queries @ self.bank[start : start + _BANK_ROWS].mT
-            is_in_piece = (excluded >= start) & (excluded < start + similarity.shape[1])
-            query = torch.nonzero(is_in_piece)[:, 0]
-            similarity[query, excluded[query] - start] = -torch.inf
+            self._leave_out(similarity, excluded, start)
             top = similarity.topk(min(most, similarity.shape[1]), dim=1)
             best = torch.cat([best, top.values], 1)
             rows = torch.cat([rows, top.indices + start], 1)
             best, order = best.topk(min(most, best.shape[1]), dim=1)
             rows = rows.gather(1, order)
         return best, rows
+
+    def _leave_out(self, similarity: Tensor, excluded: Tensor, start: int) -> None:
+        """Put what each query must not see behind all others, in a piece of the bank that begins at row `start`."""
+        stop = start + similarity.shape[1]
+        if self.groups is not None:
+            own = torch.where(excluded < 0, -1, self.groups[excluded])
+            similarity.masked_fill_(own[:, None] == self.groups[start:stop], -torch.inf)
+            return
+        query = torch.nonzero((excluded >= start) & (excluded < stop))[:, 0]
+        similarity[query, excluded[query] - start] = -torch.inf
 
     def _winners(self, similarity: Tensor, voters: Tensor) -> Tensor:
         """The class that wins the vote for each k, (len(k), q), from the neighbours' similarities and classes (q, max(k)).
@@ -132,7 +143,12 @@ class KNNProbe:
 
 
 def fit_knn_probe(
-    features: Any, labels: Any, *, k: int | Sequence[int] = 10, temperature: float | None = None
+    features: Any,
+    labels: Any,
+    *,
+    k: int | Sequence[int] = 10,
+    temperature: float | None = None,
+    groups: Any = None,
 ) -> KNNProbe:
     """A bank of labelled features that votes on new ones, by cosine. Of equal votes the class with the nearest row wins.
 
@@ -141,6 +157,8 @@ def fit_knn_probe(
         labels: (m,), whole numbers or text.
         k: neighbours, one number or several; one search of the largest serves them all, in blocks of bounded memory.
         temperature: None for equal votes; DINO's evaluation weighs them by exp(cosine / 0.07).
+        groups: (m,), whole numbers or text, where rows of a group depend on each other. `leave_out` then leaves out a row's
+            whole group.
 
     Raises:
         ValueError: NaN, labels of another length, k not from 1 to m, a temperature that is not positive.
@@ -158,30 +176,34 @@ def fit_knn_probe(
         raise ValueError("`k` is empty; give one number of neighbours or several.")
     if temperature is not None and not (isinstance(temperature, (int, float)) and 0 < temperature < math.inf):
         raise ValueError(f"`temperature` must be a positive number or None, got {temperature!r}.")
-    return KNNProbe(x, torch.as_tensor(codes, device=x.device), classes, numbers, temperature)
+    own = group_codes(groups, len(x), x.device)
+    return KNNProbe(x, torch.as_tensor(codes, device=x.device), classes, numbers, temperature, own)
 
 
-def knn_accuracy(features: Any, labels: Any, *, k: int = 10) -> float:
+def knn_accuracy(features: Any, labels: Any, *, k: int = 10, groups: Any = None) -> float:
     """Leave-one-out accuracy of a vote of the k nearest other rows by cosine. Ties go to the class that is nearer.
 
     Args:
         features: (n_samples, n_features). Costs O(n² d), in blocks.
         labels: (n_samples,), whole numbers or text.
         k: neighbours; at most n_samples − 1.
+        groups: (n_samples,), whole numbers or text, where rows of a group depend on each other (frames of a video): a row's
+            whole group is then left out of its vote. With labels drawn per group a row would else find its own label beside it.
 
     Returns:
         In [0, 1]. Compare with the share of the most frequent class.
 
     Raises:
-        ValueError: another number of labels, k out of range; else as `effective_rank`.
+        ValueError: another number of labels, k out of range, a group that leaves its rows fewer than k neighbours; else as
+            `effective_rank`.
 
     >>> knn_accuracy([[1.0, 0.0], [1.0, 0.1], [0.0, 1.0], [0.1, 1.0]], ["a", "a", "b", "b"], k=1)
     1.0
     """
     source = as_source(features)
     x = source.read(0, source.n_samples)
-    check_k(k, len(x) - 1)
-    probe = fit_knn_probe(x, labels, k=k)
+    check_neighbours(k, len(x), group_codes(groups, len(x)))
+    probe = fit_knn_probe(x, labels, k=k, groups=groups)
     return probe.accuracy(x, labels, leave_out=np.arange(len(x)))[k]
 
 
@@ -201,6 +223,7 @@ register(
         baseline=_share_of_largest_class,
         better="higher",
         read=lambda votes: votes.value,
+        missing="all rows are of one group, so none has a neighbour outside of its own",
         invariances=("rotation", "scale", "order"),
     )
 )  # fmt: skip

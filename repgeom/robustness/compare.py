@@ -32,6 +32,7 @@ def compare_robustness(
     batch_size: int | None = None,
     k: int = 10,
     max_pair_rows: int = 4096,
+    groups: Any = None,
     confidence: float = 0.95,
     progress: bool = False,
 ) -> pd.DataFrame:
@@ -39,8 +40,8 @@ def compare_robustness(
 
     Args:
         first, second: as `encoder` of `corruption_robustness`; their features may differ in width.
-        images, labels, corruptions, severities, strengths, frost_images, seed, batch_size, k, max_pair_rows, confidence,
-            progress: as there.
+        images, labels, corruptions, severities, strengths, frost_images, seed, batch_size, k, max_pair_rows, groups,
+            confidence, progress: as there.
         probes, knns: one for each encoder.
 
     Returns:
@@ -67,7 +68,7 @@ def compare_robustness(
     x = as_images(images)
     conditions = corruption_conditions(x, corruptions, severities, strengths, frost_images, seed)
     confidence = check_confidence(confidence)
-    both = [Settings(p, n, k, max_pair_rows, seed) for p, n in zip(probes, knns, strict=True)]
+    both = [Settings(p, n, k, max_pair_rows, seed, groups) for p, n in zip(probes, knns, strict=True)]
     measured = measurements_of([first, second], x, labels, conditions, both, batch_size, progress)
     rows = []
     for (name, severity), (mine, theirs) in measured:

@@ -45,9 +45,10 @@ class Settings:
     k: int = 10
     max_pair_rows: int = 4096
     seed: int = 0
+    groups: Any = None
 
     def clean(self, rows: Tensor, labels: Any) -> Clean:
-        return Clean(rows, labels, self.probe, self.knn, self.k, self.max_pair_rows, self.seed)
+        return Clean(rows, labels, self.probe, self.knn, self.k, self.max_pair_rows, self.seed, self.groups)
 
 
 def corruption_conditions(

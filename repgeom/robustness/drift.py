@@ -16,12 +16,13 @@ from torch import Tensor
 
 from repgeom.data.arrays import centred, row_norms, unit_rows
 from repgeom.data.labels import as_labels
+from repgeom.measures.nearest_rows import check_neighbours, group_codes, most_neighbours
 from repgeom.measures.pair_sums import check_k, check_pair
 from repgeom.probes.linear import LinearProbe
 from repgeom.probes.nearest import KNNProbe, fit_knn_probe
 from repgeom.robustness.alignment import cka_measurement
 from repgeom.robustness.measurement import Measurement
-from repgeom.robustness.neighbourhoods import Neighbourhoods
+from repgeom.robustness.neighbourhoods import OF_NEIGHBOURS, Neighbourhoods
 from repgeom.robustness.ranks import RATIOS, Ranks, all_rows_equal
 from repgeom.robustness.tails import heavy_tails
 
@@ -54,8 +55,15 @@ MEASURES = {
 }
 
 
+ONE_GROUP = "no neighbours: all rows are of one group"  # why measures of neighbours are missing
+
+
 class Clean:
-    """Clean features with all that any number of corrupted versions will be compared with, worked out once."""
+    """Clean features with all that any number of corrupted versions will be compared with, worked out once.
+
+    `groups` (n,) name rows that depend on each other: no row's neighbour is of its own group, and intervals count groups.
+    `lower_k` asks fewer neighbours where a large group leaves fewer, where else that is an error.
+    """
 
     def __init__(
         self,
@@ -66,6 +74,8 @@ class Clean:
         k: int = 10,
         max_pair_rows: int = 4096,
         seed: int = 0,
+        groups: Any = None,
+        lower_k: bool = False,
     ) -> None:
         n = len(rows)
         if rows.ndim != 2 or n < 4:
@@ -81,8 +91,18 @@ class Clean:
         # One draw for all conditions, and with one seed for all encoders, so that differences are of the same rows.
         self.chosen = np.sort(np.random.default_rng(seed).permutation(n)[:max_pair_rows])
         k = check_k(k, len(self.chosen) - 2)
+        self.codes = None if groups is None else as_labels(groups, n, "groups")[0]
+        chosen_groups = None if self.codes is None else self.codes[self.chosen]
+        self.groups = group_codes(self.codes, n)
+        self.groups_of_chosen = group_codes(chosen_groups, len(self.chosen))
+        if lower_k:
+            k = min(k, most_neighbours(len(self.chosen), self.groups_of_chosen))
+        else:
+            check_neighbours(k, len(self.chosen), self.groups_of_chosen)
         units = self._units(self.rows)
-        self.neighbourhoods = Neighbourhoods(units, k, seed)
+        self.neighbourhoods = None
+        if k:
+            self.neighbourhoods = Neighbourhoods(units, k, seed, _on(self.groups_of_chosen, units))
         self.probe, self.knn, self.own_bank = probe, knn, knn is None
         for name, width in (("probe", probe and probe.weight.shape[1]), ("knn", knn and knn.bank.shape[1])):
             if width not in (None, rows.shape[1]):
@@ -91,36 +111,51 @@ class Clean:
         if labels is not None:
             codes, names = as_labels(labels, n)
             self.labels = names[codes]
-            if knn is None:
-                self.knn = fit_knn_probe(units, self.labels[self.chosen], k=k)
+            if knn is None and k:
+                self.knn = fit_knn_probe(units, self.labels[self.chosen], k=k, groups=chosen_groups)
         self.right = self._right(self.rows)
         self.mean = self.rows.mean(0)
-        self.ranks = Ranks.of(self.rows, "clean")
+        self.ranks = Ranks.of(self.rows, "clean", self.codes)
         self.coordinates = self.ranks.coordinates(self.rows)
 
     def itself(self) -> list[Measurement]:
         """The clean features' own accuracy, rank and norm."""
-        return [
+        found = [
             *(Measurement.mean(name, right, "binary") for name, right in self.right.items()),
             self.ranks.effective_rank(),
             Measurement.mean("mean_norm", row_norms(self.rows), "positive"),
         ]
+        return [self._by_group(m) for m in found]
 
     def compared(self, corrupted: Tensor) -> list[Measurement]:
         """All measures of one corrupted version. Raises ValueError for another shape."""
         check_pair(tuple(self.rows.shape), tuple(corrupted.shape), True, True, ("clean", "corrupted"))
         moved = corrupted.double()
-        return [
+        found = [
             *self._accuracies(moved),
             *self._distances(moved),
             *self._spectral(moved),
-            *self.neighbourhoods.compared(self._units(moved)),
+            *self._neighbourly(moved),
             *self._in_probe(moved),
         ]
+        return [self._by_group(m) for m in found]
 
     def failed(self, why: str) -> list[Measurement]:
         """What stands in the place of `compared` where there are no corrupted features."""
         return [Measurement(r.measure, math.nan, 0, note=why) for r in self.compared(self.rows)]
+
+    def _by_group(self, m: Measurement) -> Measurement:
+        """The same with what each group contributes, where there are groups."""
+        if self.groups is None or m.contributions is None:
+            return m
+        # Of measures that need all pairs only the chosen rows contribute.
+        groups = self.groups if len(m.contributions) == len(self.rows) else self.groups_of_chosen
+        return m if groups is None else m.by_group(groups)
+
+    def _neighbourly(self, moved: Tensor) -> list[Measurement]:
+        if self.neighbourhoods is None:
+            return [Measurement(name, math.nan, len(self.chosen), note=ONE_GROUP) for name in OF_NEIGHBOURS]
+        return self.neighbourhoods.compared(self._units(moved))
 
     def _units(self, rows: Tensor) -> Tensor:
         """The chosen rows for all that needs pairs, of unit length."""
@@ -166,7 +201,7 @@ class Clean:
         if all_rows_equal(moved):
             names = ("effective_rank", *RATIOS, "leading_variance", "linear_cka")
             return [Measurement(name, math.nan, len(self.rows), note=ALL_ROWS_EQUAL) for name in names]
-        ranks = Ranks.of(moved, "corrupted")
+        ranks = Ranks.of(moved, "corrupted", self.codes)
         cka = cka_measurement(self.coordinates, ranks.coordinates(moved), _squared_steps(self.rows, moved))
         return [ranks.effective_rank(), *ranks.ratios_to(self.ranks), self._leading_variance(moved), cka]
 
@@ -206,6 +241,11 @@ class Clean:
             if note:
                 share = share.without_interval(note)
         return [inside, outside, share]
+
+
+def _on(groups: Tensor | None, rows: Tensor) -> Tensor | None:
+    """Codes of groups on the device of these rows."""
+    return None if groups is None else groups.to(rows.device)
 
 
 def _norms_about_mean(away: Tensor) -> Tensor:

@@ -23,6 +23,7 @@ from repgeom.inference.intervals import (
 )
 
 UNKNOWN = (math.nan, math.nan)
+FEWEST_GROUPS = 20  # whose spread says how far a mean may be off
 # Debiased CKA beyond this differs from 1 by rounding alone, and Fisher's z has no scale there.
 _EQUAL = 1 - 1e-9
 
@@ -73,6 +74,23 @@ class Measurement:
     def without_interval(self, note: str) -> Measurement:
         """Return the same value without an interval; the note says why."""
         return dataclasses.replace(self, contributions=None, note=note)
+
+    def by_group(self, groups: Tensor) -> Measurement:
+        """Return the same value with what each group of samples, codes (n,) from 0, contributes in the samples' place.
+
+        A group contributes the value plus G / n times the sum of what its samples add to it, so that the spread of groups is
+        the error of the mean whatever samples of one group have in common.
+        """
+        if self.contributions is None or self.grouped:
+            return self
+        n_groups = int(groups.max()) + 1
+        if n_groups < FEWEST_GROUPS:
+            return self.without_interval(f"no interval: fewer than {FEWEST_GROUPS} groups")
+        away = self.contributions.double() - self.value
+        sums = away.new_zeros(n_groups).index_add_(0, groups.to(away.device), away)
+        # The interval of paired changes of 0 and 1 counts samples; groups have a mean of them.
+        kind = "mean" if self.kind == "change" else self.kind
+        return dataclasses.replace(self, contributions=self.value + sums * (n_groups / self.n), kind=kind)
 
     def interval(self, confidence: float) -> tuple[float, float]:
         """Return the two-sided interval for samples drawn independently; NaN where none is known.

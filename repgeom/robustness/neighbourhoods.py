@@ -11,33 +11,39 @@ import torch
 from torch import Tensor
 
 from repgeom.data.arrays import pair_blocks
-from repgeom.measures.pairs import nearest
+from repgeom.measures.nearest_rows import check_neighbours, most_neighbours, nearest, rows_of_few_groups
 from repgeom.robustness.measurement import Measurement
 
 # 19 degrees of freedom: Student's 0.975 quantile is 2.09, near the normal one of 1.96.
 GROUPS = 20
+OF_NEIGHBOURS = ("knn_overlap", "mutual_knn", "self_retrieval")
 
 
 class Neighbourhoods:
     """The nearest other rows of clean rows of unit length, with which corrupted ones will be compared.
 
-    More neighbours than k are listed, so that k are left when a group is left out.
+    More neighbours than k are listed, so that k are left when a group is left out. `own` (n,): codes of the user's groups,
+    of which a row's own holds none of its neighbours; each is left out whole.
     """
 
-    def __init__(self, units: Tensor, k: int, seed: int) -> None:
+    def __init__(self, units: Tensor, k: int, seed: int, own: Tensor | None = None) -> None:
         n = len(units)
-        self.units, self.k, self.listed = units, k, min(2 * k + 10, n - 1)
+        self.units, self.k, self.own = units, check_neighbours(k, n, own), own
+        self.listed = min(2 * k + 10 + rows_of_few_groups(own), most_neighbours(n, own))
+        self.n_drawn = n if own is None else int(own.max()) + 1
+        n_groups = min(GROUPS, self.n_drawn)
         # Drawn on the CPU: the groups are then the same on every device.
         random = torch.Generator().manual_seed(int(seed))
-        self.groups = (torch.randperm(n, generator=random) % min(GROUPS, n)).to(units.device)
+        drawn = (torch.randperm(self.n_drawn, generator=random) % n_groups).to(units.device)
+        self.groups = drawn if own is None else drawn[own]
         # −1 stands for no group.
-        self.left_out = torch.arange(-1, min(GROUPS, n), device=units.device)
-        self.clean = _listed(units, units, self.listed)[1]
+        self.left_out = torch.arange(-1, n_groups, device=units.device)
+        self.clean = self._listed(units, units)[1]
 
     def compared(self, moved: Tensor) -> list[Measurement]:
         """Shared neighbours and self-retrieval of corrupted rows of unit length."""
-        similarity, found = _listed(moved, self.units, self.listed)
-        among = _listed(moved, moved, self.listed)[1]
+        similarity, found = self._listed(moved, self.units)
+        among = self._listed(moved, moved)[1]
         # Lists run from near to far, and argmax of 0 and 1 finds the first 1: the nearest neighbour that is kept.
         best = similarity.expand(len(self.left_out), -1, -1).gather(2, self._kept(found).int().argmax(2, keepdim=True))
         # Two products round in different ways: rows that are equal must not count as lost.
@@ -48,6 +54,11 @@ class Neighbourhoods:
             self._measurement("mutual_knn", self._shared(among), "share"),
             self._measurement("self_retrieval", own >= best[..., 0] - tolerance, "binary"),
         ]
+
+    def _listed(self, queries: Tensor, units: Tensor) -> tuple[Tensor, Tensor]:
+        """Similarities and indices (n, listed) of the nearest other rows, nearest first."""
+        found = [nearest(block, units, start, self.listed, self.own) for start, block in pair_blocks(queries)]
+        return torch.cat([values for values, _ in found]), torch.cat([rows for _, rows in found])
 
     def _kept(self, rows: Tensor) -> Tensor:
         """(groups + 1, *rows.shape): which are there when none, or one of the groups, is left out."""
@@ -71,14 +82,9 @@ class Neighbourhoods:
         asking = self._kept(torch.arange(len(self.units), device=values.device))
         n = len(self.units)
         whole, *without = ((values * asking).sum(1).double() / asking.sum(1)).unbind()
-        if n < GROUPS:
-            return Measurement(name, float(whole), n, note=f"no interval: fewer than {GROUPS} samples")
+        if self.n_drawn < GROUPS:
+            what = "samples" if self.own is None else "groups"
+            return Measurement(name, float(whole), n, note=f"no interval: fewer than {GROUPS} {what}")
         # With G groups, G θ − (G − 1) θ without group g.
         pseudo = len(without) * whole - (len(without) - 1) * torch.stack(without)
         return Measurement(name, float(whole), n, pseudo, kind)
-
-
-def _listed(queries: Tensor, units: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """Similarities and indices (n, k) of the nearest other rows, nearest first."""
-    found = [nearest(block, units, start, k) for start, block in pair_blocks(queries)]
-    return torch.cat([values for values, _ in found]), torch.cat([rows for _, rows in found])

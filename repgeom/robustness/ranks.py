@@ -20,7 +20,7 @@ from repgeom.inference.compare import combined, paired_variance
 from repgeom.inference.correction import FINENESS, Corrected, corrected, mean_variance, n_draws, rests_on_few_rows
 from repgeom.inference.estimate import shown
 from repgeom.inference.intervals import p_value, quantile
-from repgeom.inference.sample import Sample, scored
+from repgeom.inference.sample import Sample, group_correlation, scored
 from repgeom.reading.sample import Drawn
 from repgeom.robustness.measurement import UNKNOWN, Measurement
 from repgeom.spectral.directions import Directions, directions_of
@@ -48,12 +48,15 @@ class Ranks:
     corrected: Mapping[str, Corrected]
 
     @classmethod
-    def of(cls, rows: Tensor, name: str) -> Ranks:
-        """Read the ranks of float64 rows that are not all equal."""
+    def of(cls, rows: Tensor, name: str, groups: np.ndarray | None = None) -> Ranks:
+        """Read the ranks of float64 rows that are not all equal; `groups` (n,) are codes of rows that depend on each other."""
         source = source_of(rows, name)
         directions = directions_of(source, center=True, normalize=None, tail=True)
         measures = list(RATIOS.values())
-        sample = scored(directions, source, measures, Drawn(np.arange(len(rows)), {"rows": rows}))
+        drawn, correlation = Drawn(np.arange(len(rows)), {"rows": rows, "groups": groups}), 0.0
+        if groups is not None:
+            correlation = group_correlation(drawn, directions, "rows")
+        sample = scored(directions, source, measures, drawn, groups, correlation)
         return cls(sample, {measure: corrected(sample, measure) for measure in measures})
 
     @property

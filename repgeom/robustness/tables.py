@@ -55,6 +55,7 @@ def corruption_robustness(
     batch_size: int | None = None,
     k: int = 10,
     max_pair_rows: int = 4096,
+    groups: Any = None,
     confidence: float = 0.95,
     out: str | os.PathLike[str] | None = None,
     progress: bool = False,
@@ -75,6 +76,8 @@ def corruption_robustness(
         batch_size: images for each call of the encoder; by default as many as fill 32 MB, at most 512.
         k: neighbours of `knn_overlap`, `mutual_knn`, and of the kNN accuracy without `knn`.
         max_pair_rows: what needs all pairs uses at most so many images, drawn with `seed`.
+        groups: (n,), whole numbers or text, where images of a group depend on each other (frames of a video): none is then a
+            neighbour of another of its group, and intervals are read from what groups contribute; of fewer than 20 there are none.
         confidence: of the intervals.
         out: path of a .csv that is rewritten after each condition. Run again with the same arguments after an interruption,
             finished conditions are not redone.
@@ -94,7 +97,7 @@ def corruption_robustness(
         values are NaN with n = 0, `note` says so, and a warning names the corruption and severity.
 
     Raises:
-        ValueError: bad images, names, severities or labels; images too small for a corruption; an encoder that fails on
+        ValueError: bad images, names, severities, labels or groups; a group that leaves its images fewer than k others; images too small for a corruption; an encoder that fails on
             the clean images; an `out` that holds another run.
 
     >>> import torch
@@ -106,7 +109,7 @@ def corruption_robustness(
     """
     x = as_images(images)
     conditions = corruption_conditions(x, corruptions, severities, strengths, frost_images, seed)
-    settings = Settings(probe, knn, k, max_pair_rows, seed)
+    settings = Settings(probe, knn, k, max_pair_rows, seed, groups)
     # What else decides the numbers: it goes into the fingerprint by which `out` knows its run.
     recipe = {"strengths": strengths, "frost": None if frost_images is None else [digest(p) for p in frost_images]}
     return _table(encoder, x, labels, conditions, settings, batch_size, confidence, out, progress, recipe)
@@ -127,6 +130,7 @@ def noise_robustness(
     batch_size: int | None = None,
     k: int = 10,
     max_pair_rows: int = 4096,
+    groups: Any = None,
     confidence: float = 0.95,
     out: str | os.PathLike[str] | None = None,
     progress: bool = False,
@@ -134,8 +138,8 @@ def noise_robustness(
     """The same table for white noise: in pixel space, or where arXiv 2603.06698 adds it, after the normalisation.
 
     Args:
-        encoder, images, labels, probe, knn, seed, batch_size, k, max_pair_rows, confidence, out, progress: as in
-            `corruption_robustness`. For "normalized" space give the images at the size that the model sees, and an
+        encoder, images, labels, probe, knn, seed, batch_size, k, max_pair_rows, groups, confidence, out, progress: as
+            in `corruption_robustness`. For "normalized" space give the images at the size that the model sees, and an
             encoder that accepts values outside [0, 1].
         sigmas: standard deviations > 0 in units of the space; they stand in the column `severity`.
         space, std, clip: as in `corruptions.add_noise`.
@@ -163,7 +167,7 @@ def noise_robustness(
         return lambda part, rows: add_noise(part, sigma, space=space, std=std, clip=clip, seed=seed, indices=rows)
 
     conditions = [Condition(f"{space}_noise", sigma, noisy(sigma)) for sigma in rms]
-    settings = Settings(probe, knn, k, max_pair_rows, seed)
+    settings = Settings(probe, knn, k, max_pair_rows, seed, groups)
     recipe = {"std": None if std is None else [float(s) for s in std], "clip": clip}
     table = _table(encoder, x, labels, conditions, settings, batch_size, confidence, out, progress, recipe)
     extra = [
@@ -182,6 +186,7 @@ def feature_robustness(
     knn: KNNProbe | None = None,
     k: int = 10,
     max_pair_rows: int = 4096,
+    groups: Any = None,
     confidence: float = 0.95,
     seed: int = 0,
 ) -> pd.DataFrame:
@@ -190,14 +195,14 @@ def feature_robustness(
     Args:
         clean: (n, d), n of at least 4 and k + 2. About eight float64 copies of it are held.
         corrupted: (n, d), or {name: (n, d)}, or {(name, severity): (n, d)}; row i belongs to row i of `clean`.
-        labels, probe, knn, k, max_pair_rows, confidence, seed: as in `corruption_robustness`.
+        labels, probe, knn, k, max_pair_rows, groups, confidence, seed: as in `corruption_robustness`.
 
     Returns:
         As `corruption_robustness`; the name is "corrupted" and the severity 1 where none is given.
 
     Raises:
-        ValueError: other shapes, NaN (named with the corruption), fewer than 4 rows, no variance in `clean`, labels of
-            another length.
+        ValueError: other shapes, NaN (named with the corruption), fewer than 4 rows, no variance in `clean`, labels or
+            groups of another length, a group that leaves its rows fewer than k others.
 
     >>> import numpy as np
     >>> x = np.random.default_rng(0).standard_normal((50, 4))
@@ -212,7 +217,7 @@ def feature_robustness(
         raise ValueError("`corrupted` is empty: give features, or {name: features}.")
     confidence = check_confidence(confidence)
     rows = finite_matrix(clean, "clean", torch.float64)
-    base = Settings(probe, knn, k, max_pair_rows, seed).clean(rows, labels)
+    base = Settings(probe, knn, k, max_pair_rows, seed, groups).clean(rows, labels)
     found = [_row(CLEAN_KEY, r.row(confidence)) for r in base.itself()]
     for key, features in named.items():
         try:
@@ -283,6 +288,9 @@ def _fingerprint(images: Tensor, labels: Any, settings: Settings, confidence: fl
             "labels": None if codes is None or names is None else [codes.tolist(), names.astype(str).tolist()],
             "probe": None if probe is None else [digest(probe.weight), digest(probe.bias), _words(probe, "normalize")],
             "knn": None if knn is None else [digest(knn.bank), digest(knn.labels), _words(knn, "k", "temperature")],
+            "groups": None
+            if settings.groups is None
+            else as_labels(settings.groups, len(images), "groups")[0].tolist(),
             "numbers": [settings.k, settings.max_pair_rows, int(settings.seed), confidence],
             **recipe,
         }

@@ -83,10 +83,17 @@ def test_rows_that_are_told_to_depend_or_repeat_have_no_such_interval():
         (rg.audit(alike, reference=y, labels=labels, groups=clips), "rows of a group depend on each other"),
         (rg.audit(np.r_[x, x], reference=np.r_[y, y], labels=np.r_[labels, labels]), "rows repeat"),
     ]
+    of_rows, of_neighbours = ("linear_cka", "cosine_alignment", "norm_mean"), ("knn_accuracy", "mutual_knn")
     for report, reason in cases:
-        for name in ("knn_accuracy", "mutual_knn", "linear_cka", "cosine_alignment", "norm_mean"):
+        for name in of_rows:
             assert report[name].low is None
             assert reason in report[name].note
+    told, repeated = (report for report, _ in cases)
+    for name in of_neighbours:
+        # Halves without a common group tell the error, where groups are known.
+        assert told[name].low is not None
+        assert repeated[name].low is None
+        assert "rows repeat" in repeated[name].note
     alone = rg.audit(x, reference=y, labels=labels, groups=np.arange(300))
     assert alone["linear_cka"].low is not None
 

@@ -242,7 +242,7 @@ def test_intervals_hold_the_population_value_about_as_often_as_they_say(n, varia
     truth = values(x, y, labels, probe, max_pair_rows=50)
     ranks = Ranks.of(torch.tensor(x[:n]), "clean")
     # Ranks have a test of their own, and are most of the work: here they are read once.
-    monkeypatch.setattr(Ranks, "of", lambda rows, name: ranks)
+    monkeypatch.setattr(Ranks, "of", lambda rows, name, groups: ranks)
     found = [measured(*population(rng, variances, n), probe) for _ in range(200)]
     held = {m: coverage([f[m].interval(0.95) for f in found], truth[m])[0] for m in MEANS}
     assert {m: round(float(share), 3) for m, share in held.items() if not 0.9 <= share <= 0.985} == {}
