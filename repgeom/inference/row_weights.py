@@ -106,7 +106,8 @@ def _log_weights(rows: Tensor, other: Directions) -> Array:
     logs = (squares / typical).clamp(min=_SMALLEST).log()
     logs = logs - logs.mean(0)
     spreads = logs.square().mean(0)
-    varying = max(1, int((spreads > 0).sum()))
+    # Equal logarithms less their mean leave rounding, which is no spread.
+    varying = max(1, int((spreads > 1e-20).sum()))
     means = (logs.sum(1) / varying).cpu().numpy()
     # If directions had nothing in common, their noise alone would spread the means so far.
     noise = float(spreads.sum()) / varying**2

@@ -25,6 +25,46 @@ def assert_same_groups(codes, wanted):
     assert set(codes.tolist()) == set(range(len(pairs)))
 
 
+def slow_radii(marks):
+    """Within which another row is a copy, of each row: from all distances."""
+    n = len(marks)
+    ascending = np.sort(np.linalg.norm(marks[:, None] - marks, axis=2), axis=1)
+    fourth, eighth = ascending[:, 4], ascending[:, 8]
+    dimensions = min(8, np.log(2) / max(1e-12, np.log(np.median(eighth / fourth))))
+    # Of one row in a hundred sets the nearest lies so near by chance, where four neighbours lie within the fourth.
+    return min(0.2, (0.01 / (4 * n)) ** (1 / dimensions)) * fourth
+
+
+def slow_codes(marks):
+    """The least row that each is joined to: pairs within the radii of both, and pairs of pairs."""
+    radii, codes = slow_radii(marks), np.arange(len(marks))
+    for _ in range(3):
+        for i, radius in enumerate(radii):
+            near = np.linalg.norm(marks - marks[i], axis=1) <= np.minimum(radius, radii)
+            codes[near | np.isin(codes, codes[near])] = codes[near].min()
+    return codes
+
+
+@pytest.mark.parametrize(("n", "d"), [(60, 3), (60, 16), (260, 3), (260, 40)])
+def test_copies_by_their_definition(n, d):
+    """Every third row has another, from well within to just beyond the radius."""
+    marks, away = marked(normal(n, d)), normal(n, 8, 3)
+    away *= (slow_radii(marks) / np.linalg.norm(away, axis=1))[:, None]
+    beside = (marks + away * np.linspace(0.2, 1.1, n)[:, None])[::3]
+    marks = np.r_[marks, beside]
+    wanted = slow_codes(marks)
+    assert 0.1 < np.mean(wanted[n:] < n) < 0.9
+    assert_same_groups(copies_of(marks), np.unique(wanted, return_inverse=True)[1])
+
+
+def test_rows_lie_in_no_more_dimensions_than_marks():
+    """Each corner of a cube in eight dimensions has eight neighbours, all as far: of rows, in endless dimensions."""
+    corners = np.stack(np.meshgrid(*[[0.0, 1.0]] * 8), -1).reshape(-1, 8)
+    beside = corners[:4] + np.array([[0.1], [0.15], [0.195], [0.21]]) * np.eye(8)[0]
+    wanted = np.r_[np.arange(256), 0, 1, 2, 256]
+    assert_same_groups(copies_of(np.r_[corners, beside]), wanted)
+
+
 # In four dimensions a thousand rows lie nearer than a hundredth of their spread by chance.
 @pytest.mark.parametrize(
     ("n", "d", "noise"),
@@ -105,9 +145,9 @@ def test_a_thousand_equal_and_nearly_equal_rows_are_one_and_their_pairs_are_not_
     seen = []
 
     class Tree(scipy.spatial.cKDTree):
-        def query_pairs(self, *args, **kwargs):
-            found = super().query_pairs(*args, **kwargs)
-            seen.append(len(found))
+        def query_ball_point(self, *args, **kwargs):
+            found = super().query_ball_point(*args, **kwargs)
+            seen.append(sum(len(others) for others in found))
             return found
 
     monkeypatch.setattr(scipy.spatial, "cKDTree", Tree)
@@ -116,7 +156,7 @@ def test_a_thousand_equal_and_nearly_equal_rows_are_one_and_their_pairs_are_not_
     wanted = np.arange(3000)
     wanted[1000:2000], wanted[2000:2800] = 3, 5
     assert_same_groups(copies_of(marked(rows)), wanted)
-    assert sum(seen) < 5000
+    assert 0 < sum(seen) < 5000
 
 
 @pytest.mark.parametrize("n", [1, 2, 9])
@@ -135,6 +175,21 @@ def test_of_ten_rows_near_ones_are_copies_too():
     assert n_copies(rows) == 0
     rows[-1] = rows[0] * (1 + 1e-9)
     assert n_copies(rows) == 1
+
+
+def test_of_fewer_than_ten_different_rows_only_equal_ones_are_copies():
+    rows = normal(30, 6)[np.arange(30) % 9]
+    rows[8::9] = rows[0] * (1 + 1e-9)
+    assert n_copies(rows) == 21
+    assert n_copies(np.r_[rows, normal(1, 6, 1)]) == 22
+
+
+@pytest.mark.parametrize(("n", "searched"), [(20_000, True), (20_001, False)])
+def test_up_to_twenty_thousand_rows_are_searched(n, searched, monkeypatch):
+    seen = []
+    monkeypatch.setattr(module, "_near", lambda marks: seen.append(len(marks)) or np.arange(len(marks)))
+    assert len(set(copies_of(normal(n, 1)).tolist())) == n
+    assert seen == [n] * searched
 
 
 def test_of_more_rows_than_are_searched_only_equal_ones_are_copies(monkeypatch):

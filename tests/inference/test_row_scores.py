@@ -10,7 +10,9 @@ from conftest import added_up
 from estimate_reference import normal, slow_influence
 
 from repgeom.data.sources import source_of
-from repgeom.inference.influence import InSampleTally, ScoreTally, _factors, _reader, in_sample, score
+from repgeom.inference import influence
+from repgeom.inference.influence import InSampleTally, ScoreTally, _factors, _fitted, _reader, in_sample, score
+from repgeom.inference.population import population
 from repgeom.measures.measure import functional
 from repgeom.reading.tally import from_bytes, to_bytes
 from repgeom.spectral.directions import directions_of
@@ -133,6 +135,73 @@ def test_of_a_row_that_makes_its_own_directions_four_fifths_are_taken_out(measur
     y = (directions.centred(rows) @ directions.vectors).square()
     without, with_all = reader(y, none, 0.0), reader(y, none, 1e12)
     assert (with_all / without).numpy() == pytest.approx(np.full(60, (5 + math.log(5) / 0.8) / 2), rel=1e-9)
+
+
+@pytest.mark.parametrize("center", [True, False])
+@pytest.mark.parametrize("measure", MEASURES[:3])
+def test_what_a_row_adds_node_by_node(measure, center, monkeypatch):
+    """h = xᵀ(A + ns)⁻¹x, at most 0.8; half of the slope without the row, half of the mean slope while it is added."""
+    nodes = []
+    monkeypatch.setattr(influence, "_factors", lambda *given: nodes.append(given[2]) or _factors(*given))
+    rows, _, directions = rows_and_directions(30, 6, center)
+    reader = _reader(directions, measure)
+    (nodes,) = nodes
+    constant, factors = _factors(directions, functional(measure), nodes)
+    grow, freedom = (30 / 29, 29) if center else (1.0, 30)
+    y = ((directions.centred(rows) @ directions.vectors) ** 2).numpy()
+    lengths, times = normal(30, 1)[:, 0], np.linspace(0.01, 8, 30)
+    wanted, held = constant * lengths, []
+    for i, (row, copies) in enumerate(zip(y, times, strict=True)):
+        for s, factor in zip(nodes, factors, strict=True):
+            part = sum(square * s / (variance + s) for square, variance in zip(row, directions.variances, strict=True))
+            held.append(min(0.8, grow * copies * part / s / freedom))
+            wanted[i] += factor * part * (1 / (1 - held[-1]) - math.log(1 - held[-1]) / held[-1]) / 2
+    assert min(held) < 1e-4
+    assert 0.1 < np.mean(np.equal(held, 0.8)) < 0.9
+    found = reader(torch.as_tensor(y), torch.as_tensor(lengths), torch.as_tensor(times)[:, None])
+    assert found.numpy() == pytest.approx(grow**2 * wanted, rel=1e-6, abs=1e-6)
+
+
+@pytest.mark.parametrize("measure", MEASURES[:3])
+def test_the_slope_is_fitted_where_the_population_has_its_variances(measure, monkeypatch):
+    """As rows vary along each direction: an error there counts by √(share of the variance)."""
+    given = []
+    monkeypatch.setattr(influence, "_fitted", lambda *a: given.extend(a) or np.arange(4.0))
+    _, _, directions = rows_and_directions(40, 12)
+    f, nodes, sample = functional(measure), np.array([0.1, 1.0, 10.0]), directions.variances
+    constant, factors = _factors(directions, f, nodes)
+    assert (constant, factors.tolist()) == (0.0, [1.0, 2.0, 3.0])
+    t, counts, k = sample, np.ones(12), nodes
+    if measure != "participation_ratio":
+        behind = population(sample, 12, 39)
+        t, counts = behind.variances, behind.counts
+        k = [s / (1 - sum(v / (v + s) for v in sample) / 39) for s in nodes]
+    basis, wanted, weights = given
+    assert basis == pytest.approx(np.array([[one / (v + one) for one in k] for v in t]), rel=1e-12)
+    assert wanted == pytest.approx(f.slope(t, counts, t), rel=1e-12)
+    assert weights == pytest.approx(
+        [math.sqrt(c * v / (counts @ t)) for c, v in zip(counts, t, strict=True)], rel=1e-12
+    )
+
+
+def test_factors_are_those_of_a_small_ridge():
+    basis, wanted = np.random.default_rng(0).random((9, 3)), normal(9, 1)[:, 0]
+    weights = 1e-7 * np.linspace(1, 2, 9)  # so small that the ridge shows
+    columns = np.c_[np.ones(9), basis]
+    left = sum(w**2 * np.outer(row, row) for w, row in zip(weights, columns, strict=True)) + 1e-14 * np.eye(4)
+    right = sum(w**2 * y * row for w, y, row in zip(weights, wanted, columns, strict=True))
+    assert _fitted(basis, wanted, weights) == pytest.approx(np.linalg.solve(left, right), rel=1e-6)
+    assert _fitted(basis, np.zeros(9), np.ones(9)).tolist() == [0.0] * 4
+    assert _fitted(basis, 3 - 2 * basis[:, 1], np.ones(9)) == pytest.approx([3, 0, -2, 0], abs=1e-6)
+
+
+def test_of_directions_that_do_not_vary_one_row_holds_nothing():
+    rows = np.outer(normal(40, 1), [3.0, 0.0, 0.0])
+    source = source_of(torch.as_tensor(rows), "x")
+    directions = directions_of(source, center=True, normalize=None, tail=True)
+    found = score(directions, source, ("effective_rank",)).one_row
+    assert np.isfinite(found).all()
+    assert found[1:].tolist() == [0.0] * (len(found) - 1)
 
 
 @pytest.mark.parametrize("measure", MEASURES[:2])

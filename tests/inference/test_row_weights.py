@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 import torch
 from estimate_reference import decaying, normal, power, rotation, sample
+from scipy import optimize
 
 from repgeom.data.sources import source_of
 from repgeom.inference.population import EVEN
-from repgeom.inference.row_weights import _bounded, _log_weights, _split, _without_noise, split_in_halves, weights_of
+from repgeom.inference.row_weights import _bounded, _split, _without_noise, split_in_halves, weights_of
 from repgeom.spectral.directions import directions_of
 
 
@@ -59,20 +60,59 @@ def test_halves_do_not_feel_the_order_of_rows_the_names_of_groups_or_the_roundin
     assert _split(rounded, 8, groups)[0].tolist() == first.tolist()
 
 
+def slow_split(squares, most, groups):
+    """Groups by length, in that order a lot for each, rows by lot, cut at the end of a group that is nearest the middle."""
+    lengths = {code: round(sum(squares[groups == code]), 9) for code in sorted(set(groups))}
+    lots = np.random.default_rng(0).permutation(len(lengths))
+    lot = dict(zip(sorted(lengths, key=lengths.__getitem__), lots, strict=True))
+    rows = sorted(range(len(groups)), key=lambda i: lot[groups[i]])[:most]
+    ends = [i for i in range(1, len(rows)) if groups[rows[i]] != groups[rows[i - 1]]]
+    cut = min(ends, key=lambda end: abs(end - len(rows) / 2))
+    return sorted(rows[:cut]), sorted(rows[cut:])
+
+
+@pytest.mark.parametrize("sizes", [[1] * 60, [3] * 20, [2, 5, 1, 9, 4, 4, 7, 2, 6, 3] * 2])
+@pytest.mark.parametrize(("d", "most"), [(8, 4096), (8, 41), (9, 30)])
+def test_halves_by_their_definition(sizes, d, most, monkeypatch):
+    monkeypatch.setattr("repgeom.inference.row_weights._WIDE", 8)
+    monkeypatch.setattr(
+        "repgeom.inference.row_weights._MOST_ROWS" if d == 8 else "repgeom.inference.row_weights._FEW_ROWS", most
+    )
+    groups = np.random.default_rng(0).permutation(np.repeat(np.arange(len(sizes)) * 7, sizes))
+    squares = (normal(len(groups), 1)[:, 0] ** 2).round(1)  # with equal lengths
+    found = _split(squares, d, None if max(sizes) == 1 else groups)
+    wanted = slow_split(squares, most, np.arange(60) if max(sizes) == 1 else groups)
+    assert tuple(half.tolist() for half in found) == wanted
+
+
 @pytest.mark.parametrize(("n", "given"), [(15, False), (16, True)])
 def test_halves_are_of_eight_rows_at_least(n, given):
     rows = torch.as_tensor(normal(n, 3))
     found = split_in_halves(rows, directions(rows), np.arange(1.0, n + 1), None)
     assert (found is not None) == given
-    # Seven groups of rows may leave seven rows on one side.
-    uneven = np.r_[np.zeros(n - 7, int), np.arange(1, 8)]
-    assert split_in_halves(rows, directions(rows), np.arange(1.0, n + 1), uneven) is None
+    # One group and seven rows may leave seven rows on one side, be it the first or the second.
+    uneven, shorter = np.r_[np.zeros(n - 7, int), np.arange(1, 8)], set()
+    for place in range(8):
+        squares = np.r_[np.full(n - 7, (place + 0.5) / (n - 7)), np.arange(1.0, 8)]
+        first, second = _split(squares, 3, uneven)
+        if min(len(first), len(second)) < 8:
+            shorter.add(len(first) < len(second))
+            assert split_in_halves(rows, directions(rows), squares, uneven) is None
+    assert shorter == {True, False}
+
+
+def test_halves_of_many_narrow_rows_are_of_4096_rows():
+    rows = torch.as_tensor(normal(2100, 2))
+    assert len(split_in_halves(rows, directions(rows), rows.square().sum(1).numpy(), None).index) == 2100
 
 
 def test_a_half_that_does_not_vary_leaves_none():
     rows = torch.zeros(40, 3, dtype=torch.float64)
     rows[0] = 1
     assert split_in_halves(rows, directions(rows), np.ones(40), None) is None
+    # A feature that does not vary among others that do is no reason.
+    rows[:, 1] = torch.as_tensor(normal(40, 1)[:, 0])
+    assert split_in_halves(rows, directions(rows), np.ones(40), None) is not None
 
 
 def test_halves_have_the_variances_of_their_rows():
@@ -84,67 +124,6 @@ def test_halves_have_the_variances_of_their_rows():
         expected = np.linalg.eigvalsh(np.cov(rows[torch.as_tensor(part)].numpy().T))[::-1]
         assert half == pytest.approx(expected / expected[0], rel=1e-9)
     assert found.index.tolist() == np.concatenate(_split(squares, 5, None)).tolist()
-
-
-# Logarithms of weights -----------------------------------------------------------------------------------------------
-
-
-def slow_log_weights(rows, other):
-    """Row by row: mean over directions of ln of the square over its median, less the means; drawn towards zero by the noise."""
-    values, vectors = np.linalg.eigh(np.cov(other.T))
-    values, squares = values[::-1], ((rows - other.mean(0)) @ vectors[:, ::-1]) ** 2
-    logs = np.empty_like(squares)
-    for j, column in enumerate(squares.T):
-        # The median of torch is the lower one of an even number.
-        typical = np.sort(column)[(len(column) - 1) // 2]
-        logs[:, j] = np.log(np.maximum(column / typical, 1e-4))
-        logs[:, j] -= logs[:, j].mean()
-    means, noise = logs.mean(1), (logs**2).mean(0).sum() / logs.shape[1] ** 2
-    kept = _without_noise(means, noise)
-    lengths = np.log(squares.sum(1))
-    off = lengths - means - np.sort(lengths - means)[[len(means) // 2 - 1, len(means) // 2]].mean()
-    error = np.sqrt(noise + 2 * (values**2).sum() / values.sum() ** 2)
-    for i in range(len(kept)):
-        if abs(off[i]) < 2.5 * error:
-            kept[i] += min(1, max(0, (kept[i] - np.log(4)) / (np.log(8) - np.log(4)))) * off[i]
-    return kept
-
-
-def test_logarithms_of_weights_by_their_definition():
-    weights = np.random.default_rng(1).choice([0.3, 1, 6, 15], (80, 1))
-    x = decaying(80, 12) * np.sqrt(weights)
-    x[5, 3] += 60  # one huge value is no heavy row
-    found = _log_weights(torch.as_tensor(x[:40]), directions(x[40:]))
-    wanted = slow_log_weights(x[:40], x[40:])
-    assert found == pytest.approx(wanted, rel=1e-9, abs=1e-12)
-    # The case holds rows of each kind: drawn to their length in part and wholly, and not at all.
-    assert (wanted > np.log(8)).any()
-    assert ((wanted > np.log(4)) & (wanted < np.log(8))).any()
-
-
-def test_planted_weights_are_found_along_many_directions():
-    heavy = np.where(np.arange(400) % 8 == 0, 9.0, 0.5)
-    x = decaying(400, 200, 0.25) * np.sqrt(heavy)[:, None]
-    found = _log_weights(torch.as_tensor(x[:200]), directions(x[200:]))
-    is_heavy = heavy[:200] > 1
-    assert found[is_heavy].mean() - found[~is_heavy].mean() == pytest.approx(np.log(18), abs=0.15)
-    assert found[is_heavy].min() > found[~is_heavy].max()
-
-
-def test_one_huge_direction_is_no_weight_of_a_row():
-    x = normal(400, 200)
-    x[::20, 7] *= 40
-    found = _log_weights(torch.as_tensor(x[:200]), directions(x[200:]))
-    assert np.abs(found).max() < np.log(2)
-
-
-def test_features_that_are_mostly_zero_are_measured_by_their_mean():
-    rows = normal(60, 6) * (np.random.default_rng(1).random((60, 6)) < 0.3)
-    rows -= 0.0
-    centred = directions(rows)
-    found = _log_weights(torch.as_tensor(rows), centred)
-    assert np.isfinite(found).all()
-    assert np.isfinite(_log_weights(torch.zeros(20, 6, dtype=torch.float64), centred)).all()
 
 
 # Less noise ----------------------------------------------------------------------------------------------------------
@@ -160,6 +139,20 @@ def test_what_remains_has_the_mean_square_that_exceeds_the_noise(noise):
     # All squares lose the same, down to zero.
     loss = means**2 - found**2
     assert loss[found != 0] == pytest.approx(np.full((found != 0).sum(), loss.max()), rel=1e-6)
+
+
+@pytest.mark.parametrize("noise", [0.001, 0.3, 0.9, 1.3])
+def test_the_limit_by_halving(noise):
+    means = normal(80, 1, 5)[:, 0] * np.r_[np.ones(79), 4.0]
+    low, high = 0.0, (means**2).max()
+    for _ in range(200):
+        middle = (low + high) / 2
+        if sum(max(0, m * m - middle) for m in means) / 80 > (means**2).mean() - noise:
+            low = middle
+        else:
+            high = middle
+    wanted = [np.sign(m) * max(0, m * m - low) ** 0.5 for m in means]
+    assert _without_noise(means, noise) == pytest.approx(wanted, rel=1e-6, abs=1e-6)
 
 
 def test_far_values_stay_and_noise_alone_vanishes():
@@ -189,11 +182,31 @@ def test_weights_are_bounded_in_their_mean_square(most):
     assert np.log(found) == pytest.approx(share * (logs - logs.mean()) + np.log(found).mean(), rel=1e-6)
 
 
+@pytest.mark.parametrize("most_of_all", [0.3, 0.97])
+def test_the_share_of_the_logarithms_is_the_root_of_the_bound(most_of_all):
+    logs = np.r_[normal(50, 1)[:, 0], 4.0]
+    most = most_of_all * (np.exp(logs) ** 2).mean() / np.exp(logs).mean() ** 2
+
+    def mean_square(share):
+        weights = [np.exp(share * log) for log in logs]
+        return np.mean(np.square(weights)) / np.mean(weights) ** 2
+
+    share = optimize.brentq(lambda share: mean_square(share) - most, 0, 1)
+    weights = np.exp(share * logs)
+    found = _bounded(logs, most)
+    assert found == pytest.approx(weights / weights.mean(), rel=1e-8)
+    assert (found**2).mean() <= most
+
+
 def test_weights_within_the_bound_are_those_of_their_logarithms():
     logs = np.array([-400.0, 0.0, 800.0, 799.0])
     found = _bounded(logs, 4.0)
     assert found == pytest.approx(4 * np.exp(logs - 800) / np.exp(logs - 800).sum(), rel=1e-12)
     assert _bounded(np.zeros(5), 1.0).tolist() == [1.0] * 5
+    logs = normal(30, 1)[:, 0]
+    whole = np.exp(logs - logs.max())
+    whole /= whole.mean()
+    assert _bounded(logs, float((whole**2).mean())).tolist() == whole.tolist()
     assert _bounded(np.array([0.0, 1.0]), 1.0) == pytest.approx([1, 1], rel=1e-6)
 
 
@@ -216,6 +229,18 @@ def test_groups_weigh_as_the_eigenvalues_of_their_correlation(correlation):
     eigenvalues = np.linalg.eigvalsh(matrix)
     for k in (1, 2, 3):
         assert found.shares @ found.values**k == pytest.approx((eigenvalues**k).mean(), rel=1e-9)
+
+
+def test_weights_of_rows_in_groups_by_their_definition(monkeypatch):
+    """One eigenvalue of 1 + (m − 1) ρ in m rows and m − 1 of 1 − ρ, each times what the row weighs."""
+    monkeypatch.setattr("repgeom.inference.row_weights.binned", lambda values, shares: (values, shares))
+    logs, sizes, correlation, bound = normal(6, 1)[:, 0], [1, 2, 2, 3, 3, 3], 0.4, 1 + 3 * 0.02 + 0.2
+    weights = _bounded(logs, bound)
+    values, shares = weights_of(logs, 0.02, np.array(sizes, float), correlation)
+    wanted = [(w * (1 + (m - 1) * 0.4), 1 / m / 6) for w, m in zip(weights, sizes, strict=True)]
+    wanted += [(w * 0.6, (m - 1) / m / 6) for w, m in zip(weights, sizes, strict=True)]
+    assert values == pytest.approx([value for value, _ in wanted], rel=1e-12)
+    assert shares == pytest.approx([share for _, share in wanted], rel=1e-12)
 
 
 def test_rows_of_one_weight_are_even():
@@ -247,6 +272,20 @@ def test_logarithms_of_a_group_are_its_mean():
     means = np.array([logs[codes == code].mean() for code in codes])
     wanted = np.exp(means) / np.exp(means).mean()
     assert s.weights.mean_square == pytest.approx((wanted**2).mean(), rel=0.02)
+
+
+def test_rows_of_groups_weigh_by_the_mean_logarithm_and_the_size_of_their_group(monkeypatch):
+    seen = []
+    monkeypatch.setattr("repgeom.inference.sample.weights_of", lambda *given: seen.append(given) or EVEN)
+    groups = np.r_[np.zeros(5, int), np.repeat(np.arange(1, 20), 2), np.arange(20, 37)]
+    s = sample(decaying(60, 30) * np.exp(normal(60, 1, 1)), ["effective_rank"], groups)
+    assert s.weights is EVEN
+    ((logs, _, sizes, correlation),) = seen
+    own, codes = s.halves.log_weights, groups[s.halves.index]
+    assert own.any()
+    assert logs == pytest.approx([own[codes == code].mean() for code in codes], rel=1e-12, abs=1e-15)
+    assert sizes.tolist() == [(groups == code).sum() for code in codes]
+    assert correlation == s.correlation
 
 
 def test_a_rotation_leaves_the_weights():

@@ -187,6 +187,27 @@ def test_most_of_rows_in_groups_does_not_rest_on_a_group():
     assert sample(low_rank(36, 4, 20), groups).most == 4
 
 
+@pytest.mark.parametrize("state", ["single", "copies", "told groups", "told apart", "copies as groups"])
+@pytest.mark.parametrize(("sum_of_both", "rests"), [(0.96, False), (0.989, False), (0.991, True)])
+def test_a_rank_rests_on_a_row_whose_copies_have_all_leverage(state, sum_of_both, rests):
+    """Leverage and share of the mean of a row with its copies; scores of told groups count the group already."""
+    codes = np.r_[np.zeros(3, int), 1 + np.arange(57) // 3]
+    s = dataclasses.replace(sample(normal(60, 5)), copies=np.arange(60), correlation=0.5)
+    times = together = 1.0
+    if state in ("copies", "copies as groups"):
+        s, times, together = dataclasses.replace(s, copies=codes), 3.0, 3.0
+    if state == "told groups":
+        s, together = dataclasses.replace(s, groups=codes, told=True), 1 + 2 * 0.5
+    if state == "told apart":
+        s = dataclasses.replace(s, told=True)
+    if state == "copies as groups":
+        s = s.copies_as_groups
+    leverages = np.full(60, 0.01)
+    leverages[2] = (sum_of_both - together / 60) / times
+    s = dataclasses.replace(s, scores=dataclasses.replace(s.scores, leverages=leverages))
+    assert s._rank_rests_on_single_rows() == rests
+
+
 def test_copies_are_one_row_in_the_sample_without_them():
     rows = normal(60, 8)
     rows[50:] = rows[:10]
