@@ -23,6 +23,7 @@ from repgeom.data.formats import FORMATS, LABEL_FORMATS
 from repgeom.data.formats.stored import StoredArray, StoredTable, damage_named, extension_of, listing
 from repgeom.data.labels import as_labels
 from repgeom.data.sources import Source
+from repgeom.data.unchanged import OpenedFile
 
 
 def open_source(path: str | os.PathLike[str], *, key: str | None = None) -> Source:
@@ -44,8 +45,9 @@ def open_source(path: str | os.PathLike[str], *, key: str | None = None) -> Sour
     paths = _shards(name)
     shards = []
     for shard in paths:
+        opened = OpenedFile.of(shard)
         array = _features(shard, key)
-        shards.append(_Shard(shard, array, _read(shard, array, 0, 0).dtype))
+        shards.append(_Shard(opened, array, _read(opened, array, 0, 0).dtype))
         if len(paths) > 1:
             array.release()  # a single file may keep what was read of it for its first rows; of many, none does
     source = _joined(name, shards)
@@ -60,7 +62,11 @@ def read_labels(path: str | os.PathLike[str], *, key: str | None = None) -> np.n
     Reads what `open_source` reads (a 1-D array, n x 1, or one column of a table), and `.txt` with one label per line.
     """
     shards = _shards(os.fsdecode(path))
-    labels = [_labels(shard, key) for shard in shards]
+    labels = []
+    for shard in shards:
+        opened = OpenedFile.of(shard)
+        labels.append(_labels(shard, key))
+        opened.check()
     for shard, values in zip(shards, labels, strict=True):
         # NumPy would join numbers and text as text, without a word.
         if (values.dtype.kind == "U") != (labels[0].dtype.kind == "U"):
@@ -85,9 +91,12 @@ def _shards(name: str) -> list[str]:
         raise _folder_error(path)
     if os.path.exists(path):
         return [path]
+    if os.path.islink(path):
+        return [path]  # it leads nowhere, which is said when it is opened
     if not glob.has_magic(path):
         raise FileNotFoundError(f"There is no file {path}.{_nearby(path)}")
-    matches = [match for match in glob.glob(path, recursive=True) if os.path.isfile(match)]
+    # Only folders are passed over: a pipe or a broken link among the shards is refused when it is opened.
+    matches = [match for match in glob.glob(path, recursive=True) if not os.path.isdir(match)]
     if not matches:
         raise FileNotFoundError(f"No file matches the pattern {path!r}.{_nearby(path)}")
     return sorted(matches, key=_natural)
@@ -253,15 +262,24 @@ def _labels(path: str, key: str | None) -> np.ndarray:
 
 @dataclasses.dataclass(frozen=True)
 class _Shard:
-    path: str
+    opened: OpenedFile
     array: StoredArray
     dtype: torch.dtype  # of the rows that `_read` gives
 
+    @property
+    def path(self) -> str:
+        return self.opened.path
 
-def _read(path: str, array: StoredArray, start: int, stop: int) -> Tensor:
-    with damage_named(path):
-        rows = array.read(start, stop)
-    return as_tensor(rows, path)
+
+def _read(opened: OpenedFile, array: StoredArray, start: int, stop: int) -> Tensor:
+    try:
+        with damage_named(opened.path):
+            rows = array.read(start, stop)
+    except Exception:
+        opened.check()  # a file that has changed is seldom damaged
+        raise
+    opened.check()
+    return as_tensor(rows, opened.path)
 
 
 def _joined(name: str, shards: list[_Shard]) -> Source:
@@ -278,7 +296,7 @@ def _joined(name: str, shards: list[_Shard]) -> Source:
         for i, (shard, at) in enumerate(zip(shards, starts, strict=False)):
             n_rows = shard.array.shape[0]
             if start < stop and start < at + n_rows and at < stop:
-                rows = _read(shard.path, shard.array, max(start - at, 0), min(stop - at, n_rows))
+                rows = _read(shard.opened, shard.array, max(start - at, 0), min(stop - at, n_rows))
                 pieces.append(rows.to(dtype))
                 release_others(i)
         # Rows of a single shard need no copy.

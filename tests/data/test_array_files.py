@@ -58,7 +58,7 @@ def test_npy_that_shrinks_while_it_is_read(tmp_path: Path) -> None:
     source = open_source(path := write(tmp_path / "x.npy", rows()))
     with path.open("r+b") as file:
         file.truncate(200)
-    with pytest.raises(ValueError, match=r"x\.npy .*became shorter while it was read"):
+    with pytest.raises(ValueError, match=r"x\.npy went from 260 to 200 bytes while it was read"):
         source.read(0, N)
 
 
@@ -161,7 +161,7 @@ def test_hdf5_groups_and_kinds(tmp_path: Path) -> None:
         open_source(path, key="scalar")
 
 
-@pytest.mark.parametrize("missing", [-1, 0, 1, 4, 7, 8, 9])
+@pytest.mark.parametrize("missing", [0, 1, 4, 7, 8, 9])
 @pytest.mark.parametrize("dtype", ["int8", "float32", "float64"])
 def test_npy_that_is_a_few_bytes_short(tmp_path: Path, dtype: str, missing: int) -> None:
     path = tmp_path / "x.npy"
@@ -169,7 +169,7 @@ def test_npy_that_is_a_few_bytes_short(tmp_path: Path, dtype: str, missing: int)
     size = path.stat().st_size
     with path.open("r+b") as file:
         file.truncate(size - missing)
-    if missing <= 0:
+    if missing == 0:
         assert open_source(path).n_samples == N
         return
     with pytest.raises(ValueError, match=rf"is truncated: {size} bytes expected .*, {size - missing} found"):

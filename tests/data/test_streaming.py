@@ -17,11 +17,11 @@ import numpy as np
 import pandas
 import pytest
 import torch
-from stored_files import D, N, rows, write
+from stored_files import rows, write
 
 from repgeom.data.arrays import CHUNK_VALUES
 from repgeom.data.files import open_source
-from repgeom.data.formats import delimited, parquet, pt
+from repgeom.data.formats import delimited, parquet
 
 needs_pyarrow = pytest.importorskip("pyarrow")
 
@@ -161,15 +161,6 @@ def test_parquet_runs_forward_and_leaves_groups_out(tmp_path: Path, monkeypatch:
     np.testing.assert_array_equal(source.read(700, 710).numpy(), x[700:710])
     np.testing.assert_array_equal(source.read(6998, 7000).numpy(), x[6998:])
     assert groups == [0, 9, 8, 1, 9]
-
-
-def test_a_mapped_tensor_file_is_let_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pt, "MAPPED_BYTES", 3 * D * 4)
-    source = open_source(write(tmp_path / "x.pt", rows()))
-    loads = count(monkeypatch, torch, "load", lambda _: 1)
-    for start in range(N):
-        source.read(start, start + 1)
-    assert len(loads) == 2  # after rows 3 and 7: the one of the opening served the first four
 
 
 PEAK = """

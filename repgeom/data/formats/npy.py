@@ -32,11 +32,14 @@ def open_npy(path: str) -> dict[str, StoredArray]:
         header = read_header(file)
     found = os.path.getsize(path)
     problem = unreadable(header.dtype)
-    if found < header.n_bytes and not problem:
-        seen = f"shape {header.shape} ({dtype_name(header.dtype)})"
-        raise ValueError(
-            f"{path} is truncated: {header.n_bytes:,} bytes expected for {seen}, {found:,} found. Copy or write it again."
+    if found != header.n_bytes and not problem:
+        expected = (
+            f"{header.n_bytes:,} bytes expected for shape {header.shape} ({dtype_name(header.dtype)}), {found:,} found"
         )
+        if found < header.n_bytes:
+            raise ValueError(f"{path} is truncated: {expected}. Copy or write it again.")
+        # Two arrays that were saved to one open file are a usual cause: only the first would be read.
+        raise ValueError(f"{path} holds more than its header says: {expected}. Write it again, one array to a file.")
 
     def read(start: int, stop: int) -> np.ndarray:
         return read_rows(path, header, header.size, start, stop)
@@ -46,12 +49,14 @@ def open_npy(path: str) -> dict[str, StoredArray]:
 
 def read_header(file: Any) -> NpyHeader:
     version = np.lib.format.read_magic(file)
+    if version not in ((1, 0), (2, 0), (3, 0)):
+        raise ValueError(f"it is of version {version[0]}.{version[1]}, and known are 1.0, 2.0 and 3.0")
     # Version 3 differs from 2 only in how names of fields are encoded, and records are never read.
     read = np.lib.format.read_array_header_2_0
     if version == (1, 0):
         read = np.lib.format.read_array_header_1_0
     shape, column_major, dtype = read(file)
-    if min(shape, default=0) < 0:
+    if min(shape, default=0) < 0 or any(isinstance(n, bool) for n in shape):
         raise ValueError(f"its header gives the shape {shape}")
     return NpyHeader(shape, column_major and len(shape) > 1, dtype, file.tell())
 
@@ -84,6 +89,8 @@ def unreadable(dtype: np.dtype) -> str:
             "is pickled (dtype object) and is never loaded, because a pickle can run code. "
             "Save it again as numbers: `np.save(path, x.astype(float), allow_pickle=False)`."
         )
+    if dtype.itemsize == 0:
+        return f"holds values of no bytes (dtype {dtype}): there is nothing to read."
     if dtype.kind == "V":
         return (
             f"holds values that NumPy has no name for (dtype {dtype}): records, or bfloat16 and the like saved by JAX. "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-import struct
+import os
 import threading
 import zipfile
 from typing import IO
@@ -12,15 +12,20 @@ from typing import IO
 import numpy as np
 
 from repgeom.data.formats.npy import NpyHeader, read_header, read_rows, unreadable
-from repgeom.data.formats.stored import Held, StoredArray, damage_named, dtype_name
+from repgeom.data.formats.stored import Held, StoredArray, damage_named, dtype_name, read_nothing
+from repgeom.data.formats.zips import begin_of, members_of
 
 PIECE_BYTES = 1 << 18  # what NumPy itself takes from a zip archive at a time
+MOST_HELD_BYTES = 1 << 30  # of an array that must be held whole, where the file is not large itself
 
 
 def open_npz(path: str) -> dict[str, StoredArray]:
     with damage_named(path), zipfile.ZipFile(path) as archive:
-        members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
-        return {name: _member(path, archive, info) for name, info in members.items()}
+        members = members_of(archive)
+        for name in members:
+            if not name.endswith(".npy") and f"{name}.npy" in members:
+                raise ValueError(f"it has two members for one name, {name!r} and '{name}.npy'")
+        return {name.removesuffix(".npy"): _member(path, archive, info) for name, info in members.items()}
 
 
 def _member(path: str, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> StoredArray:
@@ -34,9 +39,12 @@ def _member(path: str, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Store
         check=functools.partial(_check, path, info, header),
     )
     if info.compress_type == zipfile.ZIP_STORED:
-        offset = _begin_of(path, info) + header.size
+        offset = begin_of(path, info) + header.size
         return array(read=functools.partial(read_rows, path, header, offset))
     if header.column_major:
+        size = os.path.getsize(path)
+        if header.n_bytes > max(MOST_HELD_BYTES, 4 * size):
+            return array(read=read_nothing, problem=_too_large(header))
         # The rows of a column-major array lie all over the stream: it is held whole, until the next file is begun.
         whole = Held(functools.partial(_load, path, info, header))
         return array(read=lambda start, stop: whole.get()[start:stop], release=whole.release)
@@ -44,23 +52,25 @@ def _member(path: str, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Store
     return array(read=rows.read, release=rows.release)
 
 
-def _begin_of(path: str, info: zipfile.ZipInfo) -> int:
-    """Where in the file the content of a member begins: behind its local header of 30 bytes, its name and extra fields."""
-    with open(path, "rb") as file:
-        file.seek(info.header_offset)
-        # The archive's directory has lengths too, but its extra fields may differ from these.
-        name_length, extra_length = struct.unpack("<26xHH", file.read(30))
-    return info.header_offset + 30 + name_length + extra_length
-
-
 def _check(path: str, info: zipfile.ZipInfo, header: NpyHeader) -> None:
     """Read a member once from beginning to end, which compares its checksum: rows read by place would not notice."""
     n_bytes = 0
     with zipfile.ZipFile(path) as archive, archive.open(info) as file:
-        while piece := file.read(PIECE_BYTES):
+        # No further than one piece behind what the header says: a few bytes can be compressed zeros without end.
+        while n_bytes <= header.n_bytes and (piece := file.read(PIECE_BYTES)):
             n_bytes += len(piece)
-    if n_bytes < header.n_bytes:
-        raise ValueError(f"its member {info.filename} has {n_bytes:,} bytes where its header needs {header.n_bytes:,}")
+    if n_bytes != header.n_bytes:
+        more = "at least " if n_bytes > header.n_bytes else ""
+        raise ValueError(
+            f"its member {info.filename} has {more}{n_bytes:,} bytes where its header needs {header.n_bytes:,}"
+        )
+
+
+def _too_large(header: NpyHeader) -> str:
+    return (
+        f"is column-major and compressed: it would be held whole, {header.n_bytes:,} bytes. "
+        "Save it again by rows: `np.savez_compressed(path, x=np.ascontiguousarray(x))`."
+    )
 
 
 def _load(path: str, info: zipfile.ZipInfo, header: NpyHeader) -> np.ndarray:

@@ -93,6 +93,11 @@ class Held(Generic[T]):
             self._value = None
 
 
+def read_nothing(start: int, stop: int) -> Any:
+    """What stands for `read` of an array that has a problem: it is never called."""
+    raise AssertionError("an array with a problem was read")
+
+
 def in_memory(values: np.ndarray, dtype: str = "") -> StoredArray:
     """An array of a file so small that it stays in memory, such as labels."""
     return StoredArray(tuple(values.shape), dtype or dtype_name(values.dtype), lambda start, stop: values[start:stop])
