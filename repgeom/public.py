@@ -5,6 +5,7 @@ from importlib.metadata import version as _version
 from repgeom import corruptions, demo, probes, robustness, testing, types
 from repgeom.auditing.accumulator import AuditAccumulator
 from repgeom.auditing.audit import audit
+from repgeom.auditing.comparing import compare_reports
 from repgeom.auditing.report import Report
 from repgeom.data.files import open_source
 from repgeom.inference.compare import compare
@@ -46,6 +47,7 @@ __all__ = [
     "audit",
     "centered_svd",
     "compare",
+    "compare_reports",
     "corruptions",
     "demo",
     "estimate",

@@ -1,5 +1,7 @@
 """The record classes that functions return, for annotations and `isinstance`."""
 
+from repgeom.auditing.changes import Change
+from repgeom.auditing.comparing import ReportComparison
 from repgeom.auditing.finding import Finding
 from repgeom.auditing.report import Report
 from repgeom.auditing.values import Value
@@ -17,6 +19,7 @@ from repgeom.spectral.spectrum import Spectrum
 
 __all__ = [
     "CenteredSVD",
+    "Change",
     "ClassRanks",
     "Comparison",
     "CorruptionError",
@@ -30,6 +33,7 @@ __all__ = [
     "PathPoint",
     "PowerLaw",
     "Report",
+    "ReportComparison",
     "Spectrum",
     "Value",
 ]

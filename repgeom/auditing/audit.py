@@ -14,7 +14,8 @@ from repgeom.auditing.given import beside_dask, paired_rows, refuse_of, streamed
 from repgeom.auditing.judging import judge
 from repgeom.auditing.purposes import TRANSFER, check_purpose
 from repgeom.auditing.readings_beside import notes_on_purpose
-from repgeom.auditing.report import Report, scored_rows
+from repgeom.auditing.report import Report
+from repgeom.auditing.row_identity import RowIdentity, row_marks, scored_rows
 from repgeom.data.arrays import check_normalize
 from repgeom.data.processes import ALONE, Processes
 from repgeom.data.sources import is_stream
@@ -196,7 +197,11 @@ def report_of(tally: AuditTally, options: Options, *, name: str, titles: Titles)
         notes=(*titles.notes, *evidence.notes, *notes_on_purpose(evidence, options.purpose)),
         seed=options.seed,
         contributions={name: found.compact() for name, found in evidence.contributions.items()},
-        scored_rows=scored_rows(evidence.population),
+        rows=RowIdentity(
+            scored=scored_rows(evidence.population),
+            independent=float(evidence.independent or evidence.n_samples),
+            marks=row_marks(tally),
+        ),
     )
 
 

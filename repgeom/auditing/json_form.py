@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from repgeom.auditing.finding import Finding
+from repgeom.auditing.finding import LEVELS, Finding
+from repgeom.auditing.purposes import PURPOSES
+from repgeom.auditing.row_identity import RowIdentity
+from repgeom.auditing.scores_form import read_scores, scores_dict
 from repgeom.auditing.values import Reference, Value
 from repgeom.inference.estimate import Estimate
 from repgeom.measures.classes import ClassRanks
@@ -23,12 +26,17 @@ if TYPE_CHECKING:
 
     from repgeom.auditing.report import Report
 
-# To be raised with every change of names or meanings below: `from_json` reads this version and refuses all others.
-SCHEMA_VERSION = 3
+# To be raised with every change of names or meanings below: `from_json` reads it and what it can of earlier ones.
+SCHEMA_VERSION = 4
+# Version 3 lacks degrees of freedom and what is known of the rows, and is read as well.
+READABLE_VERSIONS = (3, SCHEMA_VERSION)
 
 
-def as_dict(r: Report) -> dict[str, Any]:
+def as_dict(r: Report, *, keep_scores: bool = False) -> dict[str, Any]:
     """Everything that text, page, plots and data frame show, as plain values."""
+    identity = dataclasses.asdict(r.rows)
+    if keep_scores:
+        identity["scores"] = scores_dict(r.contributions)
     found: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
         "repgeom_version": r.repgeom_version,
@@ -48,6 +56,7 @@ def as_dict(r: Report) -> dict[str, Any]:
         "measures": {v.name: _measure_dict(v) for v in r.values},
         "spectrum": _spectrum_dict(r.spectrum),
         "notes": list(r.notes),
+        "row_identity": identity,
     }
     if r.classes is not None:
         found["classes"] = _class_rows(r.classes)
@@ -83,6 +92,16 @@ def plain(value: Any) -> Any:
 def read_fields(text_or_path: str | os.PathLike[str]) -> dict[str, Any]:
     """The fields of the report that `as_dict` wrote down. Raises ValueError."""
     found = _parsed(text_or_path)
+    try:
+        return _fields(found)
+    except (KeyError, TypeError, AttributeError, OverflowError, IndexError) as error:
+        # Files are edited and cut; whatever part is not as it was written, the reader is told which file it is.
+        raise ValueError(f"`text_or_path` is not a whole report: {type(error).__name__} {error}.") from None
+    except ValueError as error:
+        raise ValueError(f"`text_or_path` is not a whole report: {error}.") from None
+
+
+def _fields(found: dict[str, Any]) -> dict[str, Any]:
     fields: dict[str, Any] = {
         **{key: found[key] for key in ("repgeom_version", "name", "n_samples", "n_features", "dtype", "convention")},
         **{key: found["verdict"][key] for key in ("level", "purpose", "summary")},
@@ -100,7 +119,26 @@ def read_fields(text_or_path: str | os.PathLike[str]) -> dict[str, Any]:
         fields["reference"] = Reference(r["name"], _spectrum(r["spectrum"]), *arrays)
     if "corrupted" in found:
         fields |= {"corrupted": found["corrupted"]["name"], "drift": _drift(found["corrupted"]["drift"])}
+    if "row_identity" in found:
+        identity = found["row_identity"]
+        fields["rows"] = RowIdentity(identity["scored"], _number(identity["independent"]), dict(identity["marks"]))
+        fields["contributions"] = read_scores(identity.get("scores", {}), fields["values"])
+    _check_fields(fields)
     return fields
+
+
+def _check_fields(fields: dict[str, Any]) -> None:
+    """Raise ValueError for what no report can hold and its readers rely on."""
+    for key in ("n_samples", "n_features"):
+        if type(fields[key]) is not int or fields[key] < 1:
+            raise ValueError(f"`{key}` is {fields[key]!r}")
+    if fields["level"] not in LEVELS or fields["purpose"] not in PURPOSES:
+        raise ValueError(f"its verdict reads {fields['level']!r} for {fields['purpose']!r}")
+    for key in ("normalize", "pair_rows", "neighbours", "seed"):
+        fields["convention"][key]  # all are read later
+    for key in ("name", "dtype", "summary", "repgeom_version"):
+        if not isinstance(fields[key], str):
+            raise ValueError(f"`{key}` is {fields[key]!r}")
 
 
 def _parsed(text_or_path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -110,7 +148,7 @@ def _parsed(text_or_path: str | os.PathLike[str]) -> dict[str, Any]:
         text = Path(text_or_path).read_text(encoding="utf-8")
     try:
         found = json.loads(text)
-    except json.JSONDecodeError as error:
+    except (json.JSONDecodeError, RecursionError) as error:
         raise ValueError(
             f"`text_or_path` is no JSON: {error}. Give what `Report.to_json` wrote, or its path."
         ) from None
@@ -120,10 +158,11 @@ def _parsed(text_or_path: str | os.PathLike[str]) -> dict[str, Any]:
             "`[Report.from_json(json.dumps(one)) for one in json.load(file)]`."
         )
     version = found.get("schema_version") if isinstance(found, dict) else None
-    if version != SCHEMA_VERSION:
+    if version not in READABLE_VERSIONS or isinstance(version, bool):
+        known = " or ".join(map(str, READABLE_VERSIONS))
         raise ValueError(
-            f"`text_or_path` is no report of schema version {SCHEMA_VERSION} (`schema_version` is {version!r}). Only what "
-            f"`Report.to_json` of this version wrote can be read; audit the features again."
+            f"`text_or_path` is no report of schema version {known} (`schema_version` is {version!r}). Only what "
+            f"`Report.to_json` of these versions wrote can be read; audit the features again."
         )
     return dict(found)
 
@@ -140,7 +179,9 @@ def _value(name: str, found: dict[str, Any]) -> Value:
     low, high = (float(end) for end in found["range"])
     estimate = found["estimate"]
     if estimate is not None:
-        numbers = {key: _number(estimate[key]) for key in ("value", "in_these_rows", "low", "high", "se")}
+        numbers = {
+            key: _number(estimate.get(key)) for key in ("value", "in_these_rows", "low", "high", "se", "degrees")
+        }
         estimate = Estimate(**{**estimate, **numbers, "warnings": tuple(estimate["warnings"])})
     return Value(
         name=name,

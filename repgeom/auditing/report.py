@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import os
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from repgeom.auditing.evidence import Evidence
 from repgeom.auditing.finding import Finding, worst
 from repgeom.auditing.json_form import as_dict, plain, read_fields
 from repgeom.auditing.purposes import TRANSFER
 from repgeom.auditing.readings import summary
+from repgeom.auditing.row_identity import RowIdentity
 from repgeom.auditing.values import Reference, Value, values_of
 from repgeom.data.saving import write_whole
 from repgeom.inference.compare import Comparison, Contributions, compared
-from repgeom.inference.sample import Sample
 from repgeom.measures.classes import ClassRanks
 from repgeom.measures.cloud_tally import Health
 from repgeom.measures.measure import estimable
@@ -53,7 +50,9 @@ class Report:
     contributions: Mapping[str, Contributions] = dataclasses.field(default_factory=dict)  # what `compare` reads
     purpose: str = TRANSFER  # what the verdict speaks of
     summary: str = ""  # how many dimensions are in use, in one sentence
-    scored_rows: str = ""  # fingerprint of the rows that contributions are of
+    rows: RowIdentity = dataclasses.field(
+        default_factory=RowIdentity
+    )  # fingerprints of the rows that contributions are of
 
     @classmethod
     def of(
@@ -67,7 +66,7 @@ class Report:
         notes: tuple[str, ...],
         seed: int,
         contributions: Mapping[str, Contributions],
-        scored_rows: str,
+        rows: RowIdentity,
     ) -> Report:
         """The report of this evidence. Keeps numbers of each row scored, but no rows and no directions."""
         from repgeom import __version__
@@ -102,18 +101,19 @@ class Report:
             contributions=contributions,
             purpose=purpose,
             summary=summary(e),
-            scored_rows=scored_rows,
+            rows=rows,
         )
 
     @classmethod
     def from_json(cls, text_or_path: str | os.PathLike[str]) -> Report:
         """The report that `to_json` wrote, from its text or a file of it.
 
-        Table, page, plots, data frame and JSON are those of the first one. What each row adds to a measure is not written, so
-        `compare` of a report read back gives None.
+        Table, page, plots, data frame and JSON are those of the first one. What each row adds to a measure is there only if it
+        was kept (`keep_scores`); without it `compare` gives None, and `repgeom.compare_reports` goes by standard errors.
 
         Raises:
-            ValueError: text that is no report, a list of reports, or a report of another version of the format.
+            ValueError: text that is no report or not a whole one, a list of reports, or a version of the format that is not
+                known.
             FileNotFoundError: a path that is not there.
 
         >>> import repgeom as rg
@@ -171,7 +171,8 @@ class Report:
     def compare(self, other: Report, measure: str | Callable[..., Any] = "effective_rank") -> Comparison | None:
         """This report's measure against another's (which comes first), row by row where both audited the same rows.
 
-        None where either has too few rows or was read back from JSON. `measure`: as `repgeom.compare`, which see.
+        None where either has too few rows or was read back from JSON without scores (see `repgeom.compare_reports`).
+        `measure`: as `repgeom.compare`, which see.
         """
         name = estimable(measure).name
         if name not in self.contributions or name not in other.contributions:
@@ -179,15 +180,16 @@ class Report:
         first, second = other.contributions[name], self.contributions[name]
         # Fingerprints know row numbers, not samples. The text of a comparison therefore says that row i was taken for
         # one sample.
-        paired = self.scored_rows == other.scored_rows
+        paired = self.rows.scored == other.rows.scored
         return compared(first, second, name, paired, 0.95, (other.name, self.name))
 
-    def to_dict(self, *, against: Report | None = None) -> dict[str, Any]:
+    def to_dict(self, *, against: Report | None = None, keep_scores: bool = False) -> dict[str, Any]:
         """Everything as plain Python values; infinity and NaN become text, which JSON can hold.
 
-        `against`: another report, to which this one's effective rank is compared under "compared".
+        `against`: another report, to which this one's effective rank is compared under "compared". `keep_scores`: also what
+        each scored row adds to the measures, for comparisons row by row (0.2 MB, or 2 MB with groups).
         """
-        found = as_dict(self)
+        found = as_dict(self, keep_scores=keep_scores)
         if against is not None:
             comparison = self.compare(against)
             found["compared"] = {"with": against.name}
@@ -196,12 +198,18 @@ class Report:
         return found
 
     def to_json(
-        self, path: str | os.PathLike[str] | None = None, *, indent: int | None = 2, against: Report | None = None
+        self,
+        path: str | os.PathLike[str] | None = None,
+        *,
+        indent: int | None = 2,
+        against: Report | None = None,
+        keep_scores: bool = False,
     ) -> str:
         """The dictionary as JSON text; written to `path` if given, whole or not at all. `from_json` reads it back."""
         # `plain` has made NaN and infinity text. One that slipped through is an error here, not a file that others
         # cannot read.
-        text = json.dumps(self.to_dict(against=against), indent=indent, ensure_ascii=False, allow_nan=False)
+        found = self.to_dict(against=against, keep_scores=keep_scores)
+        text = json.dumps(found, indent=indent, ensure_ascii=False, allow_nan=False)
         if path is not None:
             write_whole(path, text + "\n")
         return text
@@ -212,22 +220,20 @@ class Report:
 
         return html([self], path)
 
+    def to_markdown(self, path: str | os.PathLike[str] | None = None) -> str:
+        """Verdict, the few numbers that one quotes and findings as Markdown, for a model card; written to `path` if given."""
+        from repgeom.presenting.markdown import report_markdown
+
+        text = report_markdown(self)
+        if path is not None:
+            write_whole(path, text)
+        return text
+
     def plot(self) -> Figure:
         """Spectrum, cumulative variance and, where there are, classes and captured variance, in one figure."""
         from repgeom.presenting.figure import plot_reports
 
         return plot_reports([self])
-
-
-def scored_rows(sample: Sample | None) -> str:
-    """A fingerprint that is equal for two samples of as many rows of which the same ones were scored."""
-    if sample is None:
-        return ""
-    rows = np.arange(sample.n)
-    if sample.rows is not None:
-        rows = np.asarray(sample.rows)
-    # Little-endian and 64 bits everywhere, so that fingerprints of two machines agree.
-    return f"{sample.n} {hashlib.sha256(rows.astype('<i8').tobytes()).hexdigest()}"
 
 
 def _reference(e: Evidence) -> Reference | None:

@@ -66,7 +66,7 @@ def _dependence(e: Evidence) -> str:
 
 
 def _without_interval(x: Estimate, reason: str) -> Estimate:
-    return dataclasses.replace(x, low=None, high=None, se=None, warnings=(reason,))
+    return dataclasses.replace(x, low=None, high=None, se=None, degrees=None, warnings=(reason,))
 
 
 def _estimate(m: Measurement) -> Estimate:
@@ -75,7 +75,8 @@ def _estimate(m: Measurement) -> Estimate:
     if m.contributions is None or math.isnan(low):
         reason = m.note or "no interval: too few rows"
         return Estimate(m.value, m.value, None, None, None, m.n, "these rows", (reason,))
-    return Estimate(m.value, m.value, low, high, standard_error(m.contributions), m.n, "spread of rows")
+    error, degrees = standard_error(m.contributions), len(m.contributions) - 1.0
+    return Estimate(m.value, m.value, low, high, error, m.n, "spread of rows", degrees=degrees)
 
 
 # The measures ---------------------------------------------------------------------------------------------------------

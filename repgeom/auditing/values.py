@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import numpy as np
 
 from repgeom.auditing.evidence import EVIDENCE, Evidence
 from repgeom.inference.compare import Comparison
 from repgeom.inference.estimate import Estimate
+from repgeom.inference.intervals import quantile
 from repgeom.inference.sample import FEWEST_ROWS
 from repgeom.measures.measure import LABELS, REFERENCE, Measure, measures
 from repgeom.spectral.spectrum import Spectrum
@@ -83,7 +85,11 @@ def values_of(e: Evidence) -> tuple[Value, ...]:
 def ratio_estimate(c: Comparison) -> Estimate:
     """The ratio of a comparison as an estimate."""
     of_rows = c.second.in_these_rows / c.first.in_these_rows
-    return Estimate(c.ratio, of_rows, c.ratio_low, c.ratio_high, None, c.first.n, "paired", c.warnings)
+    error = None
+    if c.ratio_high is not None and c.degrees is not None:
+        # The interval is symmetric in the logarithm, whose error is that of the ratio as a share of it.
+        error = c.ratio * math.log(c.ratio_high / c.ratio) / quantile(0.95, c.degrees)
+    return Estimate(c.ratio, of_rows, c.ratio_low, c.ratio_high, error, c.first.n, "paired", c.warnings, c.degrees)
 
 
 def _applies(m: Measure, e: Evidence) -> bool:

@@ -9,15 +9,12 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from repgeom.cli.gate import Gate, Judged, add_drop_options
 from repgeom.cli.output import check_writable, is_first_process, print_text
+from repgeom.cli.results import add_result_files, check_result_files, write_result_files
 
 if TYPE_CHECKING:
     from repgeom.auditing.report import Report
-
-FAILED_GATE = 1  # exit status where the verdict is as bad as `--fail-on` says
-
-# The verdicts at which each choice of `--fail-on` makes the command fail.
-_FAILING_LEVELS = {None: (), "warn": ("warn", "fail"), "fail": ("fail",)}
 
 
 def add_parser(commands: Any) -> None:
@@ -26,7 +23,7 @@ def add_parser(commands: Any) -> None:
         "audit",
         help="measure features from a file and say what is wrong with them",
         description="Measures features from a file (.npy .npz .pt .pth .safetensors .parquet .csv .tsv .h5) and says what "
-        "is wrong with them. Exit status: 0 if audited; 1 if --fail-on was reached; 2 for an error. Started by torchrun, the "
+        "is wrong with them. Exit status: 0 if audited; 1 if --fail-on or --fail-on-drop was reached; 2 for an error. Started by torchrun, the "
         "processes share the rows and print one report; torchrun's own status is then 1 for either.",
     )
     parser.set_defaults(run=run)
@@ -59,6 +56,8 @@ def add_beside(group: Any) -> None:
     add("--groups-key", metavar="KEY", help="which array or column of the groups file")
     add("--reference", metavar="FILE", help="features of the same samples from another model, such as the teacher")
     add("--reference-key", metavar="KEY", help="which array of the reference file (default: as --key)")
+    add("--row-ids", metavar="FILE", help="one id per row, of which the report keeps a checksum: a later report of the same rows "
+        "is then known to be of the same samples (labels and groups serve as well)")  # fmt: skip
     add("--corrupted", metavar="FILE", help="features of the same samples and model after a corruption of its input: adds "
         "a table of drift with paired intervals")  # fmt: skip
 
@@ -72,6 +71,12 @@ def add_verdict(group: Any) -> None:
     add("--threshold", action="append", default=[], metavar="RULE=WARN,FAIL", help="override a rule's thresholds, for "
         "example rank_share=0.2,0.1 or duplicate_rows=0.5,none; may be given more than once")  # fmt: skip
     add("--fail-on", choices=["warn", "fail"], help="exit with status 1 if the verdict is that bad or worse")
+    add(
+        "--baseline",
+        metavar="FILE",
+        help="an earlier report, as JSON: also says what changed since, measure by measure",
+    )
+    add_drop_options(add)
 
 
 def add_results(group: Any) -> None:
@@ -79,6 +84,9 @@ def add_results(group: Any) -> None:
     add = group.add_argument
     add("--json", metavar="PATH", help="also write the report as JSON; - prints it in place of the table")
     add("--html", metavar="PATH", help="also write the report as a page")
+    add_result_files(add)
+    add("--keep-scores", action="store_true", help="keep in the JSON what each row adds to a measure (0.2 MB), so that a later "
+        "report of the same rows can be compared row by row")  # fmt: skip
 
 
 def run(args: argparse.Namespace) -> int:
@@ -88,43 +96,43 @@ def run(args: argparse.Namespace) -> int:
     # Before any row is read: a mistyped path must not cost an hour of measuring.
     for path in (args.json, args.html):
         check_writable(path)
+    check_result_files(args.json, args.junit, args.markdown)
     thresholds = dict(_parsed_threshold(text) for text in args.threshold)
+    gate = Gate.of(args, len(args.features))
     reports = _audited(args, thresholds)
+    judged = gate.judged(reports)
     # All processes of torchrun hold the same reports; one of them writes.
     if is_first_process():
-        _present(reports, args.json, args.html)
-        if args.fail_on is not None:
-            _say_status(reports, args.fail_on, args.json)
-    return _status(reports, args.fail_on)
+        write_result_files(judged, args.junit, args.markdown)
+        _present(reports, args.json, args.html, keep_scores=args.keep_scores)
+        _say_what_changed(judged, args.json)
+    return judged.status
 
 
-def _status(reports: list[Report], fail_on: str | None) -> int:
-    if any(report.level in _FAILING_LEVELS[fail_on] for report in reports):
-        return FAILED_GATE
-    return 0
-
-
-def _say_status(reports: list[Report], fail_on: str, json_path: str | None) -> None:
-    """Say in the last line why the exit status is what it is; beside JSON on standard error."""
-    failing = [f"{report.name} reads {report.level}" for report in reports if report.level in _FAILING_LEVELS[fail_on]]
-    why = f"none reads {fail_on}" if fail_on == "fail" else "all read ok"
-    if failing:
-        why = ", ".join(failing)
-    line = f"Exit status {_status(reports, fail_on)} by --fail-on {fail_on}: {why}."
+def _say_what_changed(judged: Judged, json_path: str | None) -> None:
+    """Print the comparisons, and in the last line why the exit status is what it is; beside JSON on standard error."""
+    lines = [f"\nSince the baseline: {comparison}" for comparison in judged.comparisons]
+    if judged.sentence:
+        lines.append(judged.sentence)
+    if not lines:
+        return
     if json_path == "-":
-        print(line, file=sys.stderr)
+        print("\n".join(lines), file=sys.stderr)
     else:
-        print_text(line)
+        print_text("\n".join(lines))
 
 
 def _audited(args: argparse.Namespace, thresholds: dict[str, tuple[float | None, float | None]]) -> list[Report]:
     """One report for each file or pattern of files in `args.features`."""
     # These imports are heavy, so they wait until the command runs: `repgeom --help` stays quick.
     from repgeom.auditing.audit import audit
+    from repgeom.auditing.comparing import check_row_ids, with_row_ids
     from repgeom.data.files import open_source, read_labels
 
     # What stands beside the rows is opened once and serves every file.
-    labels = groups = reference = corrupted = None
+    labels = groups = reference = corrupted = row_ids = None
+    if args.row_ids is not None:
+        row_ids = read_labels(args.row_ids)
     if args.labels is not None:
         labels = read_labels(args.labels, key=args.labels_key)
     if args.groups is not None:
@@ -137,8 +145,10 @@ def _audited(args: argparse.Namespace, thresholds: dict[str, tuple[float | None,
     with _joined_processes() as distributed:
         for path in args.features:
             try:
+                source = open_source(path, key=args.key)
+                check_row_ids(row_ids, source.n_samples)
                 report = audit(
-                    open_source(path, key=args.key),
+                    source,
                     reference=reference,
                     corrupted=corrupted,
                     labels=labels,
@@ -157,7 +167,7 @@ def _audited(args: argparse.Namespace, thresholds: dict[str, tuple[float | None,
                 if len(args.features) == 1:
                     raise
                 raise ValueError(f"{path}: {error}") from None
-            reports.append(report)
+            reports.append(with_row_ids(report, row_ids))
     return reports
 
 
@@ -177,31 +187,32 @@ def _joined_processes() -> Iterator[bool]:
         dist.destroy_process_group()
 
 
-def _present(reports: list[Report], json_path: str | None, html_path: str | None) -> None:
+def _present(reports: list[Report], json_path: str | None, html_path: str | None, *, keep_scores: bool) -> None:
     """Print the table, or JSON where `json_path` is "-", and write the files that were asked for."""
     from repgeom.data.saving import write_whole
     from repgeom.presenting.page import html
     from repgeom.presenting.text import table
 
     if json_path == "-":
-        text = _json(reports)
+        text = _json(reports, keep_scores)
     else:
         text = table(reports)
         if len(reports) > 3:
             text += f"\nThese are {len(reports)} audits. For one audit of many shards, put the pattern in quotes."
     print_text(text)
     if json_path not in (None, "-"):
-        write_whole(json_path, _json(reports) + "\n")
+        write_whole(json_path, _json(reports, keep_scores) + "\n")
     if html_path is not None:
         html(reports, html_path)
 
 
-def _json(reports: Sequence[Report]) -> str:
+def _json(reports: Sequence[Report], keep_scores: bool) -> str:
     """One report as an object, several as a list of objects, each after the first with its comparison to the first."""
     first, *others = reports
     if not others:
-        return first.to_json()
-    objects = [first.to_json(), *(report.to_json(against=first) for report in others)]
+        return first.to_json(keep_scores=keep_scores)
+    objects = [first.to_json(keep_scores=keep_scores)]
+    objects += [report.to_json(against=first, keep_scores=keep_scores) for report in others]
     return "[\n" + ",\n".join(objects) + "\n]"
 
 

@@ -7,10 +7,10 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from repgeom.cli import audit, demo
+from repgeom.cli import audit, compare, demo
 from repgeom.cli.output import is_first_process
 
-COMMANDS = (audit, demo)  # in the order in which `repgeom --help` lists them
+COMMANDS = (audit, compare, demo)  # in the order in which `repgeom --help` lists them
 
 ERROR = 2  # the status that argparse uses too
 INTERRUPTED = 130  # what a shell reports of a process that Ctrl-C ended: 128 + SIGINT

@@ -20,6 +20,7 @@ from repgeom.inference.correction import (
     n_draws,
     rests_on_few_rows,
 )
+from repgeom.inference.differences import welch
 from repgeom.inference.estimate import Estimate, shown
 from repgeom.inference.intervals import check_confidence, p_value, quantile
 from repgeom.inference.sample import Sample, opened, sample_of
@@ -40,6 +41,7 @@ class Comparison:
         ratio, ratio_low, ratio_high: second over first, with an interval on the scale of the logarithm.
         paired: whether rows were taken as the same samples.
         warnings: of either estimate.
+        degrees: degrees of freedom of the difference's error; None with the interval.
     """
 
     measure: str
@@ -54,6 +56,7 @@ class Comparison:
     ratio_high: float | None
     paired: bool
     warnings: tuple[str, ...] = ()
+    degrees: float | None = None
 
 
 def compare(
@@ -155,7 +158,7 @@ def compared(
     estimates = first.estimate, second.estimate
     values = estimates[0].value, estimates[1].value
     warnings = tuple(f"{name}: {w}" for name, e in zip(names, estimates, strict=True) for w in e.warnings)
-    low = high = p = ratio_low = ratio_high = None
+    low = high = p = ratio_low = ratio_high = found_degrees = None
     difference = values[1] - values[0]
     if a.error is not None and b.error is not None:
         # Errors are of logarithms, and d value = value · d ln value.
@@ -168,13 +171,14 @@ def compared(
             error = math.hypot(error, FINENESS * max(values))
             half = quantile(confidence, degrees) * error
             low, high, p = difference - half, difference + half, p_value(difference, error, degrees)
+            found_degrees = float(degrees)
             # Without the values as scales it is the error of ln ratio.
             error, degrees = _error(first, second, (1.0, 1.0), paired)
             factor = math.exp(quantile(confidence, degrees) * error)
             ratio_low, ratio_high = values[1] / values[0] / factor, values[1] / values[0] * factor
     return Comparison(
         measure, estimates[0], estimates[1], difference, low, high, p, values[1] / values[0], ratio_low, ratio_high,
-        paired, warnings,
+        paired, warnings, found_degrees,
     )  # fmt: skip
 
 
@@ -190,10 +194,7 @@ def _error(
         return paired_variance(variance, second_order) ** 0.5, degrees
     assert a.error is not None
     assert b.error is not None
-    of_a, of_b = (scale[0] * a.error) ** 2, (scale[1] * b.error) ** 2
-    # Degrees of freedom of a sum of variances (Satterthwaite 1946).
-    degrees_of_both = (of_a + of_b) ** 2 / (of_a**2 / max(1, a.degrees) + of_b**2 / max(1, b.degrees))
-    return (of_a + of_b) ** 0.5, degrees_of_both
+    return welch(scale[0] * a.error, a.degrees, scale[1] * b.error, b.degrees)
 
 
 def _groups_of_both(first: Contributions, second: Contributions) -> NDArray[np.integer[Any]] | None:

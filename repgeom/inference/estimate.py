@@ -36,6 +36,7 @@ class Estimate:
         n: rows.
         method: how the value was corrected.
         warnings: what a reader must know: why there is no interval, what the correction rests on.
+        degrees: degrees of freedom of `se`; None with the interval.
     """
 
     value: float
@@ -46,6 +47,7 @@ class Estimate:
     n: int
     method: str
     warnings: tuple[str, ...] = ()
+    degrees: float | None = None
 
     def __str__(self) -> str:
         interval = "no interval"
@@ -94,7 +96,7 @@ def estimate(
         confidence: of the interval, in (0, 1).
 
     Returns:
-        `Estimate(value, in_these_rows, low, high, se, n, method, warnings)`, in dimensions, between 1 and n_features.
+        `Estimate(value, in_these_rows, low, high, se, n, method, warnings, degrees)`, in dimensions, between 1 and n_features.
 
     Raises:
         ValueError: an unknown measure, fewer than 4 rows, no variance, NaN or infinity, groups of another length.
@@ -177,4 +179,6 @@ def shown(correction: Corrected, sample: Sample, measure: str, confidence: float
     half_width = quantile(confidence, correction.degrees) * correction.error
     low = max(1.0, value * math.exp(-half_width))
     high = min(float(sample.most), value * math.exp(half_width))
-    return Estimate(value, in_these_rows, low, high, value * correction.error, sample.n, method, warnings)
+    return Estimate(
+        value, in_these_rows, low, high, value * correction.error, sample.n, method, warnings, float(correction.degrees)
+    )

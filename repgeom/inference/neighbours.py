@@ -47,7 +47,7 @@ class NeighbourMean:
         low, high = max(0.0, value - t * self.error), min(1.0, value + t * self.error)
         if share_of_rows:
             low, high = wilson(value, self._independent_rows(self.error), t)
-        return Estimate(value, value, low, high, self.error, n, "half-samples")
+        return Estimate(value, value, low, high, self.error, n, "half-samples", degrees=float(SPLITS))
 
     def _independent_rows(self, error: float) -> float:
         """As many independent rows as would err as much, of which a share v errs by √(v (1 − v) / n); at most n."""

@@ -26,7 +26,7 @@ def test_json_has_what_others_rely_on(everything, tmp_path):
     text = report.to_json(tmp_path / "a.json")
     found = json.loads((tmp_path / "a.json").read_text())
     assert found == json.loads(text)
-    assert found["schema_version"] == 3
+    assert found["schema_version"] == 4
     assert found["convention"]["centered"] is True
     assert found["verdict"]["level"] == report.level
     for v in report.values:
@@ -159,7 +159,7 @@ def test_a_report_read_back_does_not_compare_row_by_row():
     [
         ("{", "is no JSON"),
         ("[{}, {}]", "holds a list of 2 reports"),
-        ("{}", "no report of schema version 3 .*None"),
+        ("{}", "no report of schema version 3 or 4 .*None"),
         ('{"schema_version": 1}', "`schema_version` is 1"),
     ],
 )
