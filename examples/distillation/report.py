@@ -6,10 +6,11 @@ import base64
 import io
 from pathlib import Path
 
+from repgeom.data.saving import write_whole
+
 from .figures import FIGURES, figure
 from .findings import TABLES, Findings
 from .report_text import RULE, disagreements, heading, markdown
-from .stored import write_whole
 from .table_text import shown, value_of
 from .tables import ledger_table
 

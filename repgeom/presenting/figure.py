@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from repgeom.presenting.escaping import printable, shortened
 from repgeom.presenting.plots import (
     plot_captured_variance,
     plot_class_ranks,
@@ -30,7 +32,7 @@ def plot_reports(reports: Sequence[Report]) -> Figure:
     captured = {name: r.captured for name, r in references.items() if r.captured is not None}
     # All audits of one figure have the same reference.
     for r in list(references.values())[:1]:
-        label = r.name
+        label = shortened(printable(r.name), 40)
         if label != "reference":
             label += " (reference)"
         spectra[label] = r.spectrum
@@ -58,7 +60,9 @@ def as_svg(figure: Figure) -> str:
 
     out = io.StringIO()
     # Text stays text, so that a page can be searched. A fixed salt and no date: the same report gives the same bytes.
-    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "repgeom"}):
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "repgeom"}), warnings.catch_warnings():
+        # A name may be in any script. The browser that shows the page has fonts for it; here only its width is guessed.
+        warnings.filterwarnings("ignore", message=r"Glyph \d+")
         figure.savefig(out, format="svg", metadata={"Date": None})
     text = out.getvalue()
     # Within a page the XML declaration before the element has no place.
@@ -67,10 +71,7 @@ def as_svg(figure: Figure) -> str:
 
 def _short_unique_name(name: str, index: int, reports: Sequence[Report]) -> str:
     """The last 40 characters of a report's name, with the report's number where another has the same name."""
-    short = name
-    if len(name) > 40:
-        # The ends of paths differ more often than their beginnings.
-        short = "…" + name[-39:]
+    short = shortened(printable(name), 40)
     if [r.name for r in reports].count(name) > 1:
         short += f" [{index + 1}]"
     return short

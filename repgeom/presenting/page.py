@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from repgeom.data.saving import write_whole
+from repgeom.presenting.escaping import printable
 from repgeom.presenting.figure import as_svg, plot_reports
 from repgeom.presenting.text import (
     THESE_ROWS,
@@ -33,7 +34,11 @@ def html(reports: Sequence[Report], path: str | os.PathLike[str] | None = None) 
     # Names and labels come from outside, so they are escaped. A name that the template misspells is an error, not a
     # gap.
     template = Environment(
-        loader=PackageLoader("repgeom", "presenting"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+        loader=PackageLoader("repgeom", "presenting"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        finalize=_shown,
     ).get_template("report.html.j2")
     groups = list(dict.fromkeys(v.group for r in reports for v in r.values))
     text = template.render(
@@ -53,3 +58,10 @@ def html(reports: Sequence[Report], path: str | os.PathLike[str] | None = None) 
     if path is not None:
         write_whole(path, text)
     return text
+
+
+def _shown(value: Any) -> Any:
+    """What the template writes for a value: text without control characters. The figure is markup and stays as it is."""
+    if type(value) is str:
+        return printable(value)
+    return value

@@ -9,6 +9,7 @@ import numpy as np
 
 from repgeom.measures.classes import ClassRanks
 from repgeom.measures.measure import named as named_measure
+from repgeom.presenting.escaping import printable, shortened
 from repgeom.presenting.text import THESE_ROWS
 from repgeom.robustness.conditions import CLEAN
 from repgeom.robustness.fourier import FourierHeatmap
@@ -19,6 +20,7 @@ from repgeom.spectral.spectrum import Spectrum
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
+    from matplotlib.text import Text
 
 _GREY = "0.55"
 # What `plot_robustness` shows of a table that has several measures: the first of these that it has.
@@ -83,7 +85,7 @@ def plot_captured_variance(curves: Any, *, ax: Axes | None = None, own: Any = No
     named = _by_name(curves, "features")
     for (label, curve), color in zip(named.items(), _colors(len(named)), strict=True):
         values = np.asarray(curve)
-        ax.plot(np.arange(1, len(values) + 1), values, color=color, label=str(label))
+        ax.plot(np.arange(1, len(values) + 1), values, color=color, label=_label(label))
     if own is not None:
         ax.plot(np.arange(1, len(own) + 1), np.asarray(own), "--", color=_GREY, label="reference itself")
     _whole_ticks(ax)
@@ -96,7 +98,8 @@ def plot_class_ranks(ranks: ClassRanks | Mapping[str, ClassRanks], *, ax: Axes |
     """Effective rank within each class, with what isotropic features of the class's size would read.
 
     Args:
-        ranks: as `class_effective_rank` returns it, or {name: such}, with the same classes.
+        ranks: as `class_effective_rank` returns it, or {name: such}, with the same classes; one that another lacks has no bar
+            there.
         ax: drawn into; a new figure's by default.
         most: so many classes are shown, those in which the first one's rank is lowest, in the order of their labels.
     """
@@ -110,13 +113,15 @@ def plot_class_ranks(ranks: ClassRanks | Mapping[str, ClassRanks], *, ax: Axes |
     width = 0.8 / len(named)
     for i, ((label, r), color) in enumerate(zip(named.items(), _colors(len(named)), strict=True)):
         left = place + (i - (len(named) - 1) / 2) * width
-        ax.bar(left, r.effective_rank[lowest], width, color=color, label=str(label))
+        ax.bar(left, _ranks_of(first.labels[lowest], r), width, color=color, label=_label(label))
     ax.plot(place, first.baseline[lowest], "_", color=_GREY, markersize=12, label="isotropic, same size")
     rotation = 0
     # Longer rows of names run into each other.
     if len(place) > 12:
         rotation = 90
-    ax.set_xticks(place, [str(name) for name in first.labels[lowest]], rotation=rotation)
+    names = [shortened(printable(str(name)), 24) for name in first.labels[lowest]]
+    ax.set_xticks(place, names, rotation=rotation)
+    _literal(*ax.get_xticklabels())
     title = "Rank within each class"
     if len(lowest) < len(first.labels):
         title += f" ({len(lowest)} lowest of {len(first.labels)})"
@@ -124,6 +129,12 @@ def plot_class_ranks(ranks: ClassRanks | Mapping[str, ClassRanks], *, ax: Axes |
     # Room for the legend above the marks.
     ax.set_ylim(0.8, 4 * np.nanmax([2.0, *first.baseline]))
     return _finish(ax, loc="upper center", ncols=2)
+
+
+def _ranks_of(labels: np.ndarray, ranks: ClassRanks) -> list[float]:
+    """The rank within each of these classes; NaN for a class that is not there."""
+    known = dict(zip(ranks.labels.tolist(), ranks.effective_rank, strict=True))
+    return [float(known.get(label, np.nan)) for label in labels.tolist()]
 
 
 def plot_robustness(table: pd.DataFrame, *, measure: str | None = None, ax: Axes | None = None) -> Axes:
@@ -172,7 +183,8 @@ def plot_robustness(table: pd.DataFrame, *, measure: str | None = None, ax: Axes
         )
     for value in clean["value"]:
         ax.axvline(value, color=_GREY, linestyle="--", linewidth=1, label="clean")
-    ax.set_yticks(range(len(names)), [name.replace("_", " ") for name in names])
+    ax.set_yticks(range(len(names)), [printable(name.replace("_", " ")) for name in names])
+    _literal(*ax.get_yticklabels(), ax.xaxis.label)
     # Upside down, so that the first corruption stands on top.
     ax.set(ylim=(len(names) - 0.5, -0.5), xlabel=axis_label(measure), title="Robustness")
     return _finish(ax, title="severity", loc="center left", bbox_to_anchor=(1, 0.5))
@@ -195,7 +207,7 @@ def plot_sample_size_curve(curve: Any, *, ax: Axes | None = None) -> Axes:
         mean = table.groupby("n_samples").mean()
         prefix = ""
         if label:
-            prefix = f"{label}: "
+            prefix = f"{_label(label)}: "
         ax.plot(mean.index, mean.value, "o-", color=color, markersize=3, label=f"{prefix}value")
         rows = f"{prefix}{THESE_ROWS}"
         ax.plot(mean.index, mean.in_these_rows, "o--", color=color, markersize=3, alpha=0.6, label=rows)
@@ -206,6 +218,7 @@ def plot_sample_size_curve(curve: Any, *, ax: Axes | None = None) -> Axes:
     measured = {str(found.attrs.get("measure", "dimensions")) for found in named.values()}
     ylabel = ", ".join(sorted(axis_label(name) for name in measured))
     ax.set(xscale="log", ylim=(0, None), xlabel="samples", ylabel=ylabel, title="Enough samples?")
+    _literal(ax.yaxis.label)
     # A log axis would write powers of ten; numbers of samples read better as they are.
     ax.xaxis.set_major_formatter(ScalarFormatter())
     return _finish(ax)
@@ -247,7 +260,7 @@ def axis_label(measure: str) -> str:
     """What an axis says of a measure: its label and unit, or its name where it has no record."""
     record = named_measure(measure)
     if record is None:
-        return measure.replace("_", " ")
+        return printable(measure.replace("_", " "))
     label = record.label.strip()
     return f"{label} ({record.unit})" if record.unit else label
 
@@ -302,8 +315,23 @@ def _named(spectra: Any) -> dict[str, Spectrum]:
 def _with_n(label: str, s: Spectrum) -> str:
     """A legend's label with the number of samples, where it is known."""
     if s.n_samples is None:
-        return label
-    return f"{label} (n = {s.n_samples:,})"
+        return _label(label)
+    return f"{_label(label)} (n = {s.n_samples:,})"
+
+
+def _label(name: Any) -> str:
+    """A name in a legend. matplotlib leaves out those that begin with "_", so a space goes before it."""
+    label = printable(str(name))
+    if label.startswith("_"):
+        label = f" {label}"
+    return label
+
+
+def _literal(*texts: Text) -> None:
+    """Have names drawn as they are: "$" and "\\" in them are no formulas."""
+    for text in texts:
+        text.set_parse_math(False)
+        text.set_usetex(False)
 
 
 def _finish(ax: Axes, **legend: Any) -> Axes:
@@ -311,5 +339,5 @@ def _finish(ax: Axes, **legend: Any) -> Axes:
     ax.grid(True, color="0.92", linewidth=0.8)
     ax.set_axisbelow(True)
     ax.spines[["top", "right"]].set_visible(False)
-    ax.legend(frameon=False, fontsize=8, **legend)
+    _literal(*ax.legend(frameon=False, fontsize=8, **legend).get_texts())
     return ax

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from repgeom.auditing.finding import Finding
 from repgeom.auditing.purposes import PURPOSES
+from repgeom.presenting.escaping import printable, shortened
 from repgeom.robustness.drift import MEASURES as DRIFT_MEASURES
 
 THESE_ROWS = "in these rows"
@@ -25,11 +26,12 @@ def table(reports: Sequence[Report]) -> str:
     for r in reports:
         lines += [*_verdict_lines(r), ""]
     heads = [r.name for r in reports] if len(reports) > 1 else ["value"]
-    lines += _measure_lines(reports, [_short(head, 22) for head in heads])
+    lines += _measure_lines(reports, [shortened(printable(head), 22) for head in heads])
     lines += _comparison_lines(reports)
     for r in reports:
         lines += _drift_lines(r)
-    return "\n".join(lines).rstrip()
+    # Each is one line, so whatever names and notes hold stays in it.
+    return "\n".join(map(printable, lines)).rstrip()
 
 
 def number(value: float | None) -> str:
@@ -170,11 +172,6 @@ def _comparison_lines(reports: Sequence[Report]) -> list[str]:
 def _line(row: list[str], widths: list[int]) -> str:
     middle = [cell.rjust(width) for cell, width in zip(row[1:-2], widths[1:-2], strict=True)]
     return "  ".join([row[0].ljust(widths[0]), *middle, row[-2].rjust(widths[-2]), row[-1]]).rstrip()
-
-
-def _short(text: str, most: int) -> str:
-    # The end of a path is kept: it tells two files apart more often than the beginning.
-    return text if len(text) <= most else "…" + text[1 - most :]
 
 
 def drift_rows(r: Report) -> list[tuple[str, str, str, str]]:
