@@ -10,13 +10,14 @@ from typing import Any
 
 from repgeom.auditing.audit_tally import Asked, AuditTally
 from repgeom.auditing.evidence_of import SCORED_ROWS, evidence_of
-from repgeom.auditing.given import beside_dask, paired_rows, refuse_of, streamed_rows
+from repgeom.auditing.given import beside_dask, chosen_by_key, paired_rows, refuse_of, streamed_rows
 from repgeom.auditing.judging import judge
 from repgeom.auditing.purposes import TRANSFER, check_purpose
 from repgeom.auditing.readings_beside import notes_on_purpose
 from repgeom.auditing.report import Report
 from repgeom.auditing.row_identity import RowIdentity, row_marks, scored_rows
 from repgeom.data.arrays import check_normalize
+from repgeom.data.columns import Columns
 from repgeom.data.processes import ALONE, Processes
 from repgeom.data.sources import is_stream
 from repgeom.reading.checkpoint import Checkpoint
@@ -34,6 +35,7 @@ def audit(
     corrupted: Any = None,
     labels: Any = None,
     groups: Any = None,
+    key: str | None = None,
     purpose: str = TRANSFER,
     normalize: str | None = None,
     name: str | None = None,
@@ -52,8 +54,9 @@ def audit(
     singular values are rounding, the measures that rest on them are missing in the report, with the reason.
 
     Args:
-        features: (n_samples, n_features) of any array kind; the path or glob pattern of a file (see `open_source`); a Dask
-            array; or an iterable of batches (a generator, a DataLoader), read once, in order, in memory that does not grow
+        features: (n_samples, n_features) of any array kind; the path or glob pattern of a file (see `open_source`); a table (a
+            data frame of pandas or polars, an Arrow table, a Hugging Face data set or a column of one), whose columns are
+            chosen as in `open_source`; a Dask array; or an iterable of batches (a generator, a DataLoader), read once, in order, in memory that does not grow
             with the rows. A batch is features (n, n_features), or a dict with "features" and any of "labels", "groups",
             "reference" and "corrupted". Of a tuple the first item is read, and the second as labels if they are "in_stream".
         reference: features of the same samples from another model (a teacher), array or path; beside a Dask array a NumPy or
@@ -63,6 +66,7 @@ def audit(
         labels: one label per row, whole numbers or text, array or path; or "in_stream".
         groups: one group per row, likewise, where rows of a group depend on each other (frames of a video, tokens of a
             text): intervals and corrections then count them for less (see `estimate`).
+        key: the array of a file or mapping that holds several, or the columns of a table, as `open_source`.
         purpose: what the features are for, which decides what the verdict speaks of: "transfer" (other models are built on
             them), "retrieve" (their neighbours are looked up), "generate" (a decoder reads them), or "classify" (they tell
             the classes of `labels`, for which K classes need K − 1 dimensions).
@@ -100,6 +104,7 @@ def audit(
     """
     check_normalize(normalize)
     options = Options(normalize, k, max_pair_rows, seed, drop_nonfinite, thresholds, check_purpose(purpose))
+    features = chosen_by_key(features, key)
     if is_dask(features):
         refuse_of("a Dask array, which its own workers read", checkpoint=checkpoint, distributed=distributed or None)
         beside = beside_dask(features, reference, corrupted, labels, groups)
@@ -202,6 +207,7 @@ def report_of(tally: AuditTally, options: Options, *, name: str, titles: Titles)
             independent=float(evidence.independent or evidence.n_samples),
             marks=row_marks(tally),
         ),
+        columns=titles.columns,
     )
 
 
@@ -227,6 +233,7 @@ class Titles:
     reference: str = "reference"
     corrupted: str = "corrupted"
     notes: tuple[str, ...] = ()
+    columns: Columns | None = None  # of a table: which of its columns are the features
 
     @property
     def of_rows(self) -> dict[str, str]:
@@ -248,10 +255,13 @@ def _titles(rows: PairedRows | StreamedRows | DaskRows) -> Titles:
         source = getattr(rows, kind)
         if source is not None:
             names[kind] = source.name
-    notes: tuple[str, ...] = ("The rows came as a stream and were read once.",)
-    if isinstance(rows, PairedRows):
-        notes = rows.source.notes
-    return Titles(name, names["reference"], names["corrupted"], notes)
+    if isinstance(rows, StreamedRows):
+        notes: tuple[str, ...] = ("The rows came as a stream and were read once.",)
+        return Titles(name, names["reference"], names["corrupted"], notes)
+    columns, notes = rows.source.columns, rows.source.notes
+    if columns is not None:
+        notes = (columns.sentence(), *notes)
+    return Titles(name, names["reference"], names["corrupted"], notes, columns)
 
 
 def _beside(rows: PairedRows | StreamedRows | DaskRows) -> tuple[str, ...]:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
 from repgeom.data import files
+from repgeom.data.frames import is_table
 from repgeom.data.labels import as_labels
-from repgeom.data.sources import Source, as_source, is_stream
+from repgeom.data.sources import Source, as_source, is_stream, table_source
 from repgeom.measures.class_tally import refuse_sample_ids
 from repgeom.measures.pair_sums import check_pair
 from repgeom.reading.batches import pieces_of
@@ -31,6 +32,25 @@ def paired_rows(features: Any, reference: Any, corrupted: Any, labels: Any, grou
     values = _values_beside(labels, groups, source.n_samples)
     return PairedRows(
         source, values.get("labels"), values.get("groups"), beside.get("reference"), beside.get("corrupted")
+    )
+
+
+def chosen_by_key(features: Any, key: str | None) -> Any:
+    """What a key names of features: an array of a file or mapping, columns of a table. Unchanged without a key."""
+    if key is None:
+        return features
+    if isinstance(features, (str, os.PathLike)):
+        return files.open_source(features, key=key)
+    if is_table(features):
+        return table_source(features, "features", key)
+    if isinstance(features, Mapping):
+        if key not in features:
+            raise ValueError(f"`features` has no {key!r}; it has {', '.join(map(str, features))}.")
+        return features[key]
+    if hasattr(features, "iter") and type(features).__module__.startswith("datasets"):
+        return (np.asarray(batch[key]) for batch in features.iter(batch_size=1024))
+    raise TypeError(
+        f"`key` names an array of a file or mapping, or columns of a table; `features` is a {type(features).__name__}."
     )
 
 
@@ -113,6 +133,8 @@ def refuse_of(kind: str, **asked: Any) -> None:
 def _open(features: Any, name: str) -> Source:
     if isinstance(features, (str, os.PathLike)):
         return files.open_source(features)
+    if is_table(features):
+        return table_source(features, name)
     if name != "features" and is_stream(features):
         raise ValueError(
             f"`{name}` is a stream of batches and `features` is read beside it; give both in one stream of dicts with "

@@ -16,6 +16,7 @@ from repgeom.auditing.purposes import PURPOSES
 from repgeom.auditing.row_identity import RowIdentity
 from repgeom.auditing.scores_form import read_scores, scores_dict
 from repgeom.auditing.values import Reference, Value
+from repgeom.data.columns import Columns
 from repgeom.inference.estimate import Estimate
 from repgeom.measures.classes import ClassRanks
 from repgeom.measures.cloud_tally import Health
@@ -44,6 +45,7 @@ def as_dict(r: Report, *, keep_scores: bool = False) -> dict[str, Any]:
         "n_samples": r.n_samples,
         "n_features": r.n_features,
         "dtype": r.dtype,
+        "columns": r.columns.as_dict() if r.columns is not None else None,
         "convention": r.convention,
         "verdict": {
             "level": r.level,
@@ -110,6 +112,7 @@ def _fields(found: dict[str, Any]) -> dict[str, Any]:
         "values": tuple(_value(name, v) for name, v in found["measures"].items()),
         "spectrum": _spectrum(found["spectrum"]),
         "notes": tuple(found["notes"]),
+        "columns": _columns(found.get("columns")),
     }
     if "classes" in found:
         fields["classes"] = _classes(found["classes"])
@@ -192,6 +195,12 @@ def _value(name: str, found: dict[str, Any]) -> Value:
         estimate=estimate,
         **{key: found[key] for key in ("label", "group", "formula", "unit", "note")},
     )
+
+
+def _columns(found: dict[str, Any] | None) -> Columns | None:
+    if found is None:
+        return None
+    return Columns(tuple(found["used"]), {one["name"]: one["why"] for one in found["left_out"]})
 
 
 def _finding(found: dict[str, Any]) -> Finding:

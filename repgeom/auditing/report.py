@@ -15,6 +15,7 @@ from repgeom.auditing.purposes import TRANSFER
 from repgeom.auditing.readings import summary
 from repgeom.auditing.row_identity import RowIdentity
 from repgeom.auditing.values import Reference, Value, values_of
+from repgeom.data.columns import Columns
 from repgeom.data.saving import write_whole
 from repgeom.inference.compare import Comparison, Contributions, compared
 from repgeom.measures.classes import ClassRanks
@@ -53,6 +54,7 @@ class Report:
     rows: RowIdentity = dataclasses.field(
         default_factory=RowIdentity
     )  # fingerprints of the rows that contributions are of
+    columns: Columns | None = None  # of a table: which columns are the features, and why others are not
 
     @classmethod
     def of(
@@ -67,6 +69,7 @@ class Report:
         seed: int,
         contributions: Mapping[str, Contributions],
         rows: RowIdentity,
+        columns: Columns | None = None,
     ) -> Report:
         """The report of this evidence. Keeps numbers of each row scored, but no rows and no directions."""
         from repgeom import __version__
@@ -102,6 +105,7 @@ class Report:
             purpose=purpose,
             summary=summary(e),
             rows=rows,
+            columns=columns,
         )
 
     @classmethod

@@ -38,7 +38,15 @@ def add_rows(group: Any) -> None:
     add = group.add_argument
     add("features", nargs="+", metavar="FEATURES", help="file of n_samples x n_features, or a quoted pattern of shards "
         "('dump/part-*.npy') for one audit of them all; several arguments are audited side by side")  # fmt: skip
-    add("--key", help="which array, where a file holds several")
+    add("--key", help="which array, where a file holds several, or which columns of a table")
+    add("--columns", metavar="NAMES", help="columns of a table that are features: names or patterns with commas ('f*')")
+    add("--drop", metavar="NAMES", help="columns of a table that are not, such as id,label")
+    add(
+        "--header",
+        action=argparse.BooleanOptionalAction,
+        help="the first line of a text table holds names, or does not",
+    )
+    add("--delimiter", metavar="SIGN", help="what stands between the cells of a text table: one character, or tab")
     add("--normalize", choices=["l2"], help="scale rows to unit length before centring")
     add("--drop-nonfinite", action="store_true", help="go on without rows that hold NaN or infinity")
     add("--checkpoint", metavar="FOLDER", help="keep what was read in this folder, so that the same command, given again after "
@@ -50,6 +58,7 @@ def add_beside(group: Any) -> None:
     """Options that name what belongs to the rows: labels, groups, other features of the same samples."""
     add = group.add_argument
     add("--labels", metavar="FILE", help="one label per row: whole numbers or text")
+    add("--labels-column", metavar="NAME", help="the column of FEATURES, a table, that holds the labels")
     add("--labels-key", metavar="KEY", help="which array or column of the labels file")
     add("--groups", metavar="FILE", help="one group per row, where rows depend on each other (frames of a video, tokens of a "
         "text): intervals count such rows for less")  # fmt: skip
@@ -133,19 +142,27 @@ def _audited(args: argparse.Namespace, thresholds: dict[str, tuple[float | None,
     labels = groups = reference = corrupted = row_ids = None
     if args.row_ids is not None:
         row_ids = read_labels(args.row_ids)
+    if args.labels is not None and args.labels_column is not None:
+        raise ValueError("--labels names a file of labels and --labels-column a column of FEATURES: give one of them.")
+    layout = {name: getattr(args, name) for name in ("header", "delimiter") if getattr(args, name) is not None}
+    said = {**layout, "columns": args.columns, "drop": args.drop, "labels_column": args.labels_column}
     if args.labels is not None:
         labels = read_labels(args.labels, key=args.labels_key)
     if args.groups is not None:
         groups = read_labels(args.groups, key=args.groups_key)
     if args.reference is not None:
-        reference = open_source(args.reference, key=args.reference_key or args.key)
+        reference = open_source(
+            args.reference, key=args.reference_key or args.key, **_said_of(args.reference, args, said)
+        )
     if args.corrupted is not None:
-        corrupted = open_source(args.corrupted, key=args.key)
-    reports = []
+        corrupted = open_source(args.corrupted, key=args.key, **_said_of(args.corrupted, args, said))
+    reports: list[Report] = []
     with _joined_processes() as distributed:
         for path in args.features:
             try:
-                source = open_source(path, key=args.key)
+                if args.labels_column is not None:
+                    labels = read_labels(path, key=args.labels_column, **layout)
+                source = open_source(path, key=args.key, **said)
                 check_row_ids(row_ids, source.n_samples)
                 report = audit(
                     source,
@@ -169,6 +186,12 @@ def _audited(args: argparse.Namespace, thresholds: dict[str, tuple[float | None,
                 raise ValueError(f"{path}: {error}") from None
             reports.append(with_row_ids(report, row_ids))
     return reports
+
+
+def _said_of(path: str, args: argparse.Namespace, said: dict[str, Any]) -> dict[str, Any]:
+    """What was said about the table FEATURES, for a file beside it: it holds where that is a table of the same kind."""
+    same_kind = os.path.splitext(path)[1] == os.path.splitext(args.features[0])[1]
+    return said if same_kind else {}
 
 
 @contextlib.contextmanager

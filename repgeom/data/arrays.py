@@ -5,13 +5,17 @@ Nothing behind this module checks its input again.
 
 from __future__ import annotations
 
+import functools
+import os
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from repgeom.data.frames import is_table, whole_table
 
 # 2,097,152 values a chunk: 8 MB of float32, large enough for the matrix product to run at full speed. Where that would be
 # fewer than two rows for each feature it is so many, so that adding a wide product up costs little beside the product, and
@@ -44,10 +48,34 @@ def as_features(features: Any, name: str = "features", *, min_rows: int = 2) -> 
     return x
 
 
+def flattened(shape: tuple[int, ...]) -> str:
+    """The sentence on how an array of this shape becomes rows of features, in the usual layouts."""
+    if len(shape) == 4 and shape[2:] == (1, 1):
+        return "These look like pooled maps: pass `x.reshape(len(x), -1)` (`x.flatten(1)` in PyTorch)."
+    if len(shape) == 4:
+        return (
+            "If these are maps of channels x height x width, take the mean over space, `x.mean((2, 3))`, or all of it as one "
+            "vector, `x.reshape(len(x), -1)`; if channels come last, `x.mean((1, 2))`."
+        )
+    if len(shape) == 3:
+        return (
+            "If these are sequences of positions x features, take the mean over positions, `x.mean(1)`, or one of them, "
+            f"`x[:, 0]`; `x.reshape(-1, {shape[-1]})` makes each position a sample, which then depend on each other (`groups=`)."
+        )
+    return "Bring it to two dimensions: a row for each sample, `x.reshape(len(x), -1)`."
+
+
 def as_tensor(values: Any, name: str) -> Tensor:
     """Any numeric array kind as a tensor of float16, bfloat16, float32 or float64."""
     if isinstance(values, Tensor):
         x = values
+    elif _is_list_of_matrices(values):
+        x = _joined(values, name)
+    elif isinstance(values, (list, tuple)) and values and isinstance(values[0], (str, os.PathLike)):
+        raise TypeError(
+            f"`{name}` is a list of {len(values)} texts, not an array. To join files, open them: `repgeom.open_source([...])`, or "
+            "pass a pattern to `repgeom.audit`."
+        )
     elif isinstance(values, (str, bytes)):
         raise TypeError(
             f"`{name}` is text ({values!r:.60}), not an array. To read a file, pass its path to `repgeom.audit`."
@@ -67,6 +95,22 @@ def as_tensor(values: Any, name: str) -> Tensor:
     return x.to(torch.float32 if x.element_size() <= 2 else torch.float64)
 
 
+def _is_list_of_matrices(values: Any) -> bool:
+    return isinstance(values, (list, tuple)) and bool(values) and all(getattr(one, "ndim", 0) == 2 for one in values)
+
+
+def _joined(batches: Sequence[Any], name: str) -> Tensor:
+    """Batches of rows, one below the other: a list of matrices means the same everywhere. A stack is one array."""
+    tensors = [as_tensor(batch, f"{name}[{i}]") for i, batch in enumerate(batches)]
+    if len({x.shape[1] for x in tensors}) > 1:
+        widths = ", ".join(str(x.shape[1]) for x in tensors[:6])
+        raise ValueError(
+            f"`{name}` is a list of batches of different widths ({widths}); all must have the same features."
+        )
+    dtype = functools.reduce(torch.promote_types, [x.dtype for x in tensors])
+    return torch.cat([x.to(dtype) for x in tensors])
+
+
 def _as_numpy(values: Any, name: str) -> np.ndarray:
     if isinstance(values, np.ndarray) and hasattr(values, "mask"):  # numpy.ma itself takes a while to import
         raise TypeError(f"`{name}` is a masked array; fill it or drop the masked rows first: a mask cannot be kept.")
@@ -78,15 +122,8 @@ def _as_numpy(values: Any, name: str) -> np.ndarray:
             "where it lies, and its report has the `spectrum`; or pass rows that fit, `array[:100_000].compute()`, or the paths "
             "of files."
         )
-    if hasattr(values, "dtypes") and hasattr(values, "columns"):  # a data frame: name the column, not just the kind
-        bad = [str(c) for c, t in zip(values.columns, values.dtypes, strict=True) if not _is_number(t)]
-        if bad:
-            raise TypeError(
-                f"`{name}` has columns that are not numbers: {', '.join(bad[:5])}. Select the numeric ones first."
-            )
-        # Empty cells of pandas' own types are no numbers; they become NaN, which is counted like any other.
-        plain = all(isinstance(t, np.dtype) for t in values.dtypes)
-        return np.asarray(values if plain else values.to_numpy(dtype="float64", na_value=np.nan))
+    if is_table(values):
+        return whole_table(values, name)
     try:
         array = np.asarray(values)
     except ValueError as error:
@@ -100,13 +137,14 @@ def _as_numpy(values: Any, name: str) -> np.ndarray:
     return array
 
 
-def _is_number(dtype: Any) -> bool:
-    return getattr(dtype, "kind", "O") in "fiub"
-
-
 def _from_numpy(array: np.ndarray, name: str) -> Tensor:
     if array.dtype.name == "bfloat16":  # ml_dtypes, which JAX hands out
         array = array.astype(np.float32)
+    if array.dtype.names is not None:
+        raise TypeError(
+            f"`{name}` is a structured array with the fields {', '.join(array.dtype.names[:5])}. Make them columns: "
+            f"`numpy.lib.recfunctions.structured_to_unstructured(x[[...]])` with the fields that are features."
+        )
     if array.dtype.kind not in "fiubc":
         raise TypeError(
             f"`{name}` holds {array.dtype} values (shape {array.shape}), not numbers. Text or object columns often come from "

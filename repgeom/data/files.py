@@ -10,7 +10,7 @@ import itertools
 import os
 import re
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,54 +18,85 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from repgeom.data.arrays import as_tensor
-from repgeom.data.formats import FORMATS, LABEL_FORMATS
+from repgeom.data.arrays import as_tensor, flattened
+from repgeom.data.column_choice import choose, settled_by_options
+from repgeom.data.columns import VECTOR, Selection, patterns_of
+from repgeom.data.formats import FORMATS, LABEL_FORMATS, TEXT_TABLES, Opener
 from repgeom.data.formats.stored import StoredArray, StoredTable, damage_named, extension_of, listing
 from repgeom.data.labels import as_labels
 from repgeom.data.sources import Source
 from repgeom.data.unchanged import OpenedFile
 
 
-def open_source(path: str | os.PathLike[str], *, key: str | None = None) -> Source:
+def open_source(
+    path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    *,
+    key: str | None = None,
+    columns: str | Sequence[str] | None = None,
+    drop: str | Sequence[str] | None = None,
+    labels_column: str | None = None,
+    header: bool | None = None,
+    delimiter: str | None = None,
+) -> Source:
     """The rows of a file, or of all files that match a pattern, as one `Source` that `audit` takes.
+
+    A table's columns are features where they can be nothing else: one column of vectors, columns whose names differ in their
+    numbers (`f0` to `f767`), or columns of fractions. Ids, labels and text are left out, and the report says so. Where a column
+    may or may not be a feature, that is an error, and `columns` or `drop` settles it.
 
     Args:
         path: `.npy` (read in pieces, never whole), `.npz`, `.pt`, `.pth`, `.safetensors`, `.parquet`, `.csv`, `.tsv` or
             `.h5`; or a pattern such as `"dump/part-*.npy"`, whose files are joined in natural order (`part-2` before
-            `part-10`) and promoted to one dtype.
-        key: the array where a file holds several, or the columns of a table: one column of lists, or numeric columns
-            separated by commas. Without it a table's numeric columns are read, and a note says what was left out.
+            `part-10`) and promoted to one dtype; or a list of paths, which are joined in its order.
+        key: the array where a file holds several, or the columns of a table: one column of vectors, or numeric columns
+            separated by commas.
+        columns: columns of a table that are features: names or patterns (`"f*"`), as a list or separated by commas.
+        drop: columns of a table that are not, likewise.
+        labels_column: the column of a table that holds labels. It is left out; `read_labels(path, key=labels_column)` reads it.
+        header: whether the first line of a text table holds names; by default what it looks like.
+        delimiter: what stands between the cells of a text table, one character or `"tab"`; by default what it looks like.
 
     Raises:
         FileNotFoundError: no such file, or nothing matches; close names are suggested.
-        ValueError, TypeError: content that is damaged, pickled, of another kind or shape; several arrays and no key.
+        ValueError, TypeError: content that is damaged, pickled, of another kind or shape; several arrays and no key; a column
+            that may or may not be a feature; a number that cannot be read, with its row.
         ImportError: the format needs a package that is not installed.
     """
-    name = os.fsdecode(path)
-    paths = _shards(name)
+    selection = Selection(key, patterns_of(columns, "columns"), patterns_of(drop, "drop"), labels_column)
+    if key is not None and columns is not None:
+        raise ValueError("give `key` or `columns`, not both: either names the columns of a table.")
+    layout = {name: said for name, said in (("header", header), ("delimiter", delimiter)) if said is not None}
+    if isinstance(path, (str, os.PathLike)):
+        name = os.fsdecode(path)
+        paths = _shards(name)
+    else:
+        paths = [found for one in path for found in _shards(os.fsdecode(one))]
+        if not paths:
+            raise ValueError("the list of paths is empty.")
+        name = f"{paths[0]} and {len(paths) - 1} more" if len(paths) > 1 else paths[0]
     shards = []
     for shard in paths:
         opened = OpenedFile.of(shard)
-        array = _features(shard, key)
+        array = _features(shard, selection, layout)
         shards.append(_Shard(opened, array, _read(opened, array, 0, 0).dtype))
         if len(paths) > 1:
             array.release()  # a single file may keep what was read of it for its first rows; of many, none does
     source = _joined(name, shards)
-    if key is None:
-        return source
-    return dataclasses.replace(source, reads=f"key {key}")
+    reads = selection.sentence()
+    return dataclasses.replace(source, reads=reads) if reads else source
 
 
-def read_labels(path: str | os.PathLike[str], *, key: str | None = None) -> np.ndarray:
+def read_labels(path: str | os.PathLike[str], *, key: str | None = None, **layout: Any) -> np.ndarray:
     """One label per row, as stored: integers, text, bools or floats, shape (n_samples,).
 
     Reads what `open_source` reads (a 1-D array, n x 1, or one column of a table), and `.txt` with one label per line.
+    `layout`: `header` and `delimiter` of a text table, as `open_source`.
     """
     shards = _shards(os.fsdecode(path))
     labels = []
     for shard in shards:
         opened = OpenedFile.of(shard)
-        labels.append(_labels(shard, key))
+        labels.append(_labels(shard, key, layout))
         opened.check()
     for shard, values in zip(shards, labels, strict=True):
         # NumPy would join numbers and text as text, without a word.
@@ -133,28 +164,26 @@ def _folder_error(path: str) -> ValueError:
 # ---- from a file to one array ----
 
 
-def _chosen(path: str, key: str | None, *, labels: bool) -> StoredArray:
-    """The array of a file that the key names, or its only one, once it is known to be readable."""
-    formats, option = FORMATS, "key"
-    if labels:
-        formats, option = FORMATS | LABEL_FORMATS, "labels-key"
+def _opened(path: str, formats: Mapping[str, Opener], layout: Mapping[str, Any]) -> Mapping[str, StoredArray]:
+    """The arrays or columns of a file by name."""
     extension = extension_of(path)
     if extension not in formats:
         kind = "files without an extension"
         if extension:
             kind = f"files ending in {extension!r}"
         raise ValueError(f"{path} cannot be read: {kind} are not supported. Supported: {', '.join(formats)}.")
+    if layout and extension not in TEXT_TABLES:
+        raise ValueError(f"{path}: a header and a delimiter belong to text tables ({', '.join(TEXT_TABLES)}).")
     with damage_named(path), open(path, "rb") as file:  # a PermissionError passes, whatever the format
         if not file.read(1):
             raise ValueError("it is empty (0 bytes)")
-    arrays = formats[extension](path)
-    way_out = f"Choose one with `--{option} NAME` (`key=` in Python)."
-    if isinstance(arrays, StoredTable) and not labels:
-        array = _choose_columns(path, arrays, key, way_out)
-    else:
-        array = _choose(path, arrays, key, way_out)
+    return formats[extension](path, **layout)
+
+
+def _readable(path: str, array: StoredArray, where: str) -> StoredArray:
+    """The same array, once it is known that it can be read."""
     if array.problem:
-        raise ValueError(f"{_where(path, key)} {array.problem}")
+        raise ValueError(f"{where} {array.problem}")
     with damage_named(path):
         array.check()
     return array
@@ -182,37 +211,26 @@ def _choose(path: str, arrays: Mapping[str, StoredArray], key: str | None, way_o
     raise ValueError(f"{path} holds {missing} arrays: {present}. {way_out}")
 
 
-def _choose_columns(path: str, table: StoredTable, key: str | None, way_out: str) -> StoredArray:
-    """The columns that a key names, or the column of lists, or the columns of numbers."""
-    lists, numbers = table.of_kind("list"), table.of_kind("number")
-    if key is None:
-        if len(lists) > 1:
-            raise ValueError(f"{path} has {len(lists)} columns of lists: {listing(lists)}. {way_out}")
-        names = lists or numbers
-    elif key in table:
-        names = [key]
+def _side_by_side(path: str, table: StoredTable, selection: Selection) -> StoredArray:
+    """The columns of a table that are features, with what was decided about all of them."""
+    chosen = choose(table.facts, selection, path, settled_by_options)
+    first = chosen.used[0]
+    if table.facts[first].kind == VECTOR:
+        array = table[first]
     else:
-        names = [part.strip() for part in key.split(",")]
-    if unknown := [name for name in names if name not in table]:
-        raise ValueError(f"{path} has no column {listing(map(repr, unknown))}; its columns are {listing(table)}.")
-    if len(names) == 1 and names[0] in lists:
-        return table[names[0]]
-    if bad := [name for name in names or table if name not in numbers]:
-        with damage_named(path):
-            seen = listing(f"{name} (first value {table[name].read(0, 1)[0]!r:.60})" for name in bad)
-        raise TypeError(f"{path} has no numbers to read in its column{'s' * (len(bad) > 1)} {seen}. Name others.")
-    array = table.side_by_side(names)
-    left_out = [name for name in table if name not in numbers]
-    if key is not None or not left_out:
-        return array
-    what = "1 column that is not a number"
-    if len(left_out) > 1:
-        what = f"{len(left_out)} columns that are not numbers"
-    return dataclasses.replace(array, notes=(*array.notes, f"left out {what}: {listing(left_out, most=5)}"))
+        array = table.side_by_side(chosen.used)
+    return dataclasses.replace(array, chosen=chosen)
 
 
-def _features(path: str, key: str | None) -> StoredArray:
-    array, where = _chosen(path, key, labels=False), _where(path, key)
+def _features(path: str, selection: Selection, layout: Mapping[str, Any]) -> StoredArray:
+    arrays, where = _opened(path, FORMATS, layout), _where(path, selection.key)
+    if isinstance(arrays, StoredTable):
+        array = _side_by_side(path, arrays, selection)
+    elif selection.only_tables:
+        raise ValueError(f"{path} is no table: `columns`, `drop` and a column of labels belong to tables.")
+    else:
+        array = _choose(path, arrays, selection.key, "Choose one with `--key NAME` (`key=` in Python).")
+    array = _readable(path, array, where)
     seen = f"{where} has shape {array.shape} ({array.dtype})"
     if array.dtype.startswith("complex"):
         raise TypeError(f"{seen}: complex values. Save `x.real` and `x.imag` side by side as features, or `abs(x)`.")
@@ -221,10 +239,7 @@ def _features(path: str, key: str | None) -> StoredArray:
     if len(array.shape) < 2:
         raise ValueError(f"{seen} and needs n_samples x n_features: one row per sample, one column per feature.")
     if len(array.shape) > 2:
-        raise ValueError(
-            f"{seen} and needs n_samples x n_features. Make each position a sample: `x.reshape(-1, {array.shape[-1]})`,"
-            ' for example with `np.save("flat.npy", x.reshape(-1, x.shape[-1]))`, or average over the positions.'
-        )
+        raise ValueError(f"{seen} and needs n_samples x n_features. {flattened(array.shape)}")
     if 0 in array.shape:
         missing = "columns"
         if array.shape[0] == 0:
@@ -233,8 +248,12 @@ def _features(path: str, key: str | None) -> StoredArray:
     return array
 
 
-def _labels(path: str, key: str | None) -> np.ndarray:
-    array, where = _chosen(path, key, labels=True), _where(path, key)
+def _labels(path: str, key: str | None, layout: Mapping[str, Any]) -> np.ndarray:
+    arrays, where = _opened(path, FORMATS | LABEL_FORMATS, layout), _where(path, key)
+    if key is None and isinstance(arrays, StoredTable):
+        key = _only_column(arrays)
+    array = _choose(path, arrays, key, "Choose one with `--labels-key NAME` (`key=` in Python).")
+    array = _readable(path, array, where)
     seen = f"{where} has shape {array.shape} ({array.dtype})"
     if len(array.shape) not in (1, 2) or array.shape[1:] not in ((), (1,)) or array.shape[0] == 0:
         raise ValueError(f"{seen} and needs one label per sample: shape (n_samples,).")
@@ -255,6 +274,12 @@ def _labels(path: str, key: str | None) -> np.ndarray:
     if values.dtype.kind not in "biufU":
         raise TypeError(f"{seen}: labels must be integers, text, bools or floats.")
     return values.astype(values.dtype.newbyteorder("="), copy=False)
+
+
+def _only_column(table: StoredTable) -> str | None:
+    """The column of a table that holds values when the numbers of its rows are set aside, if it is the only one."""
+    others = [name for name, facts in table.facts.items() if name != "Unnamed: 0" and not facts.counts_rows]
+    return others[0] if len(others) == 1 else None
 
 
 # ---- from shards to one source ----
@@ -314,7 +339,10 @@ def _joined(name: str, shards: list[_Shard]) -> Source:
             shards[other].array.release()
 
     notes = dict.fromkeys(note for shard in shards for note in shard.array.notes)
-    return Source(name, starts[-1], width, dtype, read, tuple(notes), tuple(shard.path for shard in shards))
+    chosen = shards[0].array.chosen
+    return Source(
+        name, starts[-1], width, dtype, read, tuple(notes), tuple(shard.path for shard in shards), columns=chosen
+    )
 
 
 def _check_alike(name: str, shards: list[_Shard]) -> None:
@@ -328,3 +356,11 @@ def _check_alike(name: str, shards: list[_Shard]) -> None:
             if ours != theirs:
                 difference = f"{ours!r} in {first.path}, {theirs!r} in {shard.path}"
                 raise ValueError(f"The shards of {name} differ in columns: {difference}.")
+        if first.array.chosen and shard.array.chosen and first.array.chosen.used != shard.array.chosen.used:
+            raise ValueError(_differ(name, first, shard))
+
+
+def _differ(name: str, first: _Shard, shard: _Shard) -> str:
+    """The sentence on two shards of a table whose vectors stand in columns of different names."""
+    read = " ".join(f"{one.path}: {one.array.chosen.sentence()}" for one in (first, shard) if one.array.chosen)
+    return f"The shards of {name} differ in columns. {read} Name them: `--columns` (`columns=` in Python)."

@@ -12,7 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from repgeom.data.arrays import as_features, chunk_rows, nonfinite_error_in, shape_of
+from repgeom.data.arrays import as_features, as_tensor, chunk_rows, flattened, nonfinite_error_in, shape_of
+from repgeom.data.columns import Columns
+from repgeom.data.frames import is_table, table_rows
 
 GAP_VALUES = 1 << 14  # values that are read over rather than beginning again behind them
 
@@ -30,6 +32,7 @@ class Source:
     paths: tuple[str, ...] = ()  # files that the rows lie in
     reads: str = ""  # which array and rows of them, where that is not all
     device: str = "cpu"  # where `read` puts the rows
+    columns: Columns | None = None  # of a table: which of its columns these are, and why others were left out
 
     def chunks(self, step: int | None = None) -> Iterator[Tensor]:
         """All rows in order, `step` at a time."""
@@ -76,13 +79,19 @@ def as_source(features: Any, name: str = "features") -> Source:
     """A single (n_samples, n_features) array as a `Source`; NaN and infinity are let through to be counted."""
     if isinstance(features, Source):
         return features
-    x = as_features(features, name).detach()
-    if x.ndim != 2:
+    x = as_tensor(features, name).detach()
+    if x.ndim > 2:
         raise ValueError(
-            f"`{name}` must be one array of n_samples x n_features, got shape {shape_of(x)}. "
-            "Flatten leading dimensions with `reshape(-1, n_features)`, or call once per layer."
+            f"`{name}` must be one array of n_samples x n_features, got shape {shape_of(x)}. {flattened(shape_of(x))}"
         )
+    x = as_features(x, name)
     return Source(name, x.shape[0], x.shape[1], x.dtype, lambda start, stop: x[start:stop].cpu())
+
+
+def table_source(table: Any, name: str, key: str | None = None) -> Source:
+    """The features of a table in memory as a `Source`, which says which columns it left out; see `table_rows`."""
+    rows, chosen = table_rows(table, name, key)
+    return dataclasses.replace(as_source(rows, name), columns=chosen)
 
 
 def source_of(x: Tensor, name: str) -> Source:
@@ -103,6 +112,8 @@ def is_stream(features: Any) -> bool:
     arrays = ("__array__", "__dlpack__", "shape", "toarray", "dtypes", "dask")
     if isinstance(features, (list, tuple)):
         return bool(features) and getattr(features[0], "ndim", 0) == 2
+    if is_table(features):
+        return False
     if isinstance(features, (str, bytes, dict, set, Source)) or any(hasattr(features, a) for a in arrays):
         return False
     if isinstance(features, torch.utils.data.Dataset) and not hasattr(features, "__iter__"):

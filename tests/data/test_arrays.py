@@ -92,7 +92,11 @@ def test_input_is_left_as_it_was():
         (scipy.sparse.eye(4).tocsr(), TypeError, "sparse matrix .*toarray"),
         (torch.eye(4).to_sparse(), TypeError, "sparse tensor .*to_dense"),
         (np.ma.masked_array(X, X > 1), TypeError, "masked array"),
-        (pd.DataFrame({"id": ["a", "b"], "f0": [1.0, 2.0]}), TypeError, "not numbers: id"),
+        (
+            pd.DataFrame({"id": ["a", "b"], "f0": [1.0, 2.0]}),
+            TypeError,
+            r"no features: id \(text\).*drop\(columns=\['id'\]\)",
+        ),
     ],
 )
 def test_what_cannot_be_features_is_refused_with_its_reason(x, kind, message):

@@ -95,9 +95,9 @@ def test_one_csv_shard_is_held_at_a_time(tmp_path: Path, monkeypatch: pytest.Mon
     pattern, _ = shards(tmp_path / "x", "x.csv", 4, 50)
     parse, parsed = delimited._parse, []
 
-    def seen(path: str) -> object:
-        table = parse(path)
-        parsed.extend(weakref.ref(column.values) for column in table.columns.values())
+    def seen(*arguments: object) -> object:
+        table = parse(*arguments)
+        parsed.extend(weakref.ref(cells) for cells in table.cells.values())
         return table
 
     monkeypatch.setattr(delimited, "_parse", seen)
@@ -112,7 +112,7 @@ def test_one_csv_shard_is_held_at_a_time(tmp_path: Path, monkeypatch: pytest.Mon
 def test_a_single_csv_is_parsed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pattern, _ = shards(tmp_path / "x", "x.csv", 1, 50)
     parse, calls = delimited._parse, []
-    monkeypatch.setattr(delimited, "_parse", lambda path: calls.append(path) or parse(path))
+    monkeypatch.setattr(delimited, "_parse", lambda *of: calls.append(of) or parse(*of))
     source = open_source(pattern)
     for start in (0, 20, 0, 40):
         source.read(start, start + 10)

@@ -15,15 +15,15 @@ pandas = pytest.importorskip("pandas")
 
 
 @BOTH
-def test_a_table_gives_its_numeric_columns(tmp_path: Path, extension: str) -> None:
-    columns = {"id": ["a", "b"], "x": [1.5, 2.5], "ok": [True, False], "y": [3, 4]}
+def test_a_table_gives_its_columns_of_numbers_and_says_what_it_left_out(tmp_path: Path, extension: str) -> None:
+    columns = {"name": ["a", "b"], "x": [1.5, 2.5], "day": ["mon", "tue"], "y": [3.25, 4]}
     source = open_source(table(tmp_path / f"x{extension}", columns))
-    assert whole(source).tolist() == [[1.5, 3], [2.5, 4]]
-    assert source.notes == ("left out 2 columns that are not numbers: id, ok",)
-    one = open_source(table(tmp_path / f"y{extension}", {"id": ["a"], "x": [1.5]}))
-    assert one.notes == ("left out 1 column that is not a number: id",)
+    assert whole(source).tolist() == [[1.5, 3.25], [2.5, 4]]
+    assert source.columns.used == ("x", "y")
+    assert source.columns.left_out == {"name": "text", "day": "text"}
+    assert source.columns.sentence() == "Read 2 columns: x, y. Left out: name, day (text)."
     both = open_source(tmp_path / f"x*{extension}")
-    assert both.notes == source.notes
+    assert both.columns == source.columns
 
 
 @BOTH
@@ -32,7 +32,7 @@ def test_a_table_gives_the_columns_of_the_key(tmp_path: Path, extension: str) ->
     path = table(tmp_path / f"x{extension}", columns)
     assert whole(open_source(path, key="w, x")).tolist() == [[5, 1.5], [6, 2.5]]
     assert whole(open_source(path, key="y, z")).tolist() == [[3], [4]]
-    assert open_source(path, key="x").notes == ()
+    assert open_source(path, key="x").columns.left_out == dict.fromkeys(("id", "y, z", "w"), "not named")
     with pytest.raises(ValueError, match=r"no column 'v', 'u'; its columns are id, x, y, z, w\."):
         open_source(path, key="w,v,u")
     with pytest.raises(TypeError, match=rf"x\{extension} has no numbers to read in its column id \(first value 'a'\)"):
@@ -41,8 +41,8 @@ def test_a_table_gives_the_columns_of_the_key(tmp_path: Path, extension: str) ->
 
 @BOTH
 def test_a_table_without_numbers(tmp_path: Path, extension: str) -> None:
-    path = table(tmp_path / f"x{extension}", {"id": ["a", "b"], "text": ["some words", "c"], "ok": [True, False]})
-    seen = r"columns id \(first value 'a'\), text \(first value 'some words'\), ok \(first value (np\.)?True_?\)"
+    path = table(tmp_path / f"x{extension}", {"id": ["a", "b"], "text": ["some words", "c"]})
+    seen = r"columns id \(first value 'a'\), text \(first value 'some words'\)"
     with pytest.raises(TypeError, match=rf"x\{extension} has no numbers to read in its {seen}"):
         open_source(path)
 
@@ -60,7 +60,7 @@ def test_a_column_of_lists(tmp_path: Path, extension: str) -> None:
 @BOTH
 def test_several_columns_of_lists(tmp_path: Path, extension: str) -> None:
     path = table(tmp_path / f"x{extension}", {"a": [[1.0, 2], [3, 4]], "b": [[5.0], [6]]})
-    with pytest.raises(ValueError, match=r"has 2 columns of lists: a, b\. Choose one with `--key NAME`"):
+    with pytest.raises(ValueError, match=r"has 2 columns of vectors: a, b\. Choose one with `--key a`"):
         open_source(path)
     assert whole(open_source(path, key="b")).tolist() == [[5], [6]]
 
@@ -97,13 +97,12 @@ def test_parquet_kinds(tmp_path: Path) -> None:
     }
     pandas.DataFrame(frame).to_parquet(path)
     source = open_source(path)
-    np.testing.assert_array_equal(whole(source), [[1, 1], [np.nan, 2]])
-    assert source.notes == ("left out 1 column that is not a number: c",)
+    np.testing.assert_array_equal(whole(source), [[1, 1, 1], [np.nan, 2, np.nan]])
     assert read_labels(path, key="b").dtype == np.int16
     pandas.DataFrame({"a": [[[1, 2], [3]]]}).to_parquet(path)
-    with pytest.raises(TypeError, match=r"no numbers to read in its column a"):
+    with pytest.raises(ValueError, match=r"column 'a' cannot be read: .*lists of lists"):
         open_source(path)
-    pandas.DataFrame({"a": []}).to_parquet(path)
+    pandas.DataFrame({"a": pandas.Series([], dtype=float)}).to_parquet(path)
     with pytest.raises(ValueError, match=r"has 0 rows and 1 columns"):
         open_source(path)
 
@@ -136,7 +135,8 @@ def test_csv_row_numbers_are_no_feature(tmp_path: Path, names: list[object]) -> 
     frame.to_csv(tmp_path / "x.csv")
     source = open_source(tmp_path / "x.csv")
     np.testing.assert_allclose(whole(source), frame.to_numpy(), rtol=1e-15)
-    assert source.notes[-1].startswith("left out the first column: it has no name")
+    assert list(source.columns.left_out) == ["Unnamed: 0"]
+    assert "as pandas writes its index" in source.columns.left_out["Unnamed: 0"]
 
 
 def test_csv_errors(tmp_path: Path) -> None:
@@ -154,21 +154,20 @@ def test_csv_errors(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("first", "kept"),
-    [([4, 5], False), ([4.5, 5.5], True), ([4.0, 5.0], True), (["4", "x"], True), ([4, ""], True)],
+    ("first", "kept"), [([4, 5], False), ([4.5, 5.5], True), ([4.0, 5.0], False), ([4, ""], False)]
 )
 def test_only_unnamed_whole_numbers_are_row_numbers(tmp_path: Path, first: list[object], kept: bool) -> None:
     path = tmp_path / "x.csv"
     path.write_text(f",a\n{first[0]},1.5\n{first[1]},2.5\n")
     source = open_source(path)
-    dropped = [note for note in source.notes if "left out the first column" in note]
-    assert bool(dropped) != kept
-    assert source.n_features == 1 + all(isinstance(cell, float) or cell in (4, "") for cell in first) * kept
+    assert source.n_features == 1 + kept
+    assert bool(source.columns.left_out) != kept
 
 
-def test_an_unnamed_column_alone_or_in_a_later_place_is_read(tmp_path: Path) -> None:
+def test_an_unnamed_column_in_a_later_place_is_asked_about(tmp_path: Path) -> None:
     (tmp_path / "x.csv").write_text("a,\n1.5,4\n2.5,5\n")
-    assert whole(open_source(tmp_path / "x.csv")).tolist() == [[1.5, 4], [2.5, 5]]
+    with pytest.raises(ValueError, match=r"beside a may be a feature or not: Unnamed: 1 \(first values 4, 5\)"):
+        open_source(tmp_path / "x.csv")
 
 
 @pytest.mark.parametrize("statistics", [True, False])
@@ -181,9 +180,8 @@ def test_parquet_empty_cells_far_down(tmp_path: Path, statistics: bool) -> None:
     frame["ok"] = [None] + [True] * (n - 1)
     frame.index += 5
     frame.to_parquet(tmp_path / "x.parquet", row_group_size=1100, write_statistics=statistics)
-    source = open_source(tmp_path / "x.parquet")
-    assert source.notes == ("left out 1 column that is not a number: ok",)
-    expected = pandas.read_parquet(tmp_path / "x.parquet").drop(columns="ok").astype("f8").to_numpy()
+    source = open_source(tmp_path / "x.parquet", columns="*")
+    expected = pandas.read_parquet(tmp_path / "x.parquet").astype("f8").to_numpy()
     np.testing.assert_array_equal(whole(source), expected)
     assert source.read(0, 2).dtype == torch.float64
     assert read_labels(tmp_path / "x.parquet", key="d").dtype == np.int16

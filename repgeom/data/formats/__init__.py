@@ -27,7 +27,7 @@ from repgeom.data.formats.pt import open_torch
 from repgeom.data.formats.safetensors import open_safetensors
 from repgeom.data.formats.stored import StoredArray
 
-Opener = Callable[[str], Mapping[str, StoredArray]]
+Opener = Callable[..., Mapping[str, StoredArray]]  # of a path; text tables take `header` and `delimiter` too
 
 FORMATS: dict[str, Opener] = {
     ".npy": open_npy,
@@ -42,3 +42,4 @@ FORMATS: dict[str, Opener] = {
     ".hdf5": open_hdf5,
 }
 LABEL_FORMATS: dict[str, Opener] = {".txt": open_lines}  # read as labels, never as features
+TEXT_TABLES = (".csv", ".tsv")

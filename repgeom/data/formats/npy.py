@@ -89,11 +89,16 @@ def unreadable(dtype: np.dtype) -> str:
             "is pickled (dtype object) and is never loaded, because a pickle can run code. "
             "Save it again as numbers: `np.save(path, x.astype(float), allow_pickle=False)`."
         )
+    if dtype.names is not None:
+        return (
+            f"holds records with the fields {', '.join(dtype.names[:5])}. Save those that are features as an array: "
+            "`np.save(path, numpy.lib.recfunctions.structured_to_unstructured(x[[...]]))`."
+        )
     if dtype.itemsize == 0:
         return f"holds values of no bytes (dtype {dtype}): there is nothing to read."
     if dtype.kind == "V":
         return (
-            f"holds values that NumPy has no name for (dtype {dtype}): records, or bfloat16 and the like saved by JAX. "
+            f"holds values that NumPy has no name for (dtype {dtype}): bfloat16 and the like saved by JAX. "
             "Save it again as floats: `np.save(path, x.astype(np.float32))`."
         )
     return ""

@@ -10,8 +10,19 @@ from typing import Any
 
 import numpy as np
 
-from repgeom.data.formats.stored import StoredArray, StoredTable, damage_named, dtype_name, needed
-from repgeom.data.formats.tables import Lists, cells_of, dtype_of_lists, first_filled, lists_of, number_row
+from repgeom.data.columns import NUMBER, VECTOR, Column
+from repgeom.data.formats.cells import (
+    Vectors,
+    cells_of,
+    dtype_of_vectors,
+    facts_of_numbers,
+    facts_of_objects,
+    first_filled,
+    numbers_of,
+    vector_of,
+    vectors_of,
+)
+from repgeom.data.formats.stored import StoredArray, StoredTable, damage_named, dtype_name, listing, needed
 
 BATCH_ROWS = 1024  # 3 MB at 768 features of float32
 READ_BUFFER = 1 << 16  # bytes; without a buffer Arrow reads the whole column of a row group at once
@@ -24,11 +35,16 @@ def open_parquet(path: str) -> StoredTable:
     if not layout.n_rows or not layout.names:
         raise ValueError(f"{path} has {layout.n_rows} rows and {len(layout.names)} columns: there is nothing to read.")
     with damage_named(path):
-        dtypes = _dtypes(path, layout.names)
-        firsts = {name: _first_cell(path, name) for name in layout.names if dtypes[name] == object}  # noqa: E721, a dtype
-        columns = _Columns(path, layout, dtypes, firsts)
-    kinds = {name: columns.kind(name) for name in layout.names}
-    return StoredTable(kinds, columns.one, columns.side_by_side)
+        columns = _Columns.of(path, layout)
+    return StoredTable(columns.facts, columns.one, columns.side_by_side, layout.notes)
+
+
+@dataclasses.dataclass(frozen=True)
+class _FirstVector:
+    """The first vector of a column: its row, and how many numbers it holds."""
+
+    row: int
+    width: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,6 +54,7 @@ class _Layout:
     names: tuple[str, ...]
     n_rows: int
     group_starts: tuple[int, ...]
+    notes: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, path: str) -> _Layout:
@@ -46,18 +63,11 @@ class _Layout:
             # pandas stores the index of a data frame as further columns, and names them beside the schema.
             index = (schema.pandas_metadata or {}).get("index_columns", [])
             names = dict.fromkeys(name for name in schema.names if name not in index)
+            stored = [name for name in index if isinstance(name, str) and name in schema.names]
             sizes = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
         starts = [0, *np.cumsum(sizes).tolist()]
-        return cls(tuple(names), starts[-1], tuple(starts[:-1]))
-
-
-@dataclasses.dataclass(frozen=True)
-class _FirstCell:
-    """The first cell of a column that is not empty: its row, and how many numbers it holds if it is a list of numbers."""
-
-    row: int
-    width: int | None
-    is_text: bool
+        notes = (f"The index of the data frame is no feature: {listing(stored, most=5)}.",) if stored else ()
+        return cls(tuple(names), starts[-1], tuple(starts[:-1]), notes)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,30 +77,44 @@ class _Columns:
     path: str
     layout: _Layout
     dtypes: dict[str, np.dtype]
-    firsts: dict[str, _FirstCell]  # of the columns of objects
+    facts: dict[str, Column]
+    firsts: dict[str, _FirstVector]  # of the columns of vectors
 
-    def kind(self, name: str) -> str:
-        if self.dtypes[name].kind in "fiu":
-            return "number"
-        if name in self.firsts and self.firsts[name].width is not None:
-            return "list"
-        return "other"
+    @classmethod
+    def of(cls, path: str, layout: _Layout) -> _Columns:
+        dtypes = _dtypes(path, layout.names)
+        facts: dict[str, Column] = {}
+        firsts: dict[str, _FirstVector] = {}
+        # All columns of numbers in one read: a read of each alone would open the file as often as it has columns.
+        numbers = [name for name in layout.names if dtypes[name].kind in "biuf"]
+        first_rows = next(_batches(path, numbers), None)
+        for name in layout.names:
+            if first_rows is not None and name in numbers:
+                facts[name] = _facts_of_numbers(path, name, _flat(first_rows, name, dtypes[name]))
+                continue
+            start, cells = _first_cells(path, name)
+            facts[name] = facts_of_objects(cells)
+            if facts[name].kind == VECTOR:
+                i = next(i for i, cell in enumerate(cells) if isinstance(vector_of(cell), np.ndarray))
+                firsts[name] = _FirstVector(start + i, len(vector_of(cells[i])))
+            elif facts[name].kind == NUMBER:
+                dtypes[name] = np.dtype(np.float64)
+        return cls(path, layout, dtypes, facts, firsts)
 
     def one(self, name: str) -> StoredArray:
-        """The array of one column. Lists are looked through once: whether all have one length is not in the header."""
-        if self.kind(name) != "list":
+        """The array of one column. Vectors are looked through once: whether all have one length is not in the header."""
+        if name not in self.firsts:
             return self._cells(name)
         first = self.firsts[name]
-        assert first.width is not None
         batches = _batches(self.path, [name])
         with damage_named(self.path):
-            dtype, problem = dtype_of_lists((_lists(b, name) for b in batches), name, first.row, first.width)
+            dtype, problem = dtype_of_vectors((_vectors(b, name) for b in batches), name, first.row, first.width)
         shape = (self.layout.n_rows, first.width)
         if problem:
             return dataclasses.replace(self._cells(name), shape=shape, dtype="list", problem=problem)
 
         def rows_of(batch: Any) -> np.ndarray:
-            return _lists(batch, name).rows(shape[1])
+            return _vectors(batch, name).rows(shape[1])
 
         return self._array([name], rows_of, np.empty((0, shape[1]), dtype), dtype_name(dtype))
 
@@ -109,7 +133,7 @@ class _Columns:
     def _cells(self, name: str) -> StoredArray:
         dtype = self.dtypes[name]
         shown = dtype_name(dtype)
-        if name in self.firsts and self.firsts[name].is_text:
+        if dtype.kind == "O" and self.facts[name].first[:1] and self.facts[name].first[0][:1] in "'\"":
             shown = "text"
         return self._array([name], lambda batch: _flat(batch, name, dtype), np.empty(0, dtype), shown)
 
@@ -123,7 +147,7 @@ class _Columns:
 
         rows = _ForwardRows(pieces, self.layout.group_starts, no_rows)
         shape = (self.layout.n_rows, *no_rows.shape[1:])
-        return StoredArray(shape, dtype, rows.read, release=rows.release)
+        return StoredArray(shape, dtype, rows.read, notes=self.layout.notes, release=rows.release)
 
 
 class _ForwardRows:
@@ -268,19 +292,29 @@ def _empty_cells(chunk: Any) -> int | None:
     return int(statistics.null_count)
 
 
-def _first_cell(path: str, name: str) -> _FirstCell:
+def _first_cells(path: str, name: str) -> tuple[int, np.ndarray]:
+    """The first batch of a column that has a cell which is not empty, and the row that it begins with."""
     start = 0
     for batch in _batches(path, [name]):
         series = _series(batch, name)
-        i = first_filled(series)
-        if series.notna().iloc[i]:
-            cell = cells_of(series)[i]
-            row = number_row(cell)
-            if row is None:
-                return _FirstCell(start + i, None, isinstance(cell, str))
-            return _FirstCell(start + i, len(row), False)
+        if series.notna().iloc[first_filled(series)]:
+            return start, cells_of(series)
         start += len(series)
-    return _FirstCell(0, None, False)
+    return 0, np.empty(0, object)
+
+
+def _facts_of_numbers(path: str, name: str, first_rows: np.ndarray) -> Column:
+    """What the first rows show. A column that begins with one whole number is looked through: labels are often sorted."""
+    facts = facts_of_numbers(first_rows)
+    finite = first_rows[np.isfinite(first_rows)]
+    if not facts.whole or facts.counts_rows or (finite != finite[0]).any():
+        return facts
+    for batch in _batches(path, [name]):
+        cells = _flat(batch, name, first_rows.dtype)
+        other = cells[np.isfinite(cells) & (cells != finite[0])]
+        if len(other):
+            return dataclasses.replace(facts, whole=bool((other == np.round(other)).all()), all_zero=False)
+    return facts
 
 
 def _flat(batch: Any, name: str, dtype: np.dtype) -> np.ndarray:
@@ -294,11 +328,13 @@ def _flat(batch: Any, name: str, dtype: np.dtype) -> np.ndarray:
         cells = column.to_numpy(zero_copy_only=False)
     else:
         cells = cells_of(_series(batch, name))
+        if cells.dtype == object and dtype.kind == "f":
+            cells = numbers_of(cells)
     return np.asarray(cells.astype(dtype, copy=False))
 
 
-def _lists(batch: Any, name: str) -> Lists:
-    """The lists of a column. Arrow keeps their numbers in one array, so that no list need be looked at by itself."""
+def _vectors(batch: Any, name: str) -> Vectors:
+    """The vectors of a column. Arrow keeps their numbers in one array, so that no list need be looked at by itself."""
     from pyarrow import compute, types
 
     column = _column(batch, name)
@@ -307,5 +343,5 @@ def _lists(batch: Any, name: str) -> Lists:
         if types.is_integer(numbers) or types.is_floating(numbers):
             lengths = compute.fill_null(compute.list_value_length(column), -1).to_numpy(zero_copy_only=False)
             values = column.flatten().to_numpy(zero_copy_only=False)
-            return Lists(lengths, values, lambda i: cells_of(_series(batch, name))[i])
-    return lists_of(cells_of(_series(batch, name)))
+            return Vectors(lengths, values, lambda i: cells_of(_series(batch, name))[i])
+    return vectors_of(cells_of(_series(batch, name)))

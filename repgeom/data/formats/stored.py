@@ -13,6 +13,8 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 import torch
 
+from repgeom.data.columns import Column, Columns
+
 T = TypeVar("T")
 
 
@@ -29,6 +31,7 @@ class StoredArray:
     read: Callable[[int, int], Any]
     problem: str = ""  # why it cannot be read; raised only once somebody asks for this array
     columns: tuple[str, ...] = ()  # shards of a table must agree on these
+    chosen: Columns | None = None  # of a table: which columns these are, and why others are not read
     notes: tuple[str, ...] = ()
     check: Callable[[], None] = _nothing  # raises where reading in pieces would not notice damage; called when chosen
     release: Callable[[], None] = _nothing  # lets go of what `read` keeps in memory; a later `read` begins again
@@ -38,7 +41,7 @@ class StoredTable(Mapping[str, StoredArray]):
     """The columns of a table by name. A column is looked through only when it is asked for.
 
     Args:
-        kinds: for each column "number", "list" (of numbers) or "other".
+        facts: what is known of each column before one is chosen.
         column: the array of one column.
         side_by_side: the array of several columns of numbers.
         notes: what a reader of the report should know about how the table was read.
@@ -46,32 +49,29 @@ class StoredTable(Mapping[str, StoredArray]):
 
     def __init__(
         self,
-        kinds: dict[str, str],
+        facts: Mapping[str, Column],
         column: Callable[[str], StoredArray],
         side_by_side: Callable[[Sequence[str]], StoredArray],
         notes: tuple[str, ...] = (),
     ) -> None:
-        self.kinds = kinds
+        self.facts = facts
         self.side_by_side = side_by_side
         self.notes = notes
         self._column = column
 
     def __getitem__(self, name: str) -> StoredArray:
-        if name not in self.kinds:
+        if name not in self.facts:
             raise KeyError(name)
         return self._column(name)
 
     def __contains__(self, name: object) -> bool:
-        return name in self.kinds
+        return name in self.facts
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self.kinds)
+        return iter(self.facts)
 
     def __len__(self) -> int:
-        return len(self.kinds)
-
-    def of_kind(self, kind: str) -> list[str]:
-        return [name for name, its_kind in self.kinds.items() if its_kind == kind]
+        return len(self.facts)
 
 
 class Held(Generic[T]):
@@ -87,6 +87,11 @@ class Held(Generic[T]):
             if self._value is None:
                 self._value = self._load()
             return self._value
+
+    def keep(self, value: T) -> None:
+        """Take a value that was loaded elsewhere."""
+        with self._lock:
+            self._value = value
 
     def release(self) -> None:
         with self._lock:

@@ -1,0 +1,154 @@
+"""How a text table is written: what stands between its cells, its decimal sign, and whether its first line holds names."""
+
+from __future__ import annotations
+
+import bz2
+import csv
+import dataclasses
+import gzip
+import itertools
+import lzma
+from collections.abc import Iterable
+from typing import IO, Any
+
+from repgeom.data.formats.stored import damage_named, listing
+
+DELIMITERS = (",", ";", "\t", "|", " ")
+SAMPLE_LINES = 20
+_OPENERS: dict[str, Any] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+
+
+@dataclasses.dataclass(frozen=True)
+class Dialect:
+    """How a table is written; `notes` says what a reader of the report should know about it."""
+
+    delimiter: str
+    decimal: str
+    has_names: bool
+    first_line: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+
+def dialect_of(path: str, usual: str, header: bool | None = None, delimiter: str | None = None) -> Dialect:
+    """How the table at `path` is written.
+
+    Args:
+        path: of the file, which may be compressed.
+        usual: the delimiter that its extension promises.
+        header, delimiter: what the user said.
+
+    Raises:
+        ValueError: a first line that may hold names or values; a delimiter of several characters.
+    """
+    if delimiter is not None:
+        delimiter = {"\\t": "\t", "tab": "\t"}.get(delimiter, delimiter)
+        if len(delimiter) != 1:
+            raise ValueError(f"The delimiter must be one character (or `tab`), got {delimiter!r}.")
+    notes: tuple[str, ...] = ()
+    with damage_named(path):
+        found = delimiter or _delimiter(path, usual)
+        lines = _first_rows(path, found)
+    if found != usual and delimiter is None:
+        notes = (f"Cells are separated by {found!r} here.",)
+    if not lines:
+        return Dialect(found, ".", False, ())
+    decimal = "," if found != "," and _has_decimal_commas(lines[1:] or lines) else "."
+    has_names, note = _first_line_holds_names(path, lines, decimal, header)
+    return Dialect(found, decimal, has_names, tuple(lines[0]), notes + ((note,) if note else ()))
+
+
+def opened_text(path: str) -> IO[str]:
+    """A text file, perhaps compressed, for reading."""
+    for extension, opener in _OPENERS.items():
+        if path.lower().endswith(extension):
+            compressed: IO[str] = opener(path, "rt", encoding="utf-8-sig", newline="")
+            return compressed
+    return open(path, encoding="utf-8-sig", newline="")
+
+
+def _first_rows(path: str, delimiter: str) -> list[list[str]]:
+    with opened_text(path) as file:
+        rows = csv.reader(file, delimiter=delimiter, skipinitialspace=delimiter == " ")
+        return list(itertools.islice((row for row in rows if any(cell.strip() for cell in row)), SAMPLE_LINES))
+
+
+def _delimiter(path: str, usual: str) -> str:
+    """The sign that cuts all of the first lines into equally many cells, of which most are numbers; the usual one if none does."""
+    best, best_share = usual, -1.0
+    for delimiter in (usual, *(d for d in DELIMITERS if d != usual)):
+        try:
+            rows = _first_rows(path, delimiter)
+        except csv.Error:
+            continue
+        widths = {len(row) for row in rows}
+        if len(widths) != 1 or widths == {1}:
+            continue
+        cells = [cell for row in rows[1:] or rows for cell in row]
+        # With decimal commas, "1,5;2,5" is cut into equally many cells by either sign, but only one of them leaves numbers.
+        decimal = "," if delimiter != "," else "."
+        share = sum(_number(cell, ".") is not None or _number(cell, decimal) is not None for cell in cells) / len(cells)
+        if share > best_share + 1e-9:
+            best, best_share = delimiter, share
+        if delimiter == usual and (share > 0.5 or not any(";" in cell or "\t" in cell for cell in cells)):
+            return usual
+    return best
+
+
+def _number(cell: str, decimal: str) -> float | None:
+    try:
+        return float(cell.replace(decimal, ".")) if "_" not in cell else None
+    except ValueError:
+        return None
+
+
+def _has_decimal_commas(rows: list[list[str]]) -> bool:
+    """Whether numbers have a comma before their fractions, and none has a point there."""
+    cells = [cell.strip() for row in rows for cell in row]
+    commas = [cell for cell in cells if "," in cell and _number(cell, ",") is not None]
+    points = [cell for cell in cells if "." in cell and _number(cell, ".") is not None]
+    return bool(commas) and not points
+
+
+def _first_line_holds_names(path: str, rows: list[list[str]], decimal: str, said: bool | None) -> tuple[bool, str]:
+    """Whether the first line holds names, and what to note about that. Raises ValueError where it may or may not."""
+    first, rest = rows[0], rows[1:]
+    if said is not None:
+        return said, ""
+    cells = first[1:] if first[0] == "" else first
+    filled = [cell.strip() for cell in cells if cell.strip()]
+    if not filled:
+        return True, ""
+    numbers = [_number(cell, decimal) for cell in filled]
+    if any(number is None and not cell.startswith("[") for number, cell in zip(numbers, filled, strict=True)):
+        fractions = sum(number != round(number) for number in _finite(numbers))
+        if 2 * fractions > len(filled):
+            raise _doubt(path, first, "mixes words with fractions, and may be a row of data or names")
+        return True, ""
+    whole = [number for number in _finite(numbers) if number == round(number)]
+    if len(whole) < len(filled) or len(filled) < 2 or len(set(whole)) < len(whole):
+        return False, ""
+    follow = all(b - a == 1 for a, b in itertools.pairwise(whole))
+    shown = f"read the first line ({listing(filled, most=3)}) as column names"
+    # A data frame without names is written with the names 0, 1, 2, ...
+    if follow and whole[0] == 0:
+        return True, shown
+    known = _finite([_number(cell, decimal) for row in rest for cell in row])
+    fractions_below = sum(number != round(number) for number in known)
+    if known and 2 * fractions_below > len(known):
+        if follow:
+            return True, shown
+        raise _doubt(path, first, "holds whole numbers above fractions, and may be names or a row of data")
+    if follow and len(whole) > 3:
+        raise _doubt(path, first, "counts up, and may be names or a row of data")
+    return False, ""
+
+
+def _finite(numbers: Iterable[float | None]) -> list[float]:
+    return [number for number in numbers if number is not None and abs(number) < float("inf")]
+
+
+def _doubt(path: str, first: list[str], why: str) -> ValueError:
+    return ValueError(
+        f"{path}: its first line ({listing(first, most=4)}) {why}. Say which: `--header` or `--no-header` (`header=True` or "
+        "`False` of `open_source` in Python)."
+    )
