@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import functools
-import glob
 import itertools
 import os
 import re
 import threading
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,6 +21,7 @@ from repgeom.data.columns import VECTOR, Selection, patterns_of
 from repgeom.data.formats import FORMATS, LABEL_FORMATS, TEXT_TABLES, Opener
 from repgeom.data.formats.stored import StoredArray, StoredTable, damage_named, extension_of, listing
 from repgeom.data.labels import as_labels
+from repgeom.data.shards import shards_of
 from repgeom.data.sources import Source
 from repgeom.data.unchanged import OpenedFile
 
@@ -68,9 +66,9 @@ def open_source(
     layout = {name: said for name, said in (("header", header), ("delimiter", delimiter)) if said is not None}
     if isinstance(path, (str, os.PathLike)):
         name = os.fsdecode(path)
-        paths = _shards(name)
+        paths = shards_of(name)
     else:
-        paths = [found for one in path for found in _shards(os.fsdecode(one))]
+        paths = [found for one in path for found in shards_of(os.fsdecode(one))]
         if not paths:
             raise ValueError("the list of paths is empty.")
         name = f"{paths[0]} and {len(paths) - 1} more" if len(paths) > 1 else paths[0]
@@ -92,7 +90,7 @@ def read_labels(path: str | os.PathLike[str], *, key: str | None = None, **layou
     Reads what `open_source` reads (a 1-D array, n x 1, or one column of a table), and `.txt` with one label per line.
     `layout`: `header` and `delimiter` of a text table, as `open_source`.
     """
-    shards = _shards(os.fsdecode(path))
+    shards = shards_of(os.fsdecode(path))
     labels = []
     for shard in shards:
         opened = OpenedFile.of(shard)
@@ -111,54 +109,6 @@ def labels_of(labels: Any, n_samples: int, name: str = "labels") -> tuple[np.nda
     if isinstance(labels, (str, os.PathLike)):
         labels = read_labels(labels)
     return as_labels(labels, n_samples, name)
-
-
-# ---- from a path to shards ----
-
-
-def _shards(name: str) -> list[str]:
-    path = os.path.expanduser(name)
-    if os.path.isdir(path):
-        raise _folder_error(path)
-    if os.path.exists(path):
-        return [path]
-    if os.path.islink(path):
-        return [path]  # it leads nowhere, which is said when it is opened
-    if not glob.has_magic(path):
-        raise FileNotFoundError(f"There is no file {path}.{_nearby(path)}")
-    # Only folders are passed over: a pipe or a broken link among the shards is refused when it is opened.
-    matches = [match for match in glob.glob(path, recursive=True) if not os.path.isdir(match)]
-    if not matches:
-        raise FileNotFoundError(f"No file matches the pattern {path!r}.{_nearby(path)}")
-    return sorted(matches, key=_natural)
-
-
-def _natural(path: str) -> list[tuple[str, int]]:
-    """The key of natural order, in which `part-2` comes before `part-10`."""
-    return [(text, int(digits or 0)) for text, digits in re.findall(r"([^0-9]*)([0-9]*)", path)]
-
-
-def _nearby(path: str) -> str:
-    """A sentence on what the folder of a missing file or fruitless pattern does hold."""
-    folder = Path(path).parent
-    if not folder.is_dir():
-        return f" There is no folder {folder} either."
-    present = sorted((entry.name for entry in folder.iterdir() if entry.is_file()), key=_natural)
-    if not glob.has_magic(path):
-        close = difflib.get_close_matches(Path(path).name, present)
-        if not close:
-            return ""
-        return f" Did you mean {listing(str(folder / name) for name in close)}?"
-    return f" The folder {folder} holds {listing(present, most=5) or 'no files'}."
-
-
-def _folder_error(path: str) -> ValueError:
-    found = sorted({extension_of(entry.name) for entry in Path(path).iterdir()} & FORMATS.keys())
-    way_out = f"It has none of {', '.join(FORMATS)}"
-    if found:
-        patterns = " or ".join(f"'{os.path.join(path, '*')}{extension}'" for extension in found)
-        way_out = f"To join its files, give a quoted pattern: {patterns}"
-    return ValueError(f"{path} is a folder, not a file. {way_out}.")
 
 
 # ---- from a file to one array ----

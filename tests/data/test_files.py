@@ -142,3 +142,14 @@ def test_shards_with_and_without_named_columns(tmp_path: Path) -> None:
     write(tmp_path / "b.npy", rows(d=2))
     with pytest.raises(ValueError, match=r"differ in columns: 'x' in .*a\.csv, None in .*b\.npy"):
         open_source(tmp_path / "*")
+
+
+def test_a_pattern_in_a_folder_whose_name_looks_like_a_pattern(tmp_path: Path) -> None:
+    folder = tmp_path / "run[1]"
+    folder.mkdir()
+    for i in range(2):
+        write(folder / f"x{i}.npy", rows(seed=i))
+    assert open_source(folder / "x*.npy").n_samples == 2 * N
+    (tmp_path / "run1").mkdir()
+    write(tmp_path / "run1" / "x9.npy", rows())
+    assert open_source(tmp_path / "run[12]" / "*.npy").n_samples == N
