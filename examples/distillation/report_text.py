@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .data.cifar import ARCHIVES
 from .figures import FIGURES
 from .findings import TABLES, Findings
 from .grid import cells_of
@@ -64,6 +65,8 @@ def _setting_line(setting: Setting, found: Findings) -> str:
     images = "EMBEDDED procedural images"
     if about["real_images"]:
         images = "real images"
+    elif about.get("data") in ARCHIVES:
+        images = f"images by the name of {about['data']} that are not the published files"
     return (
         f"{setting.name}: {teacher} ({about['width']} features), {images}, {about['n_train']:,} to train on and "
         f"{about['n_test']:,} to measure on, {about['n_classes']} classes."

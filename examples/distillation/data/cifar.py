@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import gzip
 import io
-import pickle
 import shlex
 import tarfile
 import zlib
@@ -15,8 +15,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
+from .cifar_pickles import names_of, read_batch
+from .cifar_published import is_published, md5
 from .images import Dataset, Images
 
+MOST_BYTES = 1 << 28  # of an archive once it is decompressed; the four of CIFAR have 176 to 186 MB
+MOST_MEMBERS = 1000  # of an archive; theirs have 9
 SITE = "https://www.cs.toronto.edu/~kriz/"
 
 
@@ -50,8 +54,16 @@ ARCHIVES = {
 Read = Callable[[str], bytes]  # a file's content by its name
 
 
+class Opened(NamedTuple):
+    """A folder or archive: how to read its files, and which version of the set it is."""
+
+    read: Read
+    is_binary: bool
+    archive_sum: str | None  # MD5 of the archive
+
+
 def load_cifar(name: str, path: str | Path) -> Dataset:
-    """Reads "cifar10" or "cifar100" (fine labels).
+    """Reads "cifar10" or "cifar100" (fine labels). The set is `real` where its files are the published ones, by their sums.
 
     Args:
         name: which of the two.
@@ -62,7 +74,8 @@ def load_cifar(name: str, path: str | Path) -> Dataset:
         ValueError: a file that is not what CIFAR's are.
     """
     kind = KINDS[name]
-    read, is_binary = _opened(name, Path(path).expanduser())
+    read, is_binary, archive_sum = _opened(name, Path(path).expanduser())
+    read = functools.cache(read)  # so that the bytes whose sum is taken are those that were read
     load = _binary if is_binary else _python
     parts = [load(read, kind, file) for file in kind.train]
     train = Images(torch.cat([p.pixels for p in parts]), torch.cat([p.labels for p in parts]))
@@ -71,7 +84,10 @@ def load_cifar(name: str, path: str | Path) -> Dataset:
     for file, images in zip((*kind.train, kind.test), (*parts, test), strict=True):
         if int(images.labels.max()) >= len(classes):
             raise ValueError(f"{file} has the label {int(images.labels.max())}; there are {len(classes)} classes.")
-    return Dataset(name, train, test, classes, real=True)
+    ending = ".bin" if is_binary else ""
+    files = [f"{file}{ending}" for file in (*kind.train, kind.test)]
+    files.append(kind.text if is_binary else kind.names[0])
+    return Dataset(name, train, test, classes, real=is_published(name, archive_sum, read, files))
 
 
 def download(name: str, path: str | Path) -> None:
@@ -100,13 +116,12 @@ def download(name: str, path: str | Path) -> None:
         raise OSError(f"{name} could not be downloaded ({error}). By hand: {_command(name, Path(path))}") from None
 
 
-def _opened(name: str, path: Path) -> tuple[Read, bool]:
-    """A reader of files by name, and whether they are the binary version."""
+def _opened(name: str, path: Path) -> Opened:
     kind = KINDS[name]
     for folder in (path, path / kind.python, path / kind.binary):
         for is_binary, first in ((False, kind.train[0]), (True, f"{kind.train[0]}.bin")):
             if (folder / first).is_file():
-                return (lambda file, folder=folder: _file(folder / file)), is_binary
+                return Opened(functools.partial(_file, folder), is_binary, None)
     for archive in (path, *(path / file for file in ARCHIVES[name])):
         if archive.is_file():
             return _archive(name, archive)
@@ -120,29 +135,61 @@ def _command(name: str, path: Path) -> str:
     return f"curl --create-dirs -o {shlex.quote(str(path / ARCHIVES[name][0]))} {SITE}{ARCHIVES[name][0]}"
 
 
-def _file(path: Path) -> bytes:
+def _file(folder: Path, name: str) -> bytes:
+    path = folder / name
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing; the other files of the set are there: unpack the archive again.")
-    return path.read_bytes()
-
-
-def _archive(name: str, path: Path) -> tuple[Read, bool]:
     try:
-        data = path.read_bytes()
-        # Whole, so that gzip's own checksum is looked at: tarfile stops before it.
-        data = gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
-        with tarfile.open(fileobj=io.BytesIO(data)) as archive:
-            # By the last part of its name: nothing is unpacked, so no path in an archive can do harm.
-            files = {Path(m.name).name: archive.extractfile(m).read() for m in archive if m.isfile()}  # type: ignore[union-attr]
-    except (tarfile.TarError, zlib.error, EOFError, OSError) as error:
-        raise ValueError(f"{path} is not a whole archive ({str(error).splitlines()[0]}): download it again.") from None
+        with path.open("rb") as opened:
+            return _bounded(opened)
+    except ValueError as error:
+        raise ValueError(f"{path} is no file of CIFAR: {error}.") from None
+
+
+def _bounded(file: Any) -> bytes:
+    """All of a file, which must not be larger than CIFAR's are: a few bytes can be zeros without end."""
+    content: bytes = file.read(MOST_BYTES + 1)
+    if len(content) > MOST_BYTES:
+        raise ValueError(f"it has more than {MOST_BYTES:,} bytes, and CIFAR's files have less")
+    return content
+
+
+def _archive(name: str, path: Path) -> Opened:
+    try:
+        with path.open("rb") as file:
+            data = _bounded(file)
+        archive_sum = md5(data)
+        if data[:2] == b"\x1f\x8b":
+            # To its end, so that gzip's own checksum is looked at: tarfile stops before it.
+            with gzip.open(io.BytesIO(data)) as unzipped:
+                data = _bounded(unzipped)
+        files = _members(data)
+    except (tarfile.TarError, zlib.error, EOFError, OSError, ValueError, OverflowError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ValueError(f"{path} is not a whole archive ({reason}): download it again.") from None
 
     def read(file: str) -> bytes:
         if file not in files:
             raise ValueError(f"{path} is not {name}: it has no {file}, but {', '.join(sorted(files)) or 'nothing'}.")
         return files[file]
 
-    return read, f"{KINDS[name].train[0]}.bin" in files
+    return Opened(read, f"{KINDS[name].train[0]}.bin" in files, archive_sum)
+
+
+def _members(data: bytes) -> dict[str, bytes]:
+    """The files of a tar archive by the last part of their names: nothing is unpacked, so no path can do harm."""
+    files: dict[str, bytes] = {}
+    with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as archive:
+        for count, member in enumerate(archive):
+            if count >= MOST_MEMBERS or member.size > len(data) or member.issparse():
+                raise ValueError("it holds more than CIFAR's archives do")
+            if not member.isreg():
+                continue
+            name = Path(member.name).name
+            if name in files:
+                raise ValueError(f"it has two files named {name}")
+            files[name] = archive.extractfile(member).read()  # type: ignore[union-attr]
+    return files
 
 
 def _binary(read: Read, kind: Kind, file: str) -> Images:
@@ -156,15 +203,29 @@ def _binary(read: Read, kind: Kind, file: str) -> Images:
 
 
 def _python(read: Read, kind: Kind, file: str) -> Images:
-    content = _unpickled(read, file)
-    try:
-        return _images(np.asarray(content[b"data"]), np.asarray(content[kind.label.encode()]), file)
-    except KeyError as error:
-        raise ValueError(f"{file} has no {error.args[0].decode()}; is it of the other CIFAR?") from None
+    content = read_batch(read(file), file)
+    for key in ("data", kind.label):
+        if key not in content:
+            raise ValueError(f"{file} has no {key}; is it of the other CIFAR?")
+    if not isinstance(content["data"], np.ndarray):
+        raise ValueError(f"{file} is not a batch of CIFAR (its data are a {type(content['data']).__name__}).")
+    return _images(content["data"], _labels(content[kind.label], file), file)
+
+
+def _labels(values: Any, file: str) -> np.ndarray:
+    """Labels as a list or array holds them: whole numbers from 0 that are small enough to count classes."""
+    if isinstance(values, np.ndarray) and values.ndim == 1:
+        values = values.tolist()
+    if not isinstance(values, list):
+        raise ValueError(f"{file} has labels that are no list of whole numbers.")
+    bad = [value for value in values if type(value) is not int or not 0 <= value < 1 << 15]
+    if bad:
+        raise ValueError(f"{file} has the label {bad[0]!r:.40}; labels are whole numbers from 0.")
+    return np.array(values, np.int64)
 
 
 def _images(data: np.ndarray, labels: np.ndarray, file: str) -> Images:
-    if data.dtype != np.uint8 or data.ndim != 2 or data.shape != (len(labels), 3072):
+    if data.dtype != np.uint8 or not len(labels) or data.shape != (len(labels), 3072):
         raise ValueError(
             f"{file} holds {data.dtype} data of shape {data.shape} and {len(labels)} labels; uint8 of (n, 3072) was expected."
         )
@@ -172,32 +233,8 @@ def _images(data: np.ndarray, labels: np.ndarray, file: str) -> Images:
     return Images(torch.tensor(data).reshape(-1, 3, 32, 32), torch.tensor(labels.astype(np.int64)))
 
 
-class _ArraysOnly(pickle.Unpickler):
-    """A pickle can run code; these files hold arrays, lists and text only."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module.partition(".")[0], name) in {("numpy", "_reconstruct"), ("numpy", "ndarray"), ("numpy", "dtype"), ("_codecs", "encode")}:  # fmt: skip
-            return super().find_class(module, name)
-        raise pickle.UnpicklingError(f"it asks for {module}.{name}")
-
-
-def _unpickled(read: Read, file: str) -> dict[bytes, Any]:
-    content = read(file)
-    try:
-        found = _ArraysOnly(io.BytesIO(content), encoding="bytes").load()
-    except (pickle.UnpicklingError, EOFError, ValueError, IndexError, AttributeError, TypeError) as error:
-        raise ValueError(f"{file} is not a batch of CIFAR ({error}).") from None
-    if not isinstance(found, dict):
-        raise ValueError(f"{file} is not a batch of CIFAR (it holds a {type(found).__name__}).")
-    # Batches written by Python 3 have text for keys.
-    return {k if isinstance(k, bytes) else str(k).encode(): v for k, v in found.items()}
-
-
 def _class_names(read: Read, kind: Kind, is_binary: bool) -> tuple[str, ...]:
     if is_binary:
-        return tuple(read(kind.text).decode().split())
+        return tuple(read(kind.text).decode("latin-1").split())
     file, key = kind.names
-    names = _unpickled(read, file).get(key.encode())
-    if not isinstance(names, list):
-        raise ValueError(f"{file} has no {key}; is it of the other CIFAR?")
-    return tuple(n.decode() if isinstance(n, bytes) else str(n) for n in names)
+    return names_of(read_batch(read(file), file).get(key), file, key)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor
 
 from repgeom.corruptions import CLIP_STD, IMAGENET_STD
+from repgeom.data.unchanged import OpenedFile
 
 from .teacher import Preprocessing, Teacher, frozen, weights_digest
 
@@ -20,6 +22,7 @@ DINOV2 = "facebook/dinov2-small"  # S/14; facebook/dinov2-base is B/14
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
+SETTINGS = {"processor_config.json": "image_processor", "preprocessor_config.json": None}  # files, and the key within
 
 
 def load_clip(path: str | None, device: torch.device | str) -> Teacher:
@@ -80,6 +83,7 @@ def _loaded(kind: str, name: str) -> Any:
                 f"{folder} is not a checkpoint: it has no {' and no '.join(missing)}. Save one there with "
                 f"`python -c \"from transformers import {kind} as M; M.from_pretrained('NAME').save_pretrained('{folder}')\"`."
             )
+        _check_inside(folder)
     elif name.startswith((".", "/", "~")) or name.count("/") != 1:
         raise FileNotFoundError(f"{name} is no folder, and no name on the hub either (those look like {CLIP}).")
     try:
@@ -134,9 +138,31 @@ def _needed(folder: Path) -> list[tuple[str, bool]]:
     return [("config.json", (folder / "config.json").is_file()), ("weights (model.safetensors)", weights)]
 
 
+def _check_inside(folder: Path) -> None:
+    """Raise ValueError where the folder's files are no files, or its index of weights leads out of it."""
+    for index in (folder / file for file in WEIGHTS if file.endswith(".index.json")):
+        if not index.exists():
+            continue
+        OpenedFile.of(str(index))
+        try:
+            parts = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"{index} is not an index of weights ({type(error).__name__}: {error}).") from None
+        for part in parts:
+            if not isinstance(part, str) or "\\" in part or os.path.isabs(part) or ".." in Path(part).parts:
+                raise ValueError(
+                    f"{index} names {part!r}, which lies outside {folder}. Copy the weights into the folder."
+                )
+            if (folder / part).is_symlink() or (folder / part).exists():
+                OpenedFile.of(str(folder / part))
+    for file in ("config.json", *WEIGHTS, *SETTINGS):
+        if (folder / file).exists():
+            OpenedFile.of(str(folder / file))
+
+
 def _preprocessing(name: str, usual: Preprocessing) -> Preprocessing:
     """As the checkpoint's own file says, where one lies in the folder: transformers 5 and 4 have each their own."""
-    for file_name, key in (("processor_config.json", "image_processor"), ("preprocessor_config.json", None)):
+    for file_name, key in SETTINGS.items():
         file = Path(name).expanduser() / file_name
         if not file.is_file():
             continue

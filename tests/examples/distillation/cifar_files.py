@@ -98,7 +98,7 @@ def write_archive(path, folder, files):
 
 def read_is(dataset, name, expected):
     assert dataset.name == name
-    assert dataset.real
+    assert not dataset.real  # a few images drawn here are not the published files
     assert dataset.classes == tuple(NAMES[name])
     found = (dataset.train.pixels, dataset.train.labels, dataset.test.pixels, dataset.test.labels)
     assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
