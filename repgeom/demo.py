@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from repgeom.data.settings import own_settings
+
 __all__ = ["digit_features", "digit_halves", "encode", "info_nce", "pull_together", "train_encoder"]
 
 WIDTH = 64
@@ -20,6 +22,7 @@ STEPS = 300  # after which the loss of either encoder hardly falls
 BATCH = 256
 
 
+@own_settings
 def digit_features(seed: int = 0, *, steps: int = STEPS) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """Features of the held-out digits from an encoder that spreads out and from one that collapses.
 
@@ -42,6 +45,7 @@ def digit_features(seed: int = 0, *, steps: int = STEPS) -> tuple[dict[str, np.n
     return features, digits
 
 
+@own_settings
 def digit_halves(seed: int = 0) -> tuple[Tensor, Tensor, np.ndarray, np.ndarray]:
     """scikit-learn's scans of handwritten digits in two halves.
 
@@ -65,6 +69,7 @@ def digit_halves(seed: int = 0) -> tuple[Tensor, Tensor, np.ndarray, np.ndarray]
     return images[:half], images[half:], target[:half], target[half:]
 
 
+@own_settings
 def info_nce(a: Tensor, b: Tensor, temperature: float = 0.2) -> Tensor:
     """InfoNCE: each row of `a` must find its own partner in `b` (van den Oord et al. 2018).
 
@@ -79,9 +84,10 @@ def info_nce(a: Tensor, b: Tensor, temperature: float = 0.2) -> Tensor:
     2.0794
     """
     logits = F.normalize(a) @ F.normalize(b).mT / temperature
-    return F.cross_entropy(logits, torch.arange(len(a)))
+    return F.cross_entropy(logits, torch.arange(len(a), device=a.device))
 
 
+@own_settings
 def pull_together(a: Tensor, b: Tensor) -> Tensor:
     """1 − cosine of partners, with nothing that pushes other rows away; 0 where all rows are alike.
 
@@ -97,6 +103,7 @@ def pull_together(a: Tensor, b: Tensor) -> Tensor:
     return 1 - F.cosine_similarity(a, b).mean()
 
 
+@own_settings
 def train_encoder(
     images: Tensor, loss: Callable[[Tensor, Tensor], Tensor], seed: int = 0, *, steps: int = STEPS
 ) -> nn.Module:
@@ -119,18 +126,17 @@ def train_encoder(
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # matrices this small lose more by waiting for a second thread than it does for them
     try:
-        return _trained(images, loss, seed, steps)
+        with torch.enable_grad():
+            return _trained(images, loss, seed, steps)
     finally:
         torch.set_num_threads(threads)
 
 
 def _trained(images: Tensor, loss: Callable[[Tensor, Tensor], Tensor], seed: int, steps: int) -> nn.Module:
     random = torch.Generator().manual_seed(seed)
-    # Layers draw their weights from the global state, which this puts back.
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        encoder = nn.Sequential(nn.Flatten(), nn.Linear(64, 256), nn.ReLU(), nn.Linear(256, 256), nn.ReLU())
-        encoder.append(nn.Linear(256, WIDTH))
+    weights = torch.Generator().manual_seed(seed)
+    first, second, last = (_linear(*sizes, weights) for sizes in ((64, 256), (256, 256), (256, WIDTH)))
+    encoder = nn.Sequential(nn.Flatten(), first, nn.ReLU(), second, nn.ReLU(), last)
     optimizer = torch.optim.Adam(encoder.parameters(), lr=2e-3)
     for _ in range(steps):
         batch = images[torch.randint(len(images), (BATCH,), generator=random)]
@@ -141,6 +147,17 @@ def _trained(images: Tensor, loss: Callable[[Tensor, Tensor], Tensor], seed: int
     return encoder
 
 
+def _linear(n_inputs: int, n_outputs: int, random: torch.Generator) -> nn.Linear:
+    """A layer with the weights that torch would draw of its global random state, which is not touched."""
+    layer = nn.utils.skip_init(nn.Linear, n_inputs, n_outputs, dtype=torch.float32)
+    bound = n_inputs**-0.5
+    with torch.no_grad():
+        layer.weight.uniform_(-bound, bound, generator=random)
+        layer.bias.uniform_(-bound, bound, generator=random)
+    return layer
+
+
+@own_settings
 def encode(encoder: nn.Module, images: Tensor) -> np.ndarray:
     """Features of images without their gradients.
 
@@ -166,5 +183,5 @@ def _view(images: Tensor, random: torch.Generator) -> Tensor:
     columns = (shift[:, 1:] + torch.arange(8))[:, None, :]
     # Indices (n, 1, 1), (n, 8, 1) and (n, 1, 8) give (n, 8, 8): one shift for each image.
     moved = padded[torch.arange(len(images))[:, None, None], rows, columns]
-    gain = 0.7 + 0.6 * torch.rand(len(images), 1, 1, generator=random)
-    return moved * gain + 0.1 * torch.randn(images.shape, generator=random)
+    gain = 0.7 + 0.6 * torch.rand(len(images), 1, 1, generator=random, dtype=torch.float32)
+    return moved * gain + 0.1 * torch.randn(images.shape, generator=random, dtype=torch.float32)

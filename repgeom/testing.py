@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 
 from repgeom.data.arrays import as_tensor
+from repgeom.data.settings import own_settings
 
 __all__ = ["features_with_spectrum"]
 
 
+@own_settings
 def features_with_spectrum(
     singular_values: Any,
     n_samples: int,

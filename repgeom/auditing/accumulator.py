@@ -16,6 +16,7 @@ from repgeom.auditing.purposes import TRANSFER, check_purpose
 from repgeom.auditing.report import Report
 from repgeom.data.arrays import as_features, check_normalize
 from repgeom.data.labels import as_values
+from repgeom.data.settings import own_settings
 from repgeom.reading.tally import Piece, from_bytes, to_bytes
 
 __all__ = ["AuditAccumulator"]
@@ -29,6 +30,7 @@ def _copied(features: Any, name: str) -> Tensor:
     return x.to("cpu", copy=True)
 
 
+@own_settings
 class AuditAccumulator:
     """What `audit` takes from rows, added up in any order and on any machine: for Ray, Spark and your own cluster.
 

@@ -19,6 +19,7 @@ from repgeom.auditing.row_identity import RowIdentity, row_marks, scored_rows
 from repgeom.data.arrays import check_normalize
 from repgeom.data.columns import Columns
 from repgeom.data.processes import ALONE, Processes
+from repgeom.data.settings import own_settings
 from repgeom.data.sources import is_stream
 from repgeom.reading.checkpoint import Checkpoint
 from repgeom.reading.dask_arrays import DaskRows, dask_rows, is_dask
@@ -28,6 +29,7 @@ from repgeom.spectral.decompose import overflow_error
 from repgeom.spectral.tally import STREAM_MARGIN
 
 
+@own_settings
 def audit(
     features: Any,
     *,

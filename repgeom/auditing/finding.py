@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 
+from repgeom.data.settings import own_settings
+
 LEVELS = ("ok", "warn", "fail")  # from best to worst
 
 
+@own_settings
 @dataclasses.dataclass(frozen=True)
 class Finding:
     """What one rule found.

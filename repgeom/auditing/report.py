@@ -17,6 +17,7 @@ from repgeom.auditing.row_identity import RowIdentity
 from repgeom.auditing.values import Reference, Value, values_of
 from repgeom.data.columns import Columns
 from repgeom.data.saving import write_whole
+from repgeom.data.settings import own_settings
 from repgeom.inference.compare import Comparison, Contributions, compared
 from repgeom.measures.classes import ClassRanks
 from repgeom.measures.cloud_tally import Health
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+@own_settings
 @dataclasses.dataclass(frozen=True, repr=False)
 class Report:
     """What `audit` returns. `report["effective_rank"].value` reads one measure; `print(report)` shows them all."""

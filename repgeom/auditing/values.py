@@ -8,6 +8,7 @@ import math
 import numpy as np
 
 from repgeom.auditing.evidence import EVIDENCE, Evidence
+from repgeom.data.settings import own_settings
 from repgeom.inference.compare import Comparison
 from repgeom.inference.estimate import Estimate
 from repgeom.inference.intervals import quantile
@@ -16,6 +17,7 @@ from repgeom.measures.measure import LABELS, REFERENCE, Measure, measures
 from repgeom.spectral.spectrum import Spectrum
 
 
+@own_settings
 @dataclasses.dataclass(frozen=True)
 class Value:
     """One measure as it was read.

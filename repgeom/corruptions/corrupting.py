@@ -13,8 +13,10 @@ from repgeom.corruptions.images import as_images, as_indices, give_back, in_batc
 from repgeom.corruptions.jpeg import jpeg_compression
 from repgeom.corruptions.registry import check_name, check_severity, corruption_for
 from repgeom.corruptions.seeds import Draws
+from repgeom.data.settings import own_settings
 
 
+@own_settings
 def corrupt(
     images: Any,
     name: str,
@@ -72,6 +74,7 @@ def corrupt(
     return give_back(images)(_in_batches(x, corrupt_batch, quantize, storage_jpeg))
 
 
+@own_settings
 def draw(
     name: str,
     size: tuple[int, int],
@@ -109,6 +112,7 @@ def draw(
     return corruption.draw(Draws(seed, image_numbers, name), *size, strength)
 
 
+@own_settings
 def apply(
     images: Any,
     name: str,

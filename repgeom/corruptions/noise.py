@@ -51,7 +51,7 @@ def shot_noise(x: Tensor, strength: Strength, params: Params) -> Tensor:
     remaining_rate = (grey - whole_grey) * (rate / 255)
     if bool((remaining_rate > 0).any()):
         counts = counts + _summed_quantile(remaining_rate.double(), _second_uniform(params["uniform"]))
-    noisy = (counts / rate).float()
+    noisy = counts.float() / rate
     if rate < strength[0] or x.requires_grad:
         # Counting has no derivative; the noise is taken as a constant that is added, so the gradient passes through x.
         return x + (noisy - x).detach() * math.sqrt(rate / strength[0])

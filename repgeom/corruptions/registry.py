@@ -17,6 +17,7 @@ from repgeom.corruptions.filters import disk_reach
 from repgeom.corruptions.images import as_images, unit
 from repgeom.corruptions.seeds import Draws, Params
 from repgeom.corruptions.strengths import TABLES, Strength, interpolated, table_for
+from repgeom.data.settings import own_settings
 
 # Smaller images lose more in the borders of the kernels than they keep: 8 pixels is also one block of JPEG.
 SMALLEST_SIDE = 8
@@ -72,6 +73,7 @@ CORRUPTIONS = {
 }
 
 
+@own_settings
 def names() -> dict[str, str]:
     """The 19 corruptions, each with "mCE" (one of the 15 that the mean corruption error averages) or "extra".
 
@@ -82,6 +84,7 @@ def names() -> dict[str, str]:
     return {name: kinds[corruption.in_mce] for name, corruption in CORRUPTIONS.items()}
 
 
+@own_settings
 def strength(name: str, severity: float, strengths: str) -> dict[str, Any]:
     """The numbers behind a severity, by name: sigmas and radii in pixels, noise in units of the range [0, 1].
 

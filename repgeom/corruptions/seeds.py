@@ -13,6 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from repgeom.data.settings import own_settings
+
 Params = dict[str, Tensor]  # the random parameters of a corruption by name, each with one row per image
 
 
@@ -39,6 +41,7 @@ def _mixed(z: Tensor) -> Tensor:
     return z
 
 
+@own_settings
 class Draws:
     """Random numbers for images, as the corruptions draw them: for a corruption or an augmentation of one's own.
 

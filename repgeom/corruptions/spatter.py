@@ -129,7 +129,7 @@ def _equalized(grey: Tensor) -> Tensor:
     """
     flat = grey.flatten(1).long()
     ones = torch.ones_like(flat, dtype=torch.float32)
-    counts = torch.zeros(len(flat), 256, device=grey.device).scatter_add_(1, flat, ones)
+    counts = torch.zeros(len(flat), 256, dtype=torch.float32, device=grey.device).scatter_add_(1, flat, ones)
     darkest = (counts > 0).float().argmax(1, keepdim=True)
     n_darkest = counts.gather(1, darkest)
     n_others = flat.shape[1] - n_darkest

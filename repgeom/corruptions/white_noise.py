@@ -11,6 +11,7 @@ from torch import Tensor
 
 from repgeom.corruptions.images import as_images, as_indices, plus_noise
 from repgeom.corruptions.seeds import Draws
+from repgeom.data.settings import own_settings
 
 # What these models divide pixels in [0, 1] by after subtracting their mean: red, green, blue. The first is of CLIP's
 # preprocessing (Radford et al. 2021), the second of torchvision's ImageNet models.
@@ -18,6 +19,7 @@ CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
+@own_settings
 def add_noise(
     images: Any,
     sigma: float,
@@ -66,6 +68,7 @@ def add_noise(
     return plus_noise(images, x, noise_for, clip=clip)
 
 
+@own_settings
 def noise_rms(sigma: float, *, space: str = "pixel", std: Sequence[float] | None = None) -> float:
     """Root mean square of `add_noise`'s noise per pixel and channel, before clipping, in units of the range [0, 1].
 

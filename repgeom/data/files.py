@@ -21,11 +21,13 @@ from repgeom.data.columns import VECTOR, Selection, patterns_of
 from repgeom.data.formats import FORMATS, LABEL_FORMATS, TEXT_TABLES, Opener
 from repgeom.data.formats.stored import StoredArray, StoredTable, damage_named, extension_of, listing
 from repgeom.data.labels import as_labels
+from repgeom.data.settings import own_settings
 from repgeom.data.shards import shards_of
 from repgeom.data.sources import Source
 from repgeom.data.unchanged import OpenedFile
 
 
+@own_settings
 def open_source(
     path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
     *,

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from repgeom.data.arrays import check_normalize
+from repgeom.data.settings import own_settings
 from repgeom.inference.correction import (
     FINENESS,
     Corrected,
@@ -28,6 +29,7 @@ from repgeom.measures.functionals import Array
 from repgeom.measures.measure import estimable
 
 
+@own_settings
 @dataclasses.dataclass(frozen=True)
 class Comparison:
     """What `compare` returns.
@@ -59,6 +61,7 @@ class Comparison:
     degrees: float | None = None
 
 
+@own_settings
 def compare(
     a: Any,
     b: Any,

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from repgeom.data.arrays import check_normalize, give_back
+from repgeom.data.settings import own_settings
 from repgeom.inference.correction import Corrected, corrected
 from repgeom.inference.influence import in_sample
 from repgeom.inference.intervals import check_confidence, quantile
@@ -24,6 +25,7 @@ from repgeom.measures.measure import estimable, functional
 from repgeom.spectral.directions import directions_of
 
 
+@own_settings
 @dataclasses.dataclass(frozen=True)
 class Estimate:
     """What `estimate` returns.
@@ -56,6 +58,7 @@ class Estimate:
         return f"{self.value:.4g} ({interval}; these {self.n:,} rows alone read {self.in_these_rows:.4g})"
 
 
+@own_settings
 def estimate(
     features: Any,
     measure: str | Callable[..., Any] = "effective_rank",
@@ -118,6 +121,7 @@ def estimate(
     return estimate_of(sample, wanted, confidence)
 
 
+@own_settings
 def influence(
     features: Any,
     measure: str | Callable[..., Any] = "effective_rank",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from repgeom.data.settings import own_settings
 from repgeom.inference.estimate import estimate
 from repgeom.inference.sample import FEWEST_ROWS, opened
 from repgeom.measures.measure import estimable
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+@own_settings
 def sample_size_curve(
     features: Any,
     measure: str | Callable[..., Any] = "effective_rank",

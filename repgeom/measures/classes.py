@@ -11,6 +11,7 @@ from torch import Tensor
 
 from repgeom.data.arrays import centred, finite_rows
 from repgeom.data.labels import as_labels
+from repgeom.data.settings import own_settings
 from repgeom.data.sources import as_source, nonfinite_error_of, source_of
 from repgeom.measures.class_tally import ClassTally, most_rows
 from repgeom.measures.cloud_tally import CloudTally
@@ -27,6 +28,7 @@ __all__ = ["between_class_variance", "class_effective_rank"]
 _STACK_VALUES = 1 << 22  # values of one stack of classes
 
 
+@own_settings
 @dataclasses.dataclass(frozen=True)
 class ClassRanks:
     """Effective rank within each class.
@@ -51,6 +53,7 @@ class ClassRanks:
         return np.clip((self.effective_rank - 1) / possible, 0, None)
 
 
+@own_settings
 def class_effective_rank(features: Any, labels: Any, *, normalize: str | None = None, seed: int = 0) -> ClassRanks:
     """Effective rank of each class about its own mean: finds the one class that has collapsed.
 
@@ -147,6 +150,7 @@ def _ranks_of(stack: Tensor, normalize: str | None) -> np.ndarray:
     return ranks
 
 
+@own_settings
 def between_class_variance(features: Any, labels: Any) -> float:
     """Share of the total variance that lies between class means: tr S_between / tr S_total, R² of the labels.
 

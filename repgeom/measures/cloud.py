@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from repgeom.data.arrays import centred, finite_rows, give_back, pair_blocks, row_norms, unit_rows
+from repgeom.data.settings import own_settings
 from repgeom.data.sources import as_source
 from repgeom.measures.cloud_tally import CloudTally, Health, Norms, norms_of
 from repgeom.measures.measure import CLOUD, Measure, Size, register
@@ -18,6 +19,7 @@ from repgeom.reading.reader import read
 __all__ = ["alignment", "feature_std", "health", "mean_cosine", "norms", "uniformity"]
 
 
+@own_settings
 def mean_cosine(features: Any, *, center: bool = False) -> Any:
     """Mean cosine similarity over all pairs of different rows: how far the cloud is a narrow cone.
 
@@ -60,6 +62,7 @@ register(
 )  # fmt: skip
 
 
+@own_settings
 def uniformity(features: Any, *, t: float = 2.0) -> Any:
     """Uniformity on the sphere: ln of the mean over pairs i < j of exp(−t ‖u_i − u_j‖²) (Wang & Isola 2020).
 
@@ -137,6 +140,7 @@ register(
 )  # fmt: skip
 
 
+@own_settings
 def alignment(features: Any, positives: Any, *, alpha: float = 2.0) -> Any:
     """Alignment of positive pairs: mean of ‖u_i − v_i‖^α over unit rows (Wang & Isola 2020).
 
@@ -163,6 +167,7 @@ def alignment(features: Any, positives: Any, *, alpha: float = 2.0) -> Any:
     return give_back(features)((torch.where(apart, distance, 1) ** (alpha / 2)).where(apart, 0).mean(-1))
 
 
+@own_settings
 def feature_std(features: Any) -> Any:
     """Mean over columns of the standard deviation of unit-length rows (Chen & He 2021): 0 means collapse to a point.
 
@@ -199,6 +204,7 @@ register(
 )  # fmt: skip
 
 
+@own_settings
 def norms(features: Any) -> Norms:
     """Mean, spread and extremes of the row norms. For isotropic Gaussian features `cv` is about 1/√(2d).
 
@@ -247,6 +253,7 @@ register(
 )  # fmt: skip
 
 
+@own_settings
 def health(features: Any) -> Health:
     """Counts NaN, infinity, rows of zeros, exact duplicates, constant columns and extreme norms.
 

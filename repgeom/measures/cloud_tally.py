@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from repgeom.data.arrays import row_norms, unit_rows
+from repgeom.data.settings import own_settings
 from repgeom.reading import thinning
 from repgeom.reading.hashing import mixed, row_hashes
 from repgeom.reading.moments import Moments
@@ -23,6 +24,7 @@ EXTREME_NORM = 10.0
 _COUNTS = ("n_samples", "nan", "inf", "nonfinite_rows", "zero_rows")
 
 
+@own_settings
 @dataclasses.dataclass(frozen=True)
 class Norms:
     """Row norms: (..., ) each, in units of the features. `cv` is standard deviation over mean."""
@@ -35,6 +37,7 @@ class Norms:
     maximum: Any
 
 
+@own_settings
 @dataclasses.dataclass(frozen=True)
 class Health:
     """Counts of what spoils a measure before it is taken. Nothing is dropped.
@@ -223,7 +226,7 @@ class CloudTally(Tally):
     def health(self) -> Health:
         """As the function `health` of all rows so far."""
         lengths = torch.from_numpy(self._norms.settled()[1])
-        middle = _median(lengths) if len(lengths) else torch.zeros(())
+        middle = _median(lengths) if len(lengths) else torch.zeros((), dtype=torch.float64)
         away = (lengths - middle).abs()
         # 1.4826 median deviations make a normal law's standard deviation. The lower bound is for rows of equal length.
         spread = max(1.4826 * float(_median(away)) if len(lengths) else 0.0, 1e-3 * float(middle))

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from repgeom.data.arrays import give_back, pair_blocks, unit_rows
+from repgeom.data.settings import own_settings
 from repgeom.measures.measure import REFERENCE, Measure, Size, register
 from repgeom.measures.nearest_rows import check_neighbours, group_codes, nearest
 from repgeom.measures.pair_sums import as_pair, check_k, pair_sums, varying
@@ -60,6 +61,7 @@ register(
 )  # fmt: skip
 
 
+@own_settings
 def captured_variance(features: Any, reference: Any, *, k: int | None = None) -> Any:
     """Share of the features' variance that lies inside the reference's leading k directions. Both are centred.
 
@@ -112,6 +114,7 @@ def captured_curve(energy: Tensor, total: Tensor) -> Tensor:
     return (energy.cumsum(-1) / total[..., None]).clamp(max=1)
 
 
+@own_settings
 def principal_angles(features: Any, reference: Any, *, k: int = 10) -> Any:
     """Angles between the spans of the leading k principal directions of both (Björck & Golub 1973).
 
@@ -175,6 +178,7 @@ def subspace_angles(v: Tensor, w: Tensor) -> Tensor:
     return torch.where(cosines.square() > 0.5, sines.asin(), cosines.acos())
 
 
+@own_settings
 def linear_cka(features: Any, reference: Any, *, debiased: bool = True) -> Any:
     """Linear centred kernel alignment (Kornblith et al. 2019), by default with the unbiased HSIC of Song et al. (2012).
 
@@ -214,6 +218,7 @@ register(
 )  # fmt: skip
 
 
+@own_settings
 def procrustes_distance(features: Any, reference: Any) -> Any:
     """Orthogonal Procrustes distance after centring and scaling both to unit Frobenius norm (Ding et al. 2021).
 
@@ -250,6 +255,7 @@ register(
 )  # fmt: skip
 
 
+@own_settings
 def mutual_knn(features: Any, reference: Any, *, k: int = 10, groups: Any = None) -> Any:
     """Share of the k nearest neighbours (by cosine) that both representations agree on (Huh et al. 2024).
 
@@ -306,6 +312,7 @@ register(
 )  # fmt: skip
 
 
+@own_settings
 def cosine_alignment(features: Any, reference: Any) -> Any:
     """Mean cosine between row i of both: what cosine distillation maximises.
 

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from repgeom.data.settings import own_settings
 from repgeom.measures.functionals import entropy, participation, stable
 from repgeom.measures.measure import DIMENSIONS, Measure, Size, register
 from repgeom.measures.shares import shares
@@ -23,6 +24,7 @@ from repgeom.spectral.spectrum import Spectrum
 __all__ = ["effective_rank", "hill_number", "participation_ratio", "rankme", "stable_rank"]
 
 
+@own_settings
 def effective_rank(features: Any, *, of: str = "variances", center: bool = True, normalize: str | None = None) -> Any:
     """Number of dimensions in use: exp of the Shannon entropy of the spectrum's shares.
 
@@ -79,6 +81,7 @@ register(
 )  # fmt: skip
 
 
+@own_settings
 def rankme(features: Any, *, eps: float = 1e-7) -> Any:
     """RankMe exactly as published: exp entropy of the singular values of the features as they are, with its ε.
 
@@ -133,6 +136,7 @@ register(
 )  # fmt: skip
 
 
+@own_settings
 def hill_number(features: Any, *, order: float, center: bool = True, normalize: str | None = None) -> Any:
     """Hill number of the variances: one family for all ranks of a covariance.
 
@@ -171,6 +175,7 @@ def hill_number(features: Any, *, order: float, center: bool = True, normalize: 
     return give((powers.log() + order * p[..., 0].log()).div(1 - order).exp())
 
 
+@own_settings
 def participation_ratio(features: Any, *, center: bool = True, normalize: str | None = None) -> Any:
     """Number of dimensions in use, weighted to the large ones: (Σλ)² / Σλ².
 
@@ -210,6 +215,7 @@ register(
 )  # fmt: skip
 
 
+@own_settings
 def stable_rank(features: Any, *, center: bool = True, normalize: str | None = None) -> Any:
     """Total variance over the largest: Σλ / λ_1 = ‖X‖²_F / ‖X‖²_2 (Rudelson & Vershynin 2007; NESum, He & Ozay 2022).
 

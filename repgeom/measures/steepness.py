@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import torch
 
+from repgeom.data.settings import own_settings
 from repgeom.measures.functionals import components
 from repgeom.measures.measure import DIMENSIONS, Family, Measure, register, register_family
 from repgeom.measures.shares import largest_rank, read_spectrum, shares
@@ -18,6 +19,7 @@ __all__ = ["condition_number", "n_components", "numerical_rank", "power_law"]
 _SMALLEST = "it rests on the smallest variances, of which samples say too little"
 
 
+@own_settings
 class PowerLaw(NamedTuple):
     """λ_i ∝ i^(−exponent) over the directions first..last (1-based, both included)."""
 
@@ -27,6 +29,7 @@ class PowerLaw(NamedTuple):
     last: int
 
 
+@own_settings
 def n_components(features: Any, *, variance: float = 0.9, center: bool = True, normalize: str | None = None) -> Any:
     """Smallest k whose leading k directions hold at least this share of the variance ("d90" for 0.9).
 
@@ -78,6 +81,7 @@ for _percent in ("90", "99"):
 register_family(Family("n_components_([0-9]{2})", "n_components_NN (NN % of the variance)", _components_record))
 
 
+@own_settings
 def numerical_rank(
     features: Any, *, tolerance: float | None = None, center: bool = True, normalize: str | None = None
 ) -> Any:
@@ -121,6 +125,7 @@ register(
 )  # fmt: skip
 
 
+@own_settings
 def condition_number(features: Any, *, center: bool = True, normalize: str | None = None) -> Any:
     """Largest over smallest singular value, of the min(n_samples − 1, n_features) that can differ from zero.
 
@@ -155,6 +160,7 @@ register(
 )  # fmt: skip
 
 
+@own_settings
 def power_law(
     features: Any, *, first: int = 11, last: int = 100, center: bool = True, normalize: str | None = None
 ) -> PowerLaw:

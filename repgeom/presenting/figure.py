@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import threading
 import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -21,8 +22,26 @@ if TYPE_CHECKING:
     from repgeom.auditing.report import Report
 
 
+# Settings of matplotlib, and its caches, are those of the process: of several threads one draws at a time.
+_DRAWING = threading.RLock()
+
+
 def plot_reports(reports: Sequence[Report]) -> Figure:
-    """All plots that these audits have something to show in, in one figure."""
+    """All plots that these audits have something to show in, in one figure of the caller's style."""
+    with _DRAWING:
+        return _plotted(reports)
+
+
+def drawing_of(reports: Sequence[Report]) -> str:
+    """The same figure as an <svg> element for a page: in one style, whatever the caller's is."""
+    from matplotlib import style
+
+    # Text stays text, so that a page can be searched. A fixed salt: the same report gives the same bytes.
+    with _DRAWING, style.context(["default", {"svg.fonttype": "none", "svg.hashsalt": "repgeom"}]):
+        return as_svg(_plotted(reports))
+
+
+def _plotted(reports: Sequence[Report]) -> Figure:
     from matplotlib.figure import Figure
 
     named = {_short_unique_name(r.name, i, reports): r for i, r in enumerate(reports)}
@@ -55,12 +74,10 @@ def plot_reports(reports: Sequence[Report]) -> Figure:
 
 
 def as_svg(figure: Figure) -> str:
-    """The figure as an <svg> element, its text as text."""
-    from matplotlib import rc_context
-
+    """The figure as an <svg> element."""
     out = io.StringIO()
-    # Text stays text, so that a page can be searched. A fixed salt and no date: the same report gives the same bytes.
-    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "repgeom"}), warnings.catch_warnings():
+    # No date: the same report gives the same bytes.
+    with warnings.catch_warnings():
         # A name may be in any script. The browser that shows the page has fonts for it; here only its width is guessed.
         warnings.filterwarnings("ignore", message=r"Glyph \d+")
         figure.savefig(out, format="svg", metadata={"Date": None})

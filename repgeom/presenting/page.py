@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from repgeom.data.saving import write_whole
 from repgeom.presenting.escaping import printable
-from repgeom.presenting.figure import as_svg, plot_reports
+from repgeom.presenting.figure import drawing_of
 from repgeom.presenting.text import (
     THESE_ROWS,
     compared,
@@ -52,7 +52,7 @@ def html(reports: Sequence[Report], path: str | os.PathLike[str] | None = None) 
         these_rows=THESE_ROWS,
         threshold=threshold,
         verdict=verdict,
-        figure=as_svg(plot_reports(reports)),
+        figure=drawing_of(reports),
         version=__version__,
     )
     if path is not None:

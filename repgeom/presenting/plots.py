@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from repgeom.data.settings import own_settings
 from repgeom.measures.classes import ClassRanks
 from repgeom.measures.measure import named as named_measure
 from repgeom.presenting.escaping import printable, shortened
@@ -27,6 +28,7 @@ _GREY = "0.55"
 _ROBUSTNESS_MEASURES = ("accuracy", "knn_accuracy", "centred_relative_l2_drift")
 
 
+@own_settings
 def plot_spectrum(spectra: Any, *, ax: Axes | None = None, baseline: bool = True) -> Axes:
     """Share of variance along each direction on a log scale; several spectra overlaid, n in the legend.
 
@@ -58,6 +60,7 @@ def plot_spectrum(spectra: Any, *, ax: Axes | None = None, baseline: bool = True
     return _finish(ax)
 
 
+@own_settings
 def plot_cumulative_variance(spectra: Any, *, ax: Axes | None = None) -> Axes:
     """Share of variance in the leading k directions, with the k that holds 90 %. Arguments as `plot_spectrum`."""
     ax = _axes(ax)
@@ -73,6 +76,7 @@ def plot_cumulative_variance(spectra: Any, *, ax: Axes | None = None) -> Axes:
     return _finish(ax)
 
 
+@own_settings
 def plot_captured_variance(curves: Any, *, ax: Axes | None = None, own: Any = None) -> Axes:
     """Share of variance inside the reference's leading k directions, as `captured_variance` returns it.
 
@@ -94,6 +98,7 @@ def plot_captured_variance(curves: Any, *, ax: Axes | None = None, own: Any = No
     return _finish(ax)
 
 
+@own_settings
 def plot_class_ranks(ranks: ClassRanks | Mapping[str, ClassRanks], *, ax: Axes | None = None, most: int = 30) -> Axes:
     """Effective rank within each class, with what isotropic features of the class's size would read.
 
@@ -137,6 +142,7 @@ def _ranks_of(labels: np.ndarray, ranks: ClassRanks) -> list[float]:
     return [float(known.get(label, np.nan)) for label in labels.tolist()]
 
 
+@own_settings
 def plot_robustness(table: pd.DataFrame, *, measure: str | None = None, ax: Axes | None = None) -> Axes:
     """One measure of a robustness table with its intervals: corruptions from top to bottom, severities by colour.
 
@@ -190,6 +196,7 @@ def plot_robustness(table: pd.DataFrame, *, measure: str | None = None, ax: Axes
     return _finish(ax, title="severity", loc="center left", bbox_to_anchor=(1, 0.5))
 
 
+@own_settings
 def plot_sample_size_curve(curve: Any, *, ax: Axes | None = None) -> Axes:
     """A measure against the number of samples: the population's value solid with its interval, these rows' dashed.
 
@@ -224,6 +231,7 @@ def plot_sample_size_curve(curve: Any, *, ax: Axes | None = None) -> Axes:
     return _finish(ax)
 
 
+@own_settings
 def plot_fourier_heatmap(heatmap: FourierHeatmap, *, what: str | None = None, ax: Axes | None = None) -> Axes:
     """Error or feature drift by spatial frequency, frequency 0 in the middle.
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,12 +14,14 @@ from torch import Tensor
 
 from repgeom.data.arrays import check_normalize, finite_matrix, unit_rows
 from repgeom.data.labels import as_labels, codes_among
+from repgeom.data.settings import own_settings, warn_caller
 from repgeom.probes.logistic import LogisticPath
 
 # Twenty strengths from 1e-5 to 1e4, evenly spaced in log10 up to the sixth decimal of the exponent.
 DEFAULT_C = tuple(10.0**power for power in np.linspace(-5, 4, 20).round(6).tolist())
 
 
+@own_settings
 @dataclasses.dataclass(frozen=True)
 class PathPoint:
     """One regularisation strength on the path.
@@ -40,6 +41,7 @@ class PathPoint:
     converged: bool
 
 
+@own_settings
 @dataclasses.dataclass(frozen=True, repr=False)
 class LinearProbe:
     """A fitted multinomial logistic regression: logits = features @ weight.T + bias.
@@ -94,6 +96,7 @@ class LinearProbe:
         return directions[is_nonzero].mT
 
 
+@own_settings
 def fit_linear_probe(
     features: Any,
     labels: Any,
@@ -160,10 +163,9 @@ def _fitted_probe(
 ) -> LinearProbe:
     """The probe of the first strength of a fit. Warns, at the user's line, if that did not converge."""
     if not bool(fit.converged[0]):
-        warnings.warn(
+        warn_caller(
             f"the linear probe had not converged after {fit.max_iter} iterations for C = {fit.strengths[0]:g}; raise "
-            "`max_iter`, or scale the features.",
-            stacklevel=3,
+            "`max_iter`, or scale the features."
         )
     return LinearProbe(fit.weight[0], fit.bias[0], classes, fit.strengths[0], normalize, path)
 

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from repgeom.data.arrays import finite_matrix, unit_rows
 from repgeom.data.labels import as_labels, codes_among
+from repgeom.data.settings import own_settings
 from repgeom.data.sources import as_source
 from repgeom.measures.measure import LABELS, Measure, Size, register
 from repgeom.measures.nearest_rows import check_neighbours, group_codes
@@ -26,6 +27,7 @@ _SIMILARITIES = 1 << 22
 _BANK_ROWS = 1 << 16
 
 
+@own_settings
 @dataclasses.dataclass(frozen=True, repr=False)
 class KNNProbe:
     """A vote of the nearest rows of a bank, by cosine.
@@ -142,6 +144,7 @@ class KNNProbe:
         return torch.stack(winners)
 
 
+@own_settings
 def fit_knn_probe(
     features: Any,
     labels: Any,
@@ -180,6 +183,7 @@ def fit_knn_probe(
     return KNNProbe(x, torch.as_tensor(codes, device=x.device), classes, numbers, temperature, own)
 
 
+@own_settings
 def knn_accuracy(features: Any, labels: Any, *, k: int = 10, groups: Any = None) -> float:
     """Leave-one-out accuracy of a vote of the k nearest other rows by cosine. Ties go to the class that is nearer.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sized
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from repgeom.data.arrays import as_features, chunk_rows
 from repgeom.data.labels import as_values
+from repgeom.data.settings import from_caller
 from repgeom.reading.tally import Piece
 
 # What a batch that is a dictionary may hold.
@@ -37,7 +38,9 @@ def pieces_of(
     held: list[Piece] = []
     first: Piece | None = None
     count = seen = 0
-    bar = tqdm(batches, name, leave=False, delay=1.0, unit=" batches", disable=None if progress else True)
+    total = len(batches) if isinstance(batches, Sized) else None
+    given = from_caller(batches)
+    bar = tqdm(given, name, total=total, leave=False, delay=1.0, unit=" batches", disable=None if progress else True)
     for number, batch in enumerate(bar):
         piece = _piece_of(batch, f"{name}, batch {number}", seen, labelled)
         if first is None:

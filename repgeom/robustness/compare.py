@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from repgeom.corruptions.images import as_images
+from repgeom.data.settings import own_settings
 from repgeom.inference.intervals import check_confidence, holm
 from repgeom.probes.linear import LinearProbe
 from repgeom.probes.nearest import KNNProbe
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+@own_settings
 def compare_robustness(
     first: Encoder,
     second: Encoder,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -12,6 +11,7 @@ from torch import Tensor
 
 from repgeom.corruptions.corrupting import corrupt
 from repgeom.corruptions.registry import CORRUPTIONS, check_name, check_severity, corruption_for, name_in_tables
+from repgeom.data.settings import warn_caller
 from repgeom.probes.linear import LinearProbe
 from repgeom.probes.nearest import KNNProbe
 from repgeom.robustness.drift import Clean
@@ -123,7 +123,7 @@ def measurements_of(
                     raise EncoderError(f"the encoder returned {rows.shape[1]} features, {base.rows.shape[1]} before.")
             found = [base.compared(rows) for base, rows in zip(bases, moved, strict=True)]
         except EncoderError as error:
-            warnings.warn(f"at {condition.corruption}, severity {condition.severity:g}: {error}", stacklevel=4)
+            warn_caller(f"at {condition.corruption}, severity {condition.severity:g}: {error}")
             found = [base.failed(str(error)) for base in bases]
         # An error of the encoder's own code goes on as it is, with the place noted.
         except Exception as error:

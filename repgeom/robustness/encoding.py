@@ -12,6 +12,7 @@ from torch import Tensor
 
 from repgeom.corruptions.images import unit
 from repgeom.data.arrays import as_tensor
+from repgeom.data.settings import callers_settings
 
 Encoder = Callable[[Tensor], Any]
 Change = Callable[[Tensor, Tensor], Tensor]  # (images, their numbers) -> corrupted images
@@ -28,7 +29,7 @@ def encoded(
 ) -> list[Tensor]:
     """Features (n, d) of all images from each encoder; the corruption is made once for all of them.
 
-    Modules run in evaluation mode, without gradients. Raises EncoderError for another number of rows and for NaN.
+    Modules run in evaluation mode, without gradients, in the settings of the process that the caller has chosen (autocast). Raises EncoderError for another number of rows and for NaN.
     """
     step = images_per_batch(images, batch_size)
     parts: list[list[Tensor]] = [[] for _ in encoders]
@@ -40,7 +41,10 @@ def encoded(
                 part = change(part, torch.arange(start, start + len(part), device=images.device))
             for encoder, found in zip(encoders, parts, strict=True):
                 # A copy for each: an encoder may normalise in place.
-                found.append(_checked(encoder(unit(part).clone()), len(part), found))
+                own_batch = unit(part).clone()
+                with callers_settings():
+                    features = encoder(own_batch)
+                found.append(_checked(features, len(part), found))
     return [torch.cat(found) for found in parts]
 
 

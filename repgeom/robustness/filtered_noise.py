@@ -11,8 +11,10 @@ from torch import Tensor
 
 from repgeom.corruptions.images import as_images, as_indices, plus_noise
 from repgeom.corruptions.seeds import Draws
+from repgeom.data.settings import own_settings
 
 
+@own_settings
 def band_noise(
     images: Any,
     low: float = 0,

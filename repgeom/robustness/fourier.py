@@ -15,6 +15,7 @@ from repgeom.corruptions.images import as_images, unit
 from repgeom.corruptions.seeds import Draws
 from repgeom.data.arrays import row_norms
 from repgeom.data.labels import codes_among
+from repgeom.data.settings import own_settings
 from repgeom.probes.linear import LinearProbe
 from repgeom.robustness.encoding import EncoderError, encoded, images_per_batch
 
@@ -22,6 +23,7 @@ from repgeom.robustness.encoding import EncoderError, encoded, images_per_batch
 PUBLISHED_RMS = 0.125
 
 
+@own_settings
 @dataclasses.dataclass(frozen=True, repr=False)
 class FourierHeatmap:
     """Sensitivity by spatial frequency; frequency 0 stands in the middle, as after `numpy.fft.fftshift`.
@@ -51,6 +53,7 @@ class FourierHeatmap:
         return f"<FourierHeatmap of {side} x {side} frequencies, {self.n_samples:,} images, noise of {self.rms:.3g} per pixel>"
 
 
+@own_settings
 def fourier_heatmap(
     encoder: Callable[[Tensor], Any],
     images: Any,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from repgeom.corruptions.registry import names
+from repgeom.data.settings import own_settings
 from repgeom.robustness.conditions import CLEAN
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ ALEXNET_IMAGENET_C: dict[str, float] = {
 }  # fmt: skip
 
 
+@own_settings
 @dataclasses.dataclass(frozen=True)
 class CorruptionError:
     """Mean corruption error against a reference model; 1 is as good as the reference (papers print 100).
@@ -41,6 +43,7 @@ class CorruptionError:
     per_corruption: dict[str, tuple[float, float]]
 
 
+@own_settings
 def mean_corruption_accuracy(table: pd.DataFrame, *, measure: str = "accuracy", extra: bool = False) -> float:
     """Mean over corruptions of the mean over severities: what is reported where no reference model exists (CIFAR-10-C).
 
@@ -62,6 +65,7 @@ def mean_corruption_accuracy(table: pd.DataFrame, *, measure: str = "accuracy", 
     return float(np.mean([_mean(values[name], measure, name) for name in chosen]))
 
 
+@own_settings
 def severity_auc(table: pd.DataFrame, *, measure: str = "accuracy") -> dict[str, float]:
     """Area under each corruption's curve over severity, from the clean value at 0, divided by the largest severity.
 
@@ -96,6 +100,7 @@ def severity_auc(table: pd.DataFrame, *, measure: str = "accuracy") -> dict[str,
     return areas
 
 
+@own_settings
 def mean_corruption_error(
     table: pd.DataFrame,
     reference: Mapping[str, float] | pd.DataFrame,

@@ -19,6 +19,7 @@ from repgeom.corruptions.images import as_images
 from repgeom.corruptions.white_noise import add_noise, noise_rms
 from repgeom.data.arrays import finite_matrix
 from repgeom.data.labels import as_labels
+from repgeom.data.settings import own_settings
 from repgeom.inference.intervals import check_confidence
 from repgeom.probes.linear import LinearProbe
 from repgeom.probes.nearest import KNNProbe
@@ -40,6 +41,7 @@ ONE: Key = ("corrupted", 1.0)  # what ready features are called that have no nam
 WHITE_SIGMAS = (0.02, 0.05, 0.1, 0.2)
 
 
+@own_settings
 def corruption_robustness(
     encoder: Encoder,
     images: Any,
@@ -115,6 +117,7 @@ def corruption_robustness(
     return _table(encoder, x, labels, conditions, settings, batch_size, confidence, out, progress, recipe)
 
 
+@own_settings
 def noise_robustness(
     encoder: Encoder,
     images: Any,
@@ -177,6 +180,7 @@ def noise_robustness(
     return _frame([*table.to_dict("records"), *extra])
 
 
+@own_settings
 def feature_robustness(
     clean: Any,
     corrupted: Any,

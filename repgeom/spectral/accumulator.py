@@ -12,11 +12,13 @@ from torch import Tensor
 
 from repgeom.data.arrays import as_features, check_normalize, refuse_nonfinite, row_chunks
 from repgeom.data.processes import require_group
+from repgeom.data.settings import own_settings
 from repgeom.spectral.products import triangular_root
 from repgeom.spectral.spectrum import Spectrum
 from repgeom.spectral.sums import Sums
 
 
+@own_settings
 class SpectrumAccumulator:
     """The spectrum of rows that never lie in memory together.
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from repgeom.data.arrays import as_features, check_normalize, give_back, refuse_nonfinite
+from repgeom.data.settings import own_settings
 from repgeom.data.sources import Source, nonfinite_error_of, source_of
 from repgeom.reading.pieces import PairedRows
 from repgeom.reading.reader import read
@@ -27,6 +28,7 @@ _METHODS = (
 )  # fmt: skip
 
 
+@own_settings
 class CenteredSVD(NamedTuple):
     """`features - mean = U @ diag(S) @ Vh`."""
 
@@ -36,6 +38,7 @@ class CenteredSVD(NamedTuple):
     mean: Any
 
 
+@own_settings
 def spectrum(features: Any, *, center: bool = True, normalize: str | None = None) -> Spectrum:
     """Singular values of the centred features: one decomposition that every spectral measure reads.
 
@@ -114,6 +117,7 @@ def _joined(found: Sequence[Spectrum], join: Callable[[list[Tensor]], Tensor]) -
     )
 
 
+@own_settings
 def centered_svd(features: Any, *, center: bool = True, normalize: str | None = None) -> CenteredSVD:
     """Thin singular value decomposition of the centred features, computed in float64.
 

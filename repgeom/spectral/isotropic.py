@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 
 from repgeom.data.arrays import as_features
+from repgeom.data.settings import own_settings
 from repgeom.spectral.spectrum import Spectrum
 
 
+@own_settings
 def isotropic_baseline(features: Any) -> Spectrum:
     """The spectrum that isotropic features of the same n_samples × n_features would show.
 

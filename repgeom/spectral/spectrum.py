@@ -10,8 +10,10 @@ import torch
 from torch import Tensor
 
 from repgeom.data.arrays import as_tensor, give_back
+from repgeom.data.settings import own_settings
 
 
+@own_settings
 @dataclasses.dataclass(frozen=True, eq=False)
 class Spectrum:
     """The singular values of features, with all that is needed to read and report them.
