@@ -15,7 +15,7 @@ import torch
 from public_calls import CALLS, ELSEWHERE, RECORDS, Rows, copies, images, pixels, plain, public
 
 import repgeom as rg
-from repgeom.data.settings import callers_settings, has_own_settings
+from repgeom.data.settings import callers_settings, has_own_settings, own_settings
 
 
 @contextlib.contextmanager
@@ -350,3 +350,33 @@ def test_public_names_survive_pickling_and_keep_their_signature(name):
     assert member.__module__.startswith("repgeom.")
     assert inspect.getdoc(member)
     inspect.signature(member)
+
+
+@own_settings
+def arithmetic():
+    product = torch.ones(300, 300, device="cpu", dtype=torch.float32) / 3
+    return (
+        product @ product.mT,
+        product.bfloat16() @ product.bfloat16(),
+        1e-310 * torch.ones(1).double(),
+        torch.zeros(1),
+    )
+
+
+@pytest.mark.parametrize(
+    "setting",
+    ["inexact products", "subnormals flushed", "autocast to float16", "a device as context", "inference mode"],
+)
+def test_what_the_guard_puts_aside_one_by_one(setting):
+    expected = arithmetic()
+    with inside(setting):
+        found = arithmetic()
+    assert plain(found) == plain(expected)
+    assert not any(x.is_inference() for x in found)
+
+
+def test_a_warning_names_the_callers_line():
+    x, y = np.random.default_rng(0).standard_normal((60, 6)), np.arange(60) % 3
+    with pytest.warns(UserWarning, match="converged") as caught:
+        rg.probes.fit_linear_probe(x, y, C=1.0, max_iter=1)
+    assert [w.filename for w in caught] == [__file__]
