@@ -121,7 +121,8 @@ def _spectrum_accumulated(rows):
 def _report(rows):
     report = rg.audit(rows.x, labels=rows.labels, reference=rows.y, corrupted=rows.x, k=rows.k)
     again = rg.Report.from_json(report.to_json())
-    return report.headline, str(again), report.to_dict(), report.to_frame(), report.compare(report)
+    shown = report.headline, str(again), report.to_markdown()
+    return shown, report.to_dict(), report.to_frame(), report.compare(report)
 
 
 def _spectrum(rows):
@@ -178,6 +179,7 @@ CALLS: dict[str, Callable[[Rows], Any]] = {
     "centered_svd": lambda r: rg.centered_svd(r.x),
     "class_effective_rank": lambda r: rg.class_effective_rank(r.x, r.labels),
     "compare": lambda r: rg.compare(r.x, r.y, paired=True),
+    "compare_reports": lambda r: rg.compare_reports(rg.audit(r.x, k=r.k), rg.audit(r.y, k=r.k)).changes,
     "condition_number": lambda r: rg.condition_number(r.x),
     "cosine_alignment": lambda r: rg.cosine_alignment(r.x, r.y),
     "effective_rank": lambda r: rg.effective_rank(r.x),

@@ -9,6 +9,7 @@ import numpy as np
 
 from repgeom.auditing.report import Report
 from repgeom.auditing.values import Value
+from repgeom.data.settings import own_settings
 from repgeom.inference.compare import compared
 from repgeom.inference.differences import Difference, difference_of
 from repgeom.inference.estimate import Estimate
@@ -20,6 +21,7 @@ _OF_NEIGHBOURS = ("knn_accuracy", "mutual_knn")
 _NOTHING = (None, None, None)
 
 
+@own_settings
 @dataclasses.dataclass(frozen=True)
 class Change:
     """One measure of two reports.

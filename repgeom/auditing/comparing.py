@@ -14,6 +14,7 @@ from repgeom.auditing.json_form import plain
 from repgeom.auditing.report import Report
 from repgeom.auditing.row_identity import IDS, fingerprint, same_rows
 from repgeom.data.saving import write_whole
+from repgeom.data.settings import own_settings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 COMPARISON_VERSION = 1  # of the JSON below; to be raised with every change of names or meanings
 
 
+@own_settings
 @dataclasses.dataclass(frozen=True, repr=False)
 class ReportComparison:
     """What `compare_reports` returns. `comparison["effective_rank"].difference` reads one measure; `print` shows them all.
@@ -111,6 +113,7 @@ class ReportComparison:
         return text
 
 
+@own_settings
 def compare_reports(old: Any, new: Any, *, paired: bool | None = None) -> ReportComparison:
     """Measure by measure, what a report says that an earlier one did not: differences with intervals and tests.
 

@@ -253,9 +253,8 @@ def plot_fourier_heatmap(heatmap: FourierHeatmap, *, what: str | None = None, ax
     # Half a cycle beyond the outer frequencies: the middle of a pixel stands at its frequency, not its edge.
     low, high = float(heatmap.frequencies[0]) - 0.5, float(heatmap.frequencies[-1]) + 0.5
     # A map of zeros needs a scale too, hence the 1.
-    image = ax.imshow(
-        values, cmap="magma", vmin=0, vmax=values.max() or 1, extent=(low, high, high, low), interpolation="nearest"
-    )
+    extent = (low, high, high, low)
+    image = ax.imshow(values, cmap="magma", vmin=0, vmax=values.max() or 1, extent=extent, interpolation="nearest")
     words = {"error": "share of images that the probe gets wrong", "drift": "distance moved / distance from the mean"}
     assert ax.figure is not None
     ax.figure.colorbar(image, ax=ax, label=words[what])
