@@ -103,8 +103,14 @@ def test_groups_of_a_comparison():
         c, alone = rg.compare(x, y, paired=paired, groups=given), rg.compare(x, y, paired=paired)
         assert_same(c.first, rg.estimate(x, groups=groups))
         assert c.high - c.low > 1.3 * (alone.high - alone.low)
-    with pytest.raises(ValueError, match="must be a pair"):
-        rg.compare(x, y, groups=groups)
+    for given in (groups, [groups] * 3, np.stack([groups, groups])):
+        with pytest.raises(ValueError, match="must be a pair"):
+            rg.compare(x, y, groups=given)
+    pairs = np.arange(600) // 2
+    c = rg.compare(x, y, groups=(groups, pairs))
+    assert_same(c.first, rg.estimate(x, groups=groups))
+    assert_same(c.second, rg.estimate(y, groups=pairs))
+    assert c.first.se != pytest.approx(rg.estimate(x, groups=pairs).se, rel=1e-3)
 
 
 def test_paired_comparisons_see_more():

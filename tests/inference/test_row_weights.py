@@ -304,5 +304,7 @@ def test_of_many_rows_those_drawn_keep_their_places(grouped, monkeypatch):
     assert len(logs) == 400
     assert len(set(s.halves.index)) == 400
     assert s.halves.index.max() > 1100
+    if grouped:  # drawn whole
+        assert set(np.bincount(groups[s.halves.index])) == {0, 2}
     assert logs[heavy].mean() - logs[~heavy].mean() > np.log(6)
     assert s.weights.mean_square == pytest.approx((planted**2).mean() / planted.mean() ** 2, rel=0.25)

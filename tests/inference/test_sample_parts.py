@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import math
 
 import numpy as np
 import pytest
@@ -59,6 +60,15 @@ def test_correlation_lies_between_strangers_and_the_same():
         assert 1 - 1e-12 < found <= 1.0
 
 
+def test_one_pair_of_short_rows_says_how_alike_rows_are():
+    rows = normal(30, 3)
+    rows[:2] = [[0.2, 0.1, 0.0], [0.1, 0.2, 0.1]]
+    groups = np.r_[0, 0, 1 + np.arange(28)]
+    s = sample(rows, groups, center=False)
+    assert s.groups.tolist() == groups.tolist()
+    assert s.correlation == pytest.approx(slow_correlation(rows, groups), rel=1e-9)
+
+
 def test_correlation_of_groups_without_pairs_or_variance_is_none():
     rows = normal(12, 3)
     assert sample(rows, np.arange(12)).correlation == 0.0
@@ -101,6 +111,25 @@ def test_excess_kurtosis_is_that_of_lengths_beyond_gaussian_rows():
     rng = np.random.default_rng(1)
     tails = [normal(2000, 6, seed) / np.sqrt(rng.chisquare(12, (2000, 1)) / 12) for seed in range(10)]
     assert np.mean([excess_kurtosis(sample(x)) for x in tails]) == pytest.approx(10 / 8 - 1, abs=0.03)
+
+
+@pytest.mark.parametrize("gaussian", [-1.0, 0.5])
+def test_without_a_positive_moment_of_gaussian_rows_there_is_no_excess(gaussian):
+    s = sample(normal(200, 6))
+
+    def with_squares(square):
+        return dataclasses.replace(s, scores=dataclasses.replace(s.scores, squares=np.full(200, square)))
+
+    def moment(square):
+        square_of_trace, trace_of_square, _ = unbiased_traces(with_squares(square))
+        return square_of_trace + 2 * trace_of_square
+
+    # It is linear in the squared squares.
+    square = math.sqrt((gaussian - moment(0.0)) / (moment(1.0) - moment(0.0)))
+    assert moment(square) == pytest.approx(gaussian, abs=1e-6)
+    found = with_squares(square)
+    q = square**2 * s.variances.sum() ** 2 * 199 / 200
+    assert excess_kurtosis(found) == pytest.approx(q / gaussian - 1 if gaussian > 0 else 0.0, rel=1e-6)
 
 
 def test_rows_of_a_group_are_left_out_as_many_copies_as_they_are_alike():
@@ -255,6 +284,33 @@ def test_halves_know_which_rows_they_are_and_keep_copies_together():
         expected = np.linalg.eigvalsh(np.cov(rows[sorted(half)].T))[::-1]
         assert fit.variances == pytest.approx(expected / expected[0], rel=1e-9)
     assert sample(normal(15, 3)).fits_of_halves == ()
+
+
+def test_halves_keep_told_groups_together_and_not_rows_that_are_just_alike():
+    rows = normal(100, 8)
+    rows[50:60] = rows[:10]
+    groups = np.random.default_rng(0).permutation(np.arange(100) // 4)
+    for x, codes, whole in ((rows, groups, True), (np.repeat(rows[:30], 4, 0)[:100], None, False)):
+        s = sample(x, codes)
+        first = s.halves.index[: s.halves.freedom[0] + 1]
+        shares = [
+            np.isin(np.flatnonzero((s.copies if codes is None else codes) == code), first).mean() for code in range(25)
+        ]
+        assert (set(shares) == {0.0, 1.0}) == whole
+
+
+@pytest.mark.parametrize(
+    "measures", [("effective_rank", "effective_rank_sigma"), ("effective_rank_sigma", "effective_rank")]
+)
+def test_the_smallest_variances_are_exact_where_one_of_the_measures_needs_them(measures):
+    rows = normal(400, 12) * 10.0 ** (-0.7 * np.arange(12)) + 1
+    rows[380:] = rows[:20]
+    source = source_of(torch.as_tensor(rows), "x")
+    s = sample_of(source, measures, center=True, normalize=None, groups=None)
+    for found, x in ((s, rows), (s.distinct, rows[:380])):
+        sigma = np.linalg.svd(x - x.mean(0), compute_uv=False)[: len(found.variances)]
+        assert len(sigma) >= 10
+        assert found.variances == pytest.approx((sigma / sigma[0]) ** 2, rel=1e-10)
 
 
 def test_repeats_are_rows_that_equal_an_earlier_one():
