@@ -54,7 +54,7 @@ def _kind(values: Any) -> str:
     """The library that a table is of; empty for what is no table."""
     module = type(values).__module__.partition(".")[0]
     if module == "datasets":
-        return "datasets" if hasattr(values, "with_format") or hasattr(values, "column_name") else ""
+        return "datasets" if hasattr(values, "num_rows") or hasattr(values, "column_name") else ""
     if module == "polars":
         return "polars" if hasattr(values, "get_columns") or hasattr(values, "collect") else ""
     if module == "pyarrow":
@@ -104,18 +104,17 @@ def _of_polars(frame: Any) -> Any:
 
 
 def _of_datasets(table: Any, name: str, key: str | None) -> Any:
-    """An Arrow table of a data set, or of one of its columns.."""
+    """An Arrow table of a data set, or of one of its columns."""
     if hasattr(table, "column_name"):
         table = table.source.select_columns([table.column_name])
-    if not hasattr(table, "select_columns") or not hasattr(table, "num_rows"):
-        raise TypeError(f"`{name}` is a {type(table).__name__}; pass one of its splits, such as `dataset['train']`.")
     if isinstance(table.num_rows, dict):
         raise TypeError(
             f"`{name}` holds the splits {', '.join(table)}; pass one of them, such as `dataset[{next(iter(table))!r}]`."
         )
     if key is not None:
         wanted = [key] if key in table.column_names else [part.strip() for part in key.split(",")]
-        table = table.select_columns([column for column in wanted if column in table.column_names])
+        if set(wanted) <= set(table.column_names):  # else the error names the columns that there are
+            table = table.select_columns(wanted)
     return table.with_format("arrow")[:]
 
 

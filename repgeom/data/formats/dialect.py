@@ -73,25 +73,31 @@ def _first_rows(path: str, delimiter: str) -> list[list[str]]:
 
 
 def _delimiter(path: str, usual: str) -> str:
-    """The sign that cuts all of the first lines into equally many cells, of which most are numbers; the usual one if none does."""
-    best, best_share = usual, -1.0
-    for delimiter in (usual, *(d for d in DELIMITERS if d != usual)):
-        try:
-            rows = _first_rows(path, delimiter)
-        except csv.Error:
-            continue
-        widths = {len(row) for row in rows}
-        if len(widths) != 1 or widths == {1}:
-            continue
-        cells = [cell for row in rows[1:] or rows for cell in row]
-        # With decimal commas, "1,5;2,5" is cut into equally many cells by either sign, but only one of them leaves numbers.
-        decimal = "," if delimiter != "," else "."
-        share = sum(_number(cell, ".") is not None or _number(cell, decimal) is not None for cell in cells) / len(cells)
+    """The usual delimiter, unless another one cuts all of the first lines into equally many cells, of which more are numbers.
+
+    With decimal commas, "1,5;2,5" is cut into equally many cells by either sign, but only one of them leaves numbers.
+    """
+    best, best_share = usual, max(_share_of_numbers(path, usual), 0.5)
+    for delimiter in DELIMITERS:
+        share = _share_of_numbers(path, delimiter)
         if share > best_share + 1e-9:
             best, best_share = delimiter, share
-        if delimiter == usual and (share > 0.5 or not any(";" in cell or "\t" in cell for cell in cells)):
-            return usual
     return best
+
+
+def _share_of_numbers(path: str, delimiter: str) -> float:
+    """The share of numbers among the cells of the first lines; 0 where the lines have one cell or not equally many."""
+    try:
+        rows = _first_rows(path, delimiter)
+    except csv.Error:
+        return 0.0
+    widths = {len(row) for row in rows}
+    if len(widths) != 1 or widths == {1}:
+        return 0.0
+    cells = [cell for row in rows[1:] or rows for cell in row]
+    decimals = {".", "," if delimiter != "," else "."}
+    numbers = [cell for cell in cells if any(_number(cell, decimal) is not None for decimal in decimals)]
+    return len(numbers) / len(cells)
 
 
 def _number(cell: str, decimal: str) -> float | None:
