@@ -84,7 +84,9 @@ def test_what_may_be_a_feature_is_asked(tmp_path, extension, features, name, val
 @BOTH
 def test_a_score_beside_a_family_is_asked_and_beside_other_names_is_one_of_them(tmp_path, extension):
     path = table(tmp_path / f"x{extension}", FEATURES | {"score": E[:, 0]})
-    with pytest.raises(ValueError, match=r"beside f0, f1, f2, f3, f4, f5 .*score.*`--columns 'f\*'` reads the others alone"):
+    with pytest.raises(
+        ValueError, match=r"beside f0, f1, f2, f3, f4, f5 .*score.*`--columns 'f\*'` reads the others alone"
+    ):
         open_source(path)
     np.testing.assert_allclose(whole(open_source(path, columns="f*")), E, rtol=1e-12)
     assert open_source(table(tmp_path / f"y{extension}", ANY_NAMES | {"score": E[:, 0]})).n_features == D + 1
@@ -140,7 +142,9 @@ def test_a_cell_that_is_no_number_is_an_error_with_its_place(tmp_path, extension
 def test_numbers_written_in_another_way_all_down_a_column_are_no_text(tmp_path, write):
     frame = pandas.DataFrame(ANY_NAMES | {"rate": [write.format(abs(v)) for v in E[:, 0]]})
     frame.to_csv(tmp_path / "x.csv", index=False)
-    with pytest.raises(ValueError, match="column 'rate' cannot be read: its cells look like numbers written in another way"):
+    with pytest.raises(
+        ValueError, match="column 'rate' cannot be read: its cells look like numbers written in another way"
+    ):
         open_source(tmp_path / "x.csv")
 
 
@@ -172,7 +176,9 @@ def test_names_and_patterns_choose_columns(tmp_path):
 def test_shards_of_which_other_columns_would_be_read_are_refused(tmp_path):
     table(tmp_path / "x1.parquet", {"a": list(E[:3]), "n": [1, 2, 3]})
     table(tmp_path / "x2.parquet", {"b": list(E[3:6]), "n": [1, 2, 3]})
-    with pytest.raises(ValueError, match=r"differ in columns.*x1\.parquet: Read 1 column: a.*x2\.parquet: Read 1 column: b"):
+    with pytest.raises(
+        ValueError, match=r"differ in columns.*x1\.parquet: Read 1 column: a.*x2\.parquet: Read 1 column: b"
+    ):
         open_source(tmp_path / "x*.parquet")
 
 
@@ -186,7 +192,10 @@ def test_the_command_line_says_and_writes_what_it_read(tmp_path, capsys, monkeyp
     assert main(["audit", "x.csv"]) == 2
     assert "`--labels-column kind` takes it as labels" in capsys.readouterr().err
     assert main(["audit", "x.csv", "--labels-column", "kind", "--json", "x.json"]) == 0
-    assert "Read 6 columns: f0, f1, f2, f3, f4, f5. Left out: kind (taken as labels); note (text)." in capsys.readouterr().out
+    assert (
+        "Read 6 columns: f0, f1, f2, f3, f4, f5. Left out: kind (taken as labels); note (text)."
+        in capsys.readouterr().out
+    )
     columns = json.loads(Path("x.json").read_text())["columns"]
     assert columns["used"] == [f"f{i}" for i in range(D)]
     assert columns["left_out"][0] == {"name": "kind", "why": "taken as labels"}

@@ -47,7 +47,8 @@ def test_a_delimiter_may_be_given(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "names", [range(6), range(1, 7), range(1990, 1996), [0.0, 1.0, 2.0, 3.0, 4.0, 5.0], ["1", "2", "x", "4", "5", "6"], NAMES]
+    "names",
+    [range(6), range(1, 7), range(1990, 1996), [0.0, 1.0, 2.0, 3.0, 4.0, 5.0], ["1", "2", "x", "4", "5", "6"], NAMES],
 )
 def test_a_header_of_numbers_is_a_header(tmp_path, names):
     pandas.DataFrame(E, columns=list(names)).to_csv(tmp_path / "x.csv", index=False)

@@ -52,7 +52,9 @@ def test_what_an_audit_leaves_out_it_says_and_a_function_refuses(kind):
 def test_doubt_is_an_error_in_python_too(kind):
     x = KINDS[kind](FEATURES | {"n_tokens": np.arange(N) % 7})
     for function in (rg.audit, rg.effective_rank):
-        with pytest.raises(ValueError, match=r"n_tokens \(first values 0, 1, 2\).*frame\.drop\(columns=\['n_tokens'\]\)"):
+        with pytest.raises(
+            ValueError, match=r"n_tokens \(first values 0, 1, 2\).*frame\.drop\(columns=\['n_tokens'\]\)"
+        ):
             function(x)
     assert rg.audit(x, key=",".join(FEATURES)).n_features == D
 
@@ -78,7 +80,9 @@ def test_columns_of_data_sets():
     # Rows that were selected or shuffled are those that are read.
     order = [3, 1, 2, *range(10, 40)]
     assert rg.effective_rank(data.select(order)["emb"]) == pytest.approx(rg.effective_rank(E[order]))
-    with pytest.raises(TypeError, match=r"holds the splits train, test; pass one of them, such as `dataset\['train'\]`"):
+    with pytest.raises(
+        TypeError, match=r"holds the splits train, test; pass one of them, such as `dataset\['train'\]`"
+    ):
         rg.audit(datasets.DatasetDict(train=data, test=data))
     report = rg.audit(data.to_iterable_dataset(), key="emb")
     assert report["effective_rank"].in_these_rows == pytest.approx(expected)

@@ -109,7 +109,15 @@ def test_one_bad_vector_is_named(tmp_path, extension, cell):
 
 @pytest.mark.parametrize(
     "text",
-    ["[see note 3]", "(a) first", "1.5 or 2", "10.0.0.1 host", "12:30", "a, b, c", base64.b64encode(b"some bytes").decode()],
+    [
+        "[see note 3]",
+        "(a) first",
+        "1.5 or 2",
+        "10.0.0.1 host",
+        "12:30",
+        "a, b, c",
+        base64.b64encode(b"some bytes").decode(),
+    ],
 )
 def test_text_that_only_begins_like_a_vector_is_text(tmp_path, text):
     frame = pandas.DataFrame({f"f{i}": E[:, i] for i in range(D)} | {"note": text})
