@@ -142,6 +142,9 @@ def _classified(
         if column.kind not in (NUMBER, VECTOR):
             left_out[name] = "text" if column.kind == TEXT else "no numbers"
     if vectors:
+        # A few numbers beside an embedding are scores; beside a box of four numbers, a hundred features are the embedding.
+        if len(numbers) >= columns[vectors[0]].width:
+            raise _doubt_error(columns, list(numbers), vectors, where, way_out)
         left_out |= dict.fromkeys(numbers, "beside the column of vectors")
         return Columns(vectors, left_out)
     if not numbers:
@@ -181,6 +184,8 @@ def _features_among(numbers: Mapping[str, Column]) -> tuple[list[str], dict[str,
 
 
 def _why_no_feature(name: str, column: Column) -> str:
+    if column.empty:
+        return "empty"
     if not column.whole:
         return ""
     words = _words(name)
@@ -225,9 +230,10 @@ def _doubt_error(
     seen += f"; and {len(doubtful) - 5} more" * (len(doubtful) > 5)
     beside = f" beside {shortened(used)}" * bool(used)
     is_one = len(doubtful) == 1
+    what = "vectors" if columns[doubtful[0]].kind == VECTOR else "numbers"
     labels = tuple(name for name in doubtful if columns[name].whole and not columns[name].counts_rows)
     return ValueError(
-        f"{where}: {counted(doubtful)} of numbers{beside} may be {'a feature' if is_one else 'features'} or not: {seen}. "
+        f"{where}: {counted(doubtful)} of {what}{beside} may be {'a feature' if is_one else 'features'} or not: {seen}. "
         f"{way_out(Doubt(tuple(doubtful), tuple(used), few_values=labels))}"
     )
 

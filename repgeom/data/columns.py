@@ -16,12 +16,15 @@ class Column:
     Args:
         kind: "number", "vector" (cells that hold many numbers), "unread" (vectors that cannot be read), "text" or "other".
         first: its first cells, as they stand in the table.
+        width: how many numbers a vector has. empty: it has no value at all.
         whole: all its numbers are whole. counts_rows: each is one more (or less) than the one before. all_zero: all are 0.
         doubt: why its cells may be numbers or vectors that could not be read.
     """
 
     kind: str
     first: tuple[str, ...] = ()
+    width: int = 0
+    empty: bool = False
     whole: bool = False
     counts_rows: bool = False
     all_zero: bool = False

@@ -204,3 +204,21 @@ def test_the_command_line_says_and_writes_what_it_read(tmp_path, capsys, monkeyp
     assert report["knn_accuracy"].value > 0.9
     assert main(["audit", "x.csv", "--drop", "kind", "--delimiter", "ab"]) == 2
     assert "must be one character" in capsys.readouterr().err
+
+
+@BOTH
+def test_short_vectors_beside_many_numbers_are_asked(tmp_path, extension):
+    """Boxes or places beside features are no embedding; a few scores beside an embedding are no features."""
+    path = table(tmp_path / f"x{extension}", FEATURES | {"box": ["[0.1, 0.2, 0.3, 0.4]"] * N})
+    with pytest.raises(ValueError, match=r"1 column of vectors beside f0, .* may be a feature or not: box"):
+        open_source(path)
+    assert open_source(path, columns="f*").n_features == D
+    assert open_source(path, key="box").n_features == 4
+
+
+@BOTH
+def test_empty_columns_are_left_out_unless_their_name_is_one_of_a_family(tmp_path, extension):
+    path = table(tmp_path / f"x{extension}", FEATURES | {"nothing": [None] * N})
+    assert open_source(path).columns.left_out == {"nothing": "empty"}
+    path = table(tmp_path / f"y{extension}", FEATURES | {"f3": [None] * N})
+    assert np.isnan(whole(open_source(path))[:, 3]).all()

@@ -103,3 +103,10 @@ def test_a_column_of_labels_in_a_text_table(tmp_path):
     assert read_labels(path).tolist() == [3, 1, 2]
     path.write_text("3;1,5\n4;2,5\n5;3,5\n")
     assert read_labels(path, key="0", header=False).tolist() == [3, 4, 5]
+
+
+def test_two_lines_of_names_are_refused(tmp_path):
+    columns = pandas.MultiIndex.from_product([["a", "b"], range(3)])
+    pandas.DataFrame(E, columns=columns).to_csv(tmp_path / "x.csv", index=False)
+    with pytest.raises(ValueError, match="first two lines both hold names"):
+        open_source(tmp_path / "x.csv")

@@ -36,6 +36,8 @@ def facts_of_numbers(cells: np.ndarray) -> Column:
     """What cells of numbers or bools show of their column."""
     first = tuple(f"{cell:.6g}" if cell.dtype.kind == "f" else str(cell) for cell in cells[:SHOWN])
     finite = cells[np.isfinite(cells)] if cells.dtype.kind == "f" else cells
+    if cells.dtype.kind == "f" and np.isnan(cells).all():
+        return Column(NUMBER, first, empty=True)
     # Most columns of fractions show so at once.
     if cells.dtype.kind == "f" and (finite[:64] != np.round(finite[:64])).any():
         return Column(NUMBER, first)
@@ -51,12 +53,12 @@ def facts_of_objects(cells: np.ndarray) -> Column:
     """What cells of text, lists and other objects show of their column. Row numbers in its doubt count from 0."""
     filled = [i for i, cell in enumerate(cells) if not _is_empty(cell)]
     if not filled:
-        return Column(OTHER)
+        return Column(NUMBER, ("none",), empty=True)
     first = tuple(f"{cells[i]!r:.40}" for i in filled[:SHOWN])
     cell = cells[filled[0]]
     row = vector_of(cell)
     if isinstance(row, np.ndarray):
-        return Column(VECTOR, first)
+        return Column(VECTOR, first, width=len(row))
     if row:
         return Column(UNREAD, first, doubt=f"its cells look like vectors, but {row}")
     seen = filled[:SEEN]

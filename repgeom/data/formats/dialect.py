@@ -129,6 +129,10 @@ def _first_line_holds_names(path: str, rows: list[list[str]], decimal: str, said
         fractions = sum(number != round(number) for number in _finite(numbers))
         if 2 * fractions > len(filled):
             raise _doubt(path, first, "mixes words with fractions, and may be a row of data or names")
+        if _holds_names_too(rest, decimal):
+            raise ValueError(
+                f"{path}: its first two lines both hold names. Write one line of names, or give `--header` to read on."
+            )
         return True, ""
     whole = [number for number in _finite(numbers) if number == round(number)]
     if len(whole) < len(filled) or len(filled) < 2 or len(set(whole)) < len(whole):
@@ -147,6 +151,17 @@ def _first_line_holds_names(path: str, rows: list[list[str]], decimal: str, said
     if follow and len(whole) > 3:
         raise _doubt(path, first, "counts up, and may be names or a row of data")
     return False, ""
+
+
+def _holds_names_too(rows: list[list[str]], decimal: str) -> bool:
+    """Whether the first of these rows, below a line of names, numbers the columns: a second line of names."""
+    if len(rows) < 3:
+        return False
+    second = _finite(_number(cell, decimal) for cell in rows[0])
+    below = _finite(_number(cell, decimal) for row in rows[1:] for cell in row)
+    fractions = sum(number != round(number) for number in below)
+    counts_up = second[:2] in ([0.0, 1.0], [1.0, 2.0]) and all(number == round(number) for number in second)
+    return counts_up and 2 * fractions > len(below)
 
 
 def _finite(numbers: Iterable[float | None]) -> list[float]:
