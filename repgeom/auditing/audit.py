@@ -81,7 +81,8 @@ def audit(
         seed: of that sample.
         progress: show a progress bar on standard error, with the time left.
         checkpoint: a folder that keeps what was read of files; the same audit, given again after an interruption, goes on from
-            there. Removed at the end. Not with a stream or a Dask array.
+            there. Removed at the end. Where it cannot be written, or another run of the same audit holds it, a warning says
+            so and the audit goes on without. Not with a stream or a Dask array.
         distributed: every process of `torch.distributed`'s default group reads its part of the rows and of what stands beside
             them, and all get the same report. Not with a stream or a Dask array.
 
@@ -121,10 +122,14 @@ def audit(
     if checkpoint is not None:
         asked = (normalize, seed, max_pair_rows, drop_nonfinite)
         kept = processes.agreed(functools.partial(Checkpoint, checkpoint, processes, *asked))
-    report = _audited(paired, options, name=name, processes=processes, checkpoint=kept, progress=progress)
-    if kept is not None:
-        # Only now: whatever fails before the report is there keeps what was read.
-        kept.remove()
+    try:
+        report = _audited(paired, options, name=name, processes=processes, checkpoint=kept, progress=progress)
+        if kept is not None:
+            # Only now: whatever fails before the report is there keeps what was read.
+            kept.remove()
+    finally:
+        if kept is not None:
+            kept.close()
     return report
 
 

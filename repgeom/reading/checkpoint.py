@@ -9,21 +9,26 @@ import os
 import signal
 import threading
 import time
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from repgeom.data.processes import Processes
 from repgeom.data.saving import write_whole
 from repgeom.data.sources import Source
+from repgeom.data.unchanged import OpenedFile
 from repgeom.reading.hashing import mixed, row_hashes, value_hashes
+from repgeom.reading.locks import Lock
 from repgeom.reading.pieces import PairedRows
 from repgeom.reading.tally import Piece, State, Tally, from_bytes, to_bytes
 
+T = TypeVar("T", bound=Tally)
+
 SAVE_SECONDS = 20.0  # at least between two times that what was read is written down
-_VERSION = b"repgeom checkpoint 2 "
+_VERSION = b"repgeom checkpoint 3 "
 
 
 class Checkpoint:
@@ -38,16 +43,26 @@ class Checkpoint:
         if self.folder.exists() and not self.folder.is_dir():
             raise ValueError(f"`checkpoint` must be a folder, and {self.folder} is a file.")
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._used: set[Path] = set()
+        self._locks: dict[Path, Lock] = {}  # of the files that this run writes
 
-    def open(self, rows: PairedRows, name: str, tally: Tally, start: int) -> Kept:
-        """What was kept of this pass, if anything was, of the rows from `start` on."""
+    def open(self, rows: PairedRows, name: str, tally: Tally, start: int) -> Kept | None:
+        """What was kept of this pass, if anything was, of the rows from `start` on.
+
+        None where another run of the same audit is writing it: the audit then goes on without.
+        """
         for what, source in _named_sources(rows).items():
             if source is not None and not source.paths:
                 raise ValueError(f"`checkpoint` keeps what was read of files, and `{what}` lies in memory.")
         path = self._path(rows, name, type(tally).__name__)
         others = any(self.folder.glob("*.checkpoint"))
-        self._used.add(path)
+        if path not in self._locks:
+            lock = Lock(path.with_suffix(".lock"))
+            if not lock.take():
+                warnings.warn(
+                    f"another run of this audit is writing {path}; this one goes on without a checkpoint.", stacklevel=2
+                )
+                return None
+            self._locks[path] = lock
         kept = Kept(path, rows, others)
         kept.load(start)
         return kept
@@ -64,10 +79,18 @@ class Checkpoint:
 
     def remove(self) -> None:
         """Remove what this command wrote, and the folder if nothing else lies there."""
-        for path in self._used:
-            path.unlink(missing_ok=True)
+        for path in self._locks:
+            with contextlib.suppress(OSError):  # whatever happened to the folder, the report is there
+                path.unlink(missing_ok=True)
+        self.close()
         with contextlib.suppress(OSError):  # it holds something else, or another process was quicker
             self.folder.rmdir()
+
+    def close(self) -> None:
+        """Let other runs write what this one wrote."""
+        for lock in self._locks.values():
+            lock.give_back()
+        self._locks.clear()
 
 
 def _named_sources(rows: PairedRows) -> dict[str, Source | None]:
@@ -90,6 +113,7 @@ class Kept:
         self._source = rows
         self._checksum = 0
         self._saved = time.monotonic()
+        self._failed = False  # whether it could not be written
 
     def add(self, piece: Piece) -> None:
         """Count the rows of a piece."""
@@ -100,27 +124,83 @@ class Kept:
         """Write the tally down, if the last time was long enough ago or `now`."""
         if not now and time.monotonic() - self._saved < SAVE_SECONDS:
             return
-        dates = [list(date) for date in _dates(self._source)]
-        body = to_bytes({"files": dates, "rows": self.rows, "checksum": str(self._checksum), "tally": tally.state()})
-        write_whole(self.path, _VERSION + hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
         self._saved = time.monotonic()
+        body = to_bytes(
+            {
+                "of": self.path.name,
+                "files": [list(date) for date in _dates(self._source)],
+                "rows": self.rows,
+                "checksum": str(self._checksum),
+                "tally": tally.state(),
+            }
+        )
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(self.path, _VERSION + hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
+        except OSError as error:
+            # A full disk costs what was kept, and not what is being measured.
+            if not self._failed:
+                warnings.warn(f"the checkpoint was not written, and the audit goes on: {error}", stacklevel=2)
+            self._failed = True
 
     def load(self, start: int) -> None:
-        """Read what was written down before, if anything was. Raises ValueError where the files have changed since."""
-        if not self.path.exists():
+        """Read what was written down before, if anything was.
+
+        Raises ValueError where it is damaged or of something else, and where the files have changed since.
+        """
+        if not os.path.lexists(self.path):
             return
-        head, _, body = self.path.read_bytes().partition(b"\n")
-        way_out = f"Delete {self.path} to read everything again."
+        OpenedFile.of(str(self.path))
+        with self.path.open("rb") as file:
+            head = file.readline(len(_VERSION) + 65).rstrip(b"\n")
+            body = file.read() if head.startswith(_VERSION) else b""
         if head != _VERSION + hashlib.sha256(body).hexdigest().encode():
-            raise ValueError(f"{self.path} is damaged or no checkpoint of this version. {way_out}")
-        found = from_bytes(body)
+            raise ValueError(f"{self.path} is damaged or no checkpoint of this version. {self.way_out}")
+        try:
+            found = _checked(from_bytes(body), self._source.n_samples - start)
+        # Whatever stands in a foreign file, it is refused.
+        except Exception as error:
+            raise self._foreign(error) from None
+        if found["of"] != self.path.name:
+            raise ValueError(f"{self.path} holds what was kept of another audit ({found['of']}). {self.way_out}")
         self.rows, self._checksum = found["rows"], int(found["checksum"])
         # A file that was copied has another date and may hold the same rows.
         if found["files"] != [list(date) for date in _dates(self._source)]:
             again = sum(checksum(piece) for piece in self._source.pieces(start, start + self.rows)) % (1 << 64)
             if again != self._checksum:
-                raise ValueError(f"{self._source.source.name} has changed since {self.path} was written. {way_out}")
+                raise ValueError(
+                    f"{self._source.source.name} has changed since {self.path} was written. {self.way_out}"
+                )
         self.state = found["tally"]
+
+    def restored(self, kind: type[T]) -> T:
+        """The tally that was kept. Raises ValueError where its state is none of this kind."""
+        assert self.state is not None
+        try:
+            return kind.from_state(self.state)
+        except Exception as error:
+            raise self._foreign(error) from None
+
+    @property
+    def way_out(self) -> str:
+        return f"Delete {self.path} to read everything again."
+
+    def _foreign(self, error: Exception) -> ValueError:
+        reason = f"{type(error).__name__}: {error}"
+        return ValueError(f"{self.path} does not hold what an audit keeps ({reason:.200}). {self.way_out}")
+
+
+def _checked(found: State, most_rows: int) -> State:
+    """What a checkpoint holds. Raises ValueError or KeyError where it is something else."""
+    kinds = {"of": str, "files": list, "rows": int, "checksum": str, "tally": dict}
+    for name, kind in kinds.items():
+        if type(found[name]) is not kind:
+            raise ValueError(f"its {name} are a {type(found[name]).__name__}")
+    if not 0 <= found["rows"] <= most_rows:
+        raise ValueError(f"it speaks of {found['rows']:,} rows of {most_rows:,}")
+    if not found["checksum"].isdecimal():
+        raise ValueError("its checksum is none")
+    return found
 
 
 def checksum(piece: Piece) -> int:

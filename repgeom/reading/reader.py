@@ -80,10 +80,11 @@ def _begin(
     kept, done = None, 0
     if checkpoint is not None:
         kept = checkpoint.open(rows, name, tally, start)
+    if kept is not None:
         done = kept.rows
         _say_what_was_kept(kept, stop - start, progress and processes.rank == 0)
         if kept.state is not None:
-            tally = type(tally).from_state(kept.state)
+            tally = kept.restored(type(tally))
     pieces = rows.pieces(start + done, stop)
     if not done and processes.rank == 0 and stop > start:
         first = next(pieces)

@@ -153,7 +153,7 @@ def class_of(kind: str) -> type[Tally]:
     """The class of this package that `kind_of` named. Raises ValueError for a name of any other place."""
     module, _, name = kind.partition(":")
     # A state may come from anywhere and must not choose what code runs.
-    if not module.startswith("repgeom."):
+    if not module.startswith("repgeom.") or module.endswith("__main__"):
         raise ValueError(f"a state names the tally {kind!r}, which is none of this package.")
     found = getattr(importlib.import_module(module), name)
     if not (isinstance(found, type) and issubclass(found, Tally)):
