@@ -6,9 +6,13 @@
 3.0
 """
 
-from typing import TYPE_CHECKING, Any
+from __future__ import annotations
 
+# As in `typing`, which takes as long to load as all else that a command needs before it can answer Ctrl-C.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from repgeom.public import *
     from repgeom.public import __version__ as __version__
 

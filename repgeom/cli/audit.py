@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
+import functools
 import os
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from repgeom.cli.delivering import Delivery, check_no_input
 from repgeom.cli.gate import Gate, Judged, add_drop_options
-from repgeom.cli.output import check_writable, is_first_process, print_text
-from repgeom.cli.results import add_result_files, check_result_files, write_result_files
+from repgeom.cli.joining import is_first_process, joined_processes
+from repgeom.cli.output import check_writable
+from repgeom.cli.results import add_result_files, check_result_files, deliver_result_files
 
 if TYPE_CHECKING:
     from repgeom.auditing.report import Report
@@ -23,7 +24,7 @@ def add_parser(commands: Any) -> None:
         "audit",
         help="measure features from a file and say what is wrong with them",
         description="Measures features from a file (.npy .npz .pt .pth .safetensors .parquet .csv .tsv .h5) and says what "
-        "is wrong with them. Exit status: 0 if audited; 1 if --fail-on or --fail-on-drop was reached; 2 for an error. Started by torchrun, the "
+        "is wrong with them. Exit status: 0 if audited; 1 if --fail-on or --fail-on-drop was reached; 2 for an error, 130 if interrupted. Started by torchrun, the "
         "processes share the rows and print one report; torchrun's own status is then 1 for either.",
     )
     parser.set_defaults(run=run)
@@ -51,6 +52,8 @@ def add_rows(group: Any) -> None:
     add("--drop-nonfinite", action="store_true", help="go on without rows that hold NaN or infinity")
     add("--checkpoint", metavar="FOLDER", help="keep what was read in this folder, so that the same command, given again after "
         "an interruption, goes on from there; removed at the end")  # fmt: skip
+    add("--distributed", action="store_true", help="share the rows with the other processes that RANK, WORLD_SIZE, MASTER_ADDR "
+        "and MASTER_PORT name, started by hand or by a scheduler; under torchrun this goes without saying")  # fmt: skip
     add("--seed", type=int, default=0, help="of the sample of rows where all pairs would be too many (default 0)")
 
 
@@ -106,29 +109,41 @@ def run(args: argparse.Namespace) -> int:
     for path in (args.json, args.html):
         check_writable(path)
     check_result_files(args.json, args.junit, args.markdown)
+    read = [*args.features, args.labels, args.groups, args.row_ids, args.reference, args.corrupted]
+    check_no_input([args.json, args.html, args.junit, args.markdown], read)
     thresholds = dict(_parsed_threshold(text) for text in args.threshold)
     gate = Gate.of(args, len(args.features))
-    reports = _audited(args, thresholds)
-    judged = gate.judged(reports)
-    # All processes of torchrun hold the same reports; one of them writes.
-    if is_first_process():
-        write_result_files(judged, args.junit, args.markdown)
-        _present(reports, args.json, args.html, keep_scores=args.keep_scores)
-        _say_what_changed(judged, args.json)
-    return judged.status
+    judged = gate.judged(_audited(args, thresholds))
+    # All processes of a group hold the same reports; one of them writes.
+    if not is_first_process():
+        return judged.status
+    return _delivered(judged, args)
 
 
-def _say_what_changed(judged: Judged, json_path: str | None) -> None:
-    """Print the comparisons, and in the last line why the exit status is what it is; beside JSON on standard error."""
-    lines = [f"\nSince the baseline: {comparison}" for comparison in judged.comparisons]
-    if judged.sentence:
-        lines.append(judged.sentence)
-    if not lines:
-        return
-    if json_path == "-":
-        print("\n".join(lines), file=sys.stderr)
+def _delivered(judged: Judged, args: argparse.Namespace) -> int:
+    """Write the files that were asked for, print the table, or JSON in its place, and return the exit status."""
+    from repgeom.data.saving import write_whole
+    from repgeom.presenting.page import html
+    from repgeom.presenting.text import table
+
+    reports = list(judged.reports)
+    delivery = Delivery()
+    print_json = args.json == "-"
+    if not print_json:
+        delivery.file(args.json, lambda path: write_whole(path, _json(reports, args.keep_scores) + "\n"))
+    delivery.file(args.html, lambda path: html(reports, path))
+    deliver_result_files(delivery, judged, args.junit, args.markdown)
+    if print_json:
+        delivery.json(_json(reports, args.keep_scores))
     else:
-        print_text("\n".join(lines))
+        text = table(reports)
+        if len(reports) > 3:
+            text += f"\nThese are {len(reports)} audits. For one audit of many shards, put the pattern in quotes."
+        delivery.text(text)
+    for comparison in judged.comparisons:
+        delivery.changes(str(comparison), beside_json=print_json)
+    delivery.reason(judged.sentence, beside_json=print_json)
+    return delivery.status(judged.status)
 
 
 def _audited(args: argparse.Namespace, thresholds: dict[str, tuple[float | None, float | None]]) -> list[Report]:
@@ -137,6 +152,7 @@ def _audited(args: argparse.Namespace, thresholds: dict[str, tuple[float | None,
     from repgeom.auditing.audit import audit
     from repgeom.auditing.comparing import check_row_ids, with_row_ids
     from repgeom.data.files import open_source, read_labels
+    from repgeom.data.processes import Processes
 
     # What stands beside the rows is opened once and serves every file.
     labels = groups = reference = corrupted = row_ids = None
@@ -157,12 +173,13 @@ def _audited(args: argparse.Namespace, thresholds: dict[str, tuple[float | None,
     if args.corrupted is not None:
         corrupted = open_source(args.corrupted, key=args.key, **_said_of(args.corrupted, args, said))
     reports: list[Report] = []
-    with _joined_processes() as distributed:
+    with joined_processes(args.distributed) as distributed:
+        processes = Processes(distributed)
         for path in args.features:
             try:
                 if args.labels_column is not None:
-                    labels = read_labels(path, key=args.labels_column, **layout)
-                source = open_source(path, key=args.key, **said)
+                    labels = processes.agreed(functools.partial(read_labels, path, key=args.labels_column, **layout))
+                source = processes.agreed(functools.partial(open_source, path, key=args.key, **said))
                 check_row_ids(row_ids, source.n_samples)
                 report = audit(
                     source,
@@ -192,41 +209,6 @@ def _said_of(path: str, args: argparse.Namespace, said: dict[str, Any]) -> dict[
     """What was said about the table FEATURES, for a file beside it: it holds where that is a table of the same kind."""
     same_kind = os.path.splitext(path)[1] == os.path.splitext(args.features[0])[1]
     return said if same_kind else {}
-
-
-@contextlib.contextmanager
-def _joined_processes() -> Iterator[bool]:
-    """Join the other processes that torchrun started, and leave them at the end. Yields whether there are any."""
-    if int(os.environ.get("WORLD_SIZE", "1")) < 2:
-        yield False
-        return
-    import torch.distributed as dist
-
-    # gloo exchanges what was added up between processes with and without a GPU.
-    dist.init_process_group("gloo")
-    try:
-        yield True
-    finally:
-        dist.destroy_process_group()
-
-
-def _present(reports: list[Report], json_path: str | None, html_path: str | None, *, keep_scores: bool) -> None:
-    """Print the table, or JSON where `json_path` is "-", and write the files that were asked for."""
-    from repgeom.data.saving import write_whole
-    from repgeom.presenting.page import html
-    from repgeom.presenting.text import table
-
-    if json_path == "-":
-        text = _json(reports, keep_scores)
-    else:
-        text = table(reports)
-        if len(reports) > 3:
-            text += f"\nThese are {len(reports)} audits. For one audit of many shards, put the pattern in quotes."
-    print_text(text)
-    if json_path not in (None, "-"):
-        write_whole(json_path, _json(reports, keep_scores) + "\n")
-    if html_path is not None:
-        html(reports, html_path)
 
 
 def _json(reports: Sequence[Report], keep_scores: bool) -> str:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from typing import Any
 
+from repgeom.cli.delivering import Delivery, check_no_input
 from repgeom.cli.gate import Gate, add_drop_options, read_reports
-from repgeom.cli.output import print_text
-from repgeom.cli.results import add_result_files, check_result_files, write_result_files
+from repgeom.cli.results import add_result_files, check_result_files, deliver_result_files
+from repgeom.data.saving import write_whole
 
 
 def add_parser(commands: Any) -> None:
@@ -34,24 +34,19 @@ def add_parser(commands: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Compare the reports, print and write what changed, and return the exit status: 0 or 1."""
     check_result_files(args.json, args.junit, args.markdown)
+    check_no_input([args.json, args.junit, args.markdown], [args.old, args.new])
     new = read_reports(args.new)
     args.baseline, args.fail_on = args.old, None
     judged = Gate.of(args, len(new)).judged(new)
-    write_result_files(judged, args.junit, args.markdown)
-    comparisons = judged.comparisons
-    text = ",\n".join(c.to_json() for c in comparisons)
-    if len(comparisons) > 1:
-        text = f"[\n{text}\n]"
-    if args.json not in (None, "-"):
-        from repgeom.data.saving import write_whole
-
-        write_whole(args.json, text + "\n")
+    as_json = ",\n".join(c.to_json() for c in judged.comparisons)
+    if len(judged.comparisons) > 1:
+        as_json = f"[\n{as_json}\n]"
+    delivery = Delivery()
+    deliver_result_files(delivery, judged, args.junit, args.markdown)
     if args.json == "-":
-        print_text(text)
+        delivery.json(as_json)
     else:
-        print_text("\n\n".join(map(str, comparisons)))
-    if judged.sentence and args.json == "-":
-        print(judged.sentence, file=sys.stderr)
-    elif judged.sentence:
-        print_text(judged.sentence)
-    return judged.status
+        delivery.file(args.json, lambda path: write_whole(path, as_json + "\n"))
+        delivery.text("\n\n".join(map(str, judged.comparisons)))
+    delivery.reason(judged.sentence, beside_json=args.json == "-")
+    return delivery.status(judged.status)

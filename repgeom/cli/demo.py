@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from repgeom.cli.output import check_writable
+from repgeom.cli.output import check_writable, print_text
 
 
 def add_parser(commands: Any) -> None:
@@ -27,7 +27,7 @@ def run(args: argparse.Namespace) -> int:
     out = Path(args.out)
     out.mkdir(parents=True, exist_ok=True)
     check_writable(str(out / "report.html"))
-    print("Training two encoders of 8 x 8 scans of handwritten digits, on half of them ...", flush=True)
+    print_text("Training two encoders of 8 x 8 scans of handwritten digits, on half of them ...")
 
     # These imports are heavy, so they wait until the command runs: `repgeom --help` stays quick.
     import numpy as np
@@ -43,20 +43,26 @@ def run(args: argparse.Namespace) -> int:
     for name, x in features.items():
         np.save(out / f"{name.replace(' ', '-')}.npy", x)
         reports.append(audit(x, labels=digits, name=name))
-    print(table(reports))
+    # Files first: a reader of the table may go away.
     html(reports, out / "report.html")
-    _print_what_to_see(reports, out)
+    print_text(table(reports))
+    print_text(_what_to_see(reports, out))
     return 0
 
 
-def _print_what_to_see(reports: list[Any], out: Path) -> None:
+def _what_to_see(reports: list[Any], out: Path) -> str:
+    from repgeom.presenting.escaping import printable
     from repgeom.presenting.text import quoted
 
-    print("\nWhat to see: both are the same network on the same images; only the loss differs.")
+    lines = ["", "What to see: both are the same network on the same images; only the loss differs."]
     for report in reports:
         rank = quoted(report["effective_rank"])
         accuracy = report["knn_accuracy"].value
-        print(f"  {report.name}: {rank} of {report.n_features} dimensions in use, kNN accuracy {accuracy:.2f}")
-    print("Accuracy hardly tells them apart; the spectrum does.")
-    print(f"\nThe page with plots: {out / 'report.html'}")
-    print(f"Audit one of them yourself: repgeom audit {out / 'alignment-only.npy'} --labels {out / 'digits.npy'}")
+        lines.append(f"  {report.name}: {rank} of {report.n_features} dimensions in use, kNN accuracy {accuracy:.2f}")
+    lines += [
+        "Accuracy hardly tells them apart; the spectrum does.",
+        "",
+        f"The page with plots: {out / 'report.html'}",
+        f"Audit one of them yourself: repgeom audit {out / 'alignment-only.npy'} --labels {out / 'digits.npy'}",
+    ]
+    return "\n".join(map(printable, lines))

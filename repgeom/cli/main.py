@@ -3,42 +3,96 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from repgeom.cli import audit, compare, demo
-from repgeom.cli.output import is_first_process
+from repgeom.cli.ending import ERROR, INTERRUPTED, described, interruptible, traceback_of
+from repgeom.cli.joining import is_first_process
+from repgeom.cli.output import flush_output, print_text, readable_streams, say
+from repgeom.cli.supervising import supervised
+from repgeom.presenting.escaping import printable
 
 COMMANDS = (audit, compare, demo)  # in the order in which `repgeom --help` lists them
 
-ERROR = 2  # the status that argparse uses too
-INTERRUPTED = 130  # what a shell reports of a process that Ctrl-C ended: 128 + SIGINT
-
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit status: 0, 1 if `--fail-on` was reached, 2 for an error, 130 if interrupted."""
-    args = _parser().parse_args(argv)
+    """Run one command in this process and return its exit status.
+
+    0; 1 if the command was told to fail at what it found, and said so; 2 for anything else; 130 if interrupted. Wrong
+    options and `--help` raise SystemExit, as argparse does.
+    """
+    with readable_streams():
+        return _ended(_parsed(argv))
+
+
+def command() -> int:
+    """Run the command of `sys.argv` as `main` does, and survive what ends the process that does the work."""
+    with readable_streams():
+        args = _parsed(None)
+        return supervised(lambda: _ended(args))
+
+
+def _parsed(argv: Sequence[str] | None) -> argparse.Namespace:
     try:
-        return int(args.run(args))
-    except (ValueError, TypeError, OSError, ImportError, MemoryError) as error:
-        # One line, as scripts and logs read it; some errors have no text at all.
-        text = " ".join(str(error).split()) or type(error).__name__
-        if is_first_process():
-            print(f"repgeom: error: {text}", file=sys.stderr)
+        return _parser().parse_args(argv)
+    except SystemExit as ended:
+        # Help and version that cannot be printed are an error; a reader who has gone away is none.
+        if not flush_output() and not ended.code:
+            raise SystemExit(ERROR) from None
+        raise
+    except OSError as error:
+        say(f"repgeom: error: {error}")
+        raise SystemExit(ERROR) from None
+
+
+def _ended(args: argparse.Namespace) -> int:
+    """Run the command, say how it ended if not well, and return the exit status. Raises nothing."""
+    try:
+        with interruptible() as interruption:
+            try:
+                status = int(args.run(args))
+            except BaseException as error:
+                if interruption.came or isinstance(error, KeyboardInterrupt):
+                    return _interrupted(args)
+                return _failed(error)
+            if interruption.came:
+                return _interrupted(args)
+            return status
+    except BaseException as error:  # while the error was being described
+        say(f"repgeom: error: {type(error).__name__}")
+        if isinstance(error, KeyboardInterrupt):
+            return INTERRUPTED
         return ERROR
-    except KeyboardInterrupt:
-        message = "repgeom: interrupted"
-        checkpoint = getattr(args, "checkpoint", None)
-        if checkpoint:
-            message += f"; what was read is kept in {checkpoint}: give the same command again"
-        print(message, file=sys.stderr)
-        return INTERRUPTED
+
+
+def _failed(error: BaseException) -> int:
+    # An error of a group was raised in all of its processes.
+    if is_first_process() or isinstance(error, RuntimeError):
+        say(f"repgeom: error: {described(error)}")
+        for line in traceback_of(error).splitlines():
+            say(line)
+    return ERROR
+
+
+def _interrupted(args: argparse.Namespace) -> int:
+    message = "repgeom: interrupted"
+    checkpoint = getattr(args, "checkpoint", None)
+    if checkpoint:
+        message += f"; what was read is kept in {checkpoint}: give the same command again"
+    say(message)
+    return INTERRUPTED
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """As argparse does, with what the user typed escaped."""
+        super().error(printable(message))
 
 
 def _parser() -> argparse.ArgumentParser:
     """The parser of all commands, assembled from their own."""
-    parser = argparse.ArgumentParser("repgeom", description="Audits the geometry of a representation.")
+    parser = _Parser("repgeom", description="Audits the geometry of a representation.")
     parser.add_argument("--version", action=_PrintVersion, nargs=0, help="print the version and exit")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for command in COMMANDS:
@@ -52,5 +106,5 @@ class _PrintVersion(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
         from importlib.metadata import version
 
-        print(f"repgeom {version('repgeom')}")
+        print_text(f"repgeom {version('repgeom')}")
         parser.exit()

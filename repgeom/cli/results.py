@@ -10,10 +10,12 @@ from xml.etree import ElementTree
 
 from repgeom.cli.gate import FAILING_LEVELS
 from repgeom.cli.output import check_writable
+from repgeom.data.saving import write_whole
 
 if TYPE_CHECKING:
     from repgeom.auditing.finding import Finding
     from repgeom.auditing.report import Report
+    from repgeom.cli.delivering import Delivery
     from repgeom.cli.gate import Judged
 
 # What XML 1.0 cannot hold in any form, and the carriage return, which its readers turn into something else.
@@ -36,20 +38,19 @@ def check_result_files(*paths: str | None) -> None:
         check_writable(path)
 
 
-def write_result_files(judged: Judged, junit_path: str | None, markdown_path: str | None) -> None:
+def deliver_result_files(delivery: Delivery, judged: Judged, junit_path: str | None, markdown_path: str | None) -> None:
     """Write the files that were asked for."""
-    from repgeom.data.saving import write_whole
+    delivery.file(junit_path, lambda path: write_whole(path, junit(judged)))
+    delivery.file(markdown_path, lambda path: _write_markdown(path, _markdown(judged)))
 
-    if junit_path is not None:
-        write_whole(junit_path, junit(judged))
-    if markdown_path is not None:
-        text = _markdown(judged)
-        if _is_step_summary(markdown_path):
-            # A job's steps share this file, so what is there stays.
-            with open(markdown_path, "a", encoding="utf-8") as file:
-                file.write("\n" + text)
-        else:
-            write_whole(markdown_path, text)
+
+def _write_markdown(path: str, text: str) -> None:
+    if _is_step_summary(path):
+        # A job's steps share this file, so what is there stays.
+        with open(path, "a", encoding="utf-8", errors="backslashreplace") as file:
+            file.write("\n" + text)
+    else:
+        write_whole(path, text)
 
 
 def _is_step_summary(path: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from repgeom.presenting.escaping import printable
 from repgeom.presenting.text import number
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def comparison_table(c: ReportComparison) -> str:
     for row in rows:
         numbers = "  ".join(cell.rjust(width) for cell, width in zip(row[1:6], widths[1:], strict=True))
         lines.append(f"  {row[0].ljust(widths[0])}  {numbers}  {row[6]}".rstrip())
-    return "\n".join(lines)
+    return "\n".join(map(printable, lines))
 
 
 def with_interval(value: float | None, low: float | None, high: float | None) -> str:
