@@ -78,3 +78,14 @@ def test_influence_comes_back_as_it_went_in():
     assert isinstance(found, torch.Tensor)
     assert found.dtype == torch.float64
     assert isinstance(rg.influence(x.numpy()), np.ndarray)
+
+
+def test_influence_is_about_the_mean_unless_told_otherwise_and_refuses_what_measures_refuse():
+    x = decaying(40, 5) + 3
+    np.testing.assert_array_equal(rg.influence(x), rg.influence(x, center=True))
+    assert np.abs(rg.influence(x) - rg.influence(x, center=False)).max() > 0.1
+    for call in (rg.influence, rg.estimate):
+        with pytest.raises(ValueError, match="normalize"):
+            call(x, normalize="l3")
+        with pytest.raises(ValueError, match=r"do not vary|equal|variance"):
+            call(np.ones((40, 5)))

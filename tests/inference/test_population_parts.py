@@ -5,9 +5,11 @@ import math
 import numpy as np
 import pytest
 from estimate_reference import normal
+from scipy.optimize import nnls
 
 from repgeom.inference.population import (
     EVEN,
+    Population,
     RowWeights,
     _gaps,
     _grid,
@@ -27,6 +29,51 @@ def effective_rank(found):
 
 
 # The fit -------------------------------------------------------------------------------------------------------------
+
+
+def slow_population(variances, d, freedom, weights, alone):
+    """Equation by equation: sixty points of the transform, two sums, and the number of directions above each gap."""
+    positive = [v for v in variances if v > 0]
+    mean, c = sum(positive) / d, d / freedom
+    grid = _grid(np.array(positive[len(alone) :]), mean)
+    z = 1j * np.geomspace(4 * positive[0], grid[0], 60)
+    transform = [sum(v / (v - point) for v in positive) / d for point in z]
+    s = z * _solve(c * np.array(transform), weights) / (c * np.array(transform))
+    equations = []
+    for point, value in zip(s, transform, strict=True):
+        value -= sum(a / (a - point) for a in alone) / d
+        row = [mean / (t - point) for t in grid]
+        equations.append(([v.real for v in row] + [0], value.real))
+        equations.append(([v.imag for v in row] + [0], value.imag))
+    equations.append(([10] * len(grid) + [0], 10 * (1 - sum(alone) / sum(positive))))
+    equations.append(([10 * mean / t for t in grid] + [10], 10 * (1 - len(alone) / d)))
+    for k, cut in _gaps(np.array(positive), len(alone), freedom):
+        equations.append(([100 * d / (k - len(alone)) * mean / t * (t > cut) for t in grid] + [0], 100))
+    left, right = (np.array(side) for side in zip(*equations, strict=True))
+    shares = nnls(left, right, maxiter=100_000)[0][:-1]
+    return grid, d * shares * mean / grid
+
+
+@pytest.mark.parametrize("weights", [EVEN, UNEVEN])
+@pytest.mark.parametrize(
+    ("alone", "rest", "d", "freedom"),
+    [
+        ([], np.linspace(2, 0.5, 30), 30, 90),
+        ([], np.r_[np.linspace(2, 0.5, 20), np.zeros(20)], 40, 20),
+        ([], np.r_[np.full(3, 40.0), np.linspace(2, 0.5, 30)], 33, 100),
+        ([], np.r_[np.full(3, 40.0), np.linspace(2, 0.5, 15)], 33, 100),
+        ([300.0], np.r_[np.full(2, 40.0), np.linspace(2, 0.5, 30)], 33, 200),
+        ([900.0, 100.0], np.linspace(2, 0.5, 30) ** 3, 40, 60),
+    ],
+)
+def test_the_fit_by_its_equations(alone, rest, d, freedom, weights):
+    variances = np.r_[alone, rest]
+    found = population(variances, d, freedom, weights, np.array(alone) * 0.99)
+    grid, counts = slow_population(variances, d, freedom, weights, [0.99 * a for a in alone])
+    kept = counts > 0
+    assert found.variances == pytest.approx(np.r_[grid[kept], 0.99 * np.array(alone)], rel=1e-9)
+    assert found.counts == pytest.approx(np.r_[counts[kept], np.ones(len(alone))], rel=1e-4, abs=1e-6)
+    assert Population(found.variances, found.counts).alone == 0
 
 
 @pytest.mark.parametrize(("n", "d"), [(900, 300), (200, 300)])
@@ -101,8 +148,9 @@ def test_a_variance_stands_alone_five_errors_above_the_next(weights, factor, cou
     freedom = 4000
     limit = 1 + 5 * math.sqrt(2 * weights.mean_square / freedom)
     first = limit * factor
-    found = standing_alone(np.r_[first, np.ones(5)], freedom, weights, np.zeros(6))
-    assert len(found) == count
+    for scale in (1.0, 4.0, 0.1):
+        found = scale * standing_alone(np.r_[first, np.ones(5)] / scale, freedom, weights, np.zeros(6))
+        assert len(found) == count
     if count:
         pull = weights.mean_square * 5 / (first - 1) / freedom
         assert found == pytest.approx([first * (1 - pull)], rel=1e-12)
@@ -147,6 +195,7 @@ def test_a_gap_is_a_ratio_of_ten(ratio, found):
 def test_gaps_are_looked_for_among_a_few_leading_variances():
     falling = 100.0 ** -np.arange(6.0)
     assert [k for k, _ in _gaps(falling, 0, 400)] == [1, 2, 3, 4, 5]
+    assert [cut for _, cut in _gaps(falling, 0, 400)] == pytest.approx([10.0 ** (1 - 2 * k) for k in range(1, 6)])
     assert [k for k, _ in _gaps(falling, 2, 400)] == [3, 4, 5]
     assert [k for k, _ in _gaps(falling, 0, 15)] == [1, 2, 3]
     assert [k for k, _ in _gaps(falling, 0, 16)] == [1, 2, 3, 4]
@@ -159,9 +208,18 @@ def test_the_grid_spans_what_matters_in_steps_of_a_twentieth():
     assert len(grid) == int(math.log(8.8 / 0.15) / 0.05)
     low = _grid(np.array([8.0, 4.0, 0.1, 1e-8]), 3.0)
     assert low[0] == pytest.approx(0.3 * 0.1)
+    assert _grid(np.array([1.0, 1e-9]), 100.0)[0] == pytest.approx(0.3)
     assert len(_grid(np.ones(5), 1.0)) == int(np.log(1.1 / 0.05) / 0.05)
     assert len(_grid(np.ones(5), 6.0)) == 30
-    assert len(_grid(np.geomspace(1, 1e-12, 500), 1e-10)) == 400 or len(_grid(np.geomspace(1, 1e-12, 500), 1e-10)) > 200
+    assert len(_grid(np.geomspace(1, 1e-12, 500), 1e-10)) == 400  # no more
+
+
+@pytest.mark.parametrize("total", [1.0, 1e4])
+@pytest.mark.parametrize(("share", "counts"), [(0.95e-6, False), (1.05e-6, True)])
+def test_the_grid_starts_where_a_millionth_of_the_variance_is_left_out(share, counts, total):
+    variances = total * np.array([0.6, 0.3, 0.1, share])
+    low = _grid(variances, 100 * total)[0]
+    assert low == pytest.approx(0.3 * (variances[3] if counts else variances[2]), rel=1e-9)
 
 
 def test_binned_weights_are_means_of_neighbours():
