@@ -131,7 +131,16 @@ def test_the_transform_of_the_weights_is_inverted_in_the_upper_half_plane(weight
 
 @pytest.mark.parametrize(
     ("start", "solution"),
-    [(0.3 + 0.001j, 0.5 + 0.3j), (0.3 + 0.001j, -0.2 + 0.5j), (-0.6 + 0.01j, -0.2 + 0.5j), (-0.6 + 0.01j, 0.1 + 2j)],
+    [
+        (0.3 + 0.001j, 0.5 + 0.3j),
+        (0.3 + 0.001j, -0.2 + 0.5j),
+        (-0.6 + 0.01j, -0.2 + 0.5j),
+        (-0.6 + 0.01j, 0.1 + 2j),
+        # Of these, whole steps lead elsewhere or nowhere.
+        (-1.343 + 0.091j, -0.952 + 0.413j),
+        (-0.277 + 0.002j, -1.007 + 0.209j),
+        (0.354 + 0.018j, -0.728 + 0.255j),
+    ],
 )
 def test_steps_that_would_leave_the_upper_half_plane_are_shortened(start, solution):
     w, share = UNEVEN.values, UNEVEN.shares
@@ -234,8 +243,20 @@ def test_binned_weights_are_means_of_neighbours():
     assert 25 < len(sizes) <= 40
     assert (np.diff(sizes[sizes > 1]) <= 1).all()
     assert binned(np.array([1.0, 1.0, 4.0])).mean_square == pytest.approx(1.5)
+    assert binned(np.array([1.0, 4.0, 4.0])).mean_square == pytest.approx(33 / 27)
     assert binned(np.array([-0.5, -0.1, 3.6])).values.min() == 0.0
     assert len(binned(weights, bins=5).values) == 5
+
+
+def test_forty_bins_end_where_shares_of_larger_weights_fall_evenly_in_logarithms():
+    weights = np.exp(normal(2000, 1, 4)[:, 0])
+    ascending, edges = np.sort(weights), {0}
+    for beyond in np.geomspace(1, 1 / 2000, 40):
+        edges.add(sum((i + 1) / 2000 <= 1 - beyond + 1e-9 for i in range(2000)))
+    parts = np.split(ascending, sorted(edges)[1:])
+    found = binned(weights)
+    assert found.values == pytest.approx([part.mean() / weights.mean() for part in parts], rel=1e-9)
+    assert found.shares == pytest.approx([len(part) / 2000 for part in parts], rel=1e-9)
 
 
 def test_binned_weights_count_by_their_shares():
