@@ -1,15 +1,19 @@
-"""Features with a planted answer, for tests: the library's own and its users'."""
+"""For tests, the library's own and its users': features with a planted answer, and an assertion that features are healthy."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from repgeom.data.arrays import as_tensor
 from repgeom.data.settings import own_settings
 
-__all__ = ["features_with_spectrum"]
+if TYPE_CHECKING:
+    from repgeom.auditing.report import Report
+
+__all__ = ["assert_healthy", "features_with_spectrum"]
 
 
 @own_settings
@@ -63,3 +67,50 @@ def features_with_spectrum(
     left = np.linalg.qr(left - left.mean(0))[0]
     right = np.linalg.qr(rng.standard_normal((width, sigma.size)))[0]
     return np.asarray((left * sigma) @ right.T + mean, dtype=dtype)
+
+
+def assert_healthy(
+    x: Any,
+    *,
+    purpose: str | None = None,
+    fail_on: str | None = "fail",
+    min_effective_rank: float | None = None,
+    baseline: Any = None,
+    max_drop: str | Sequence[str] = (),
+    strict: bool = False,
+    paired: bool | None = None,
+    **audit_options: Any,
+) -> Report:
+    """Audits features and raises an AssertionError with the verdict where they are not healthy: for your own pytest.
+
+    Args:
+        x: what `audit` takes as features, or a `Report`.
+        purpose: what the features are for, as `audit`; "transfer" by default. A report keeps its own.
+        fail_on: "fail" or "warn", the verdict that is bad enough; None for no verdict.
+        min_effective_rank: the fewest dimensions in use. They are too few where the whole interval of the population's
+            effective rank lies below, or the value where no interval is known.
+        baseline: an earlier `Report`, or the path or text of one that `Report.to_json` wrote.
+        max_drop: what may be lost since then, such as "effective_rank=5%" or ["effective_rank=3", "knn_accuracy=2%"]: too
+            much is lost where the whole interval of the difference lies beyond.
+        strict: also raise where it is not decided whether more is lost.
+        paired: row i of both reports is one sample, as `compare_reports`.
+        audit_options: what else `audit` takes: `labels`, `reference`, `groups`, `normalize`, `thresholds`, ...
+
+    Returns:
+        The `Report`.
+
+    Raises:
+        AssertionError: not healthy; its text is the verdict and what was lost.
+        ValueError: `max_drop` without `baseline`, or options of `audit` beside a report; else as `audit` and
+            `compare_reports`.
+
+    >>> report = assert_healthy(features_with_spectrum([1.0] * 16, n_samples=400), min_effective_rank=12)
+    >>> report.level
+    'ok'
+    """
+    from repgeom.auditing.health import faults
+
+    report, found = faults(x, purpose, fail_on, min_effective_rank, baseline, max_drop, strict, paired, audit_options)
+    if found:
+        raise AssertionError("\n".join(found))
+    return report

@@ -51,8 +51,8 @@ class Decision:
     reason: str
 
 
-def allowed_drop(text: str) -> AllowedDrop:
-    """`MEASURE=5%` or `MEASURE=3` as an allowed drop. Raises ValueError for what is neither."""
+def allowed_drop(text: str, option: str = "--fail-on-drop") -> AllowedDrop:
+    """`MEASURE=5%` or `MEASURE=3` as an allowed drop. Raises ValueError, which names the option, for what is neither."""
     name, equals, amount = text.partition("=")
     name, amount = name.strip(), amount.strip()
     relative = amount.endswith("%")
@@ -63,21 +63,21 @@ def allowed_drop(text: str) -> AllowedDrop:
     # NaN fails every comparison and would let every drop pass.
     if not equals or not name or not math.isfinite(number) or number < 0:
         raise ValueError(
-            f"--fail-on-drop takes MEASURE=SHARE% or MEASURE=AMOUNT, such as effective_rank=5% or effective_rank=3; got {text!r}."
+            f"{option} takes MEASURE=SHARE% or MEASURE=AMOUNT, such as effective_rank=5% or effective_rank=3; got {text!r}."
         )
     if named(name) is None and not name.startswith("corrupted."):
-        raise ValueError(_unknown(name))
+        raise ValueError(_unknown(name, option))
     return AllowedDrop(name, number / 100 if relative else number, relative)
 
 
-def check_measured(allowed: AllowedDrop, report: Report) -> None:
+def check_measured(allowed: AllowedDrop, report: Report, option: str = "--fail-on-drop") -> None:
     """Raise ValueError where the report has no such measure, which a gate would otherwise never decide."""
     names = [v.name for v in report.values]
     if report.drift is not None:
         names += [f"corrupted.{name}" for name in report.drift["measure"]]
     if allowed.measure not in names:
         raise ValueError(
-            f"--fail-on-drop names {allowed.measure}, which the report of {report.name} does not have; it has {', '.join(names)}."
+            f"{option} names {allowed.measure}, which the report of {report.name} does not have; it has {', '.join(names)}."
             " Measures of classes need labels, and those of a teacher a reference."
         )
 
@@ -194,8 +194,8 @@ def _what_helps(change: Change) -> str:
     return "more rows would tell, or the same rows with --keep-scores in both audits"
 
 
-def _unknown(name: str) -> str:
+def _unknown(name: str, option: str) -> str:
     known = [m.name for m in measures()]
     close = difflib.get_close_matches(name, known, 1)
     hint = f" Did you mean {close[0]}?" if close else ""
-    return f"--fail-on-drop names {name!r}, which is no measure.{hint} Measures are {', '.join(known)}."
+    return f"{option} names {name!r}, which is no measure.{hint} Measures are {', '.join(known)}."

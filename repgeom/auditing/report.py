@@ -156,6 +156,12 @@ class Report:
             return self.summary
         return f"{self.summary}; {bad[0].reason}"
 
+    def verdict_text(self) -> str:
+        """The verdict in plain words: size, how many dimensions are in use, findings, notes, level."""
+        from repgeom.presenting.text import verdict_text
+
+        return verdict_text(self)
+
     def to_frame(self) -> pd.DataFrame:
         """One row per measure, indexed by name.
 

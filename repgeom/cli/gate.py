@@ -8,6 +8,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from repgeom.presenting.escaping import printable
+
 if TYPE_CHECKING:
     from repgeom.auditing.comparing import ReportComparison
     from repgeom.auditing.drops import AllowedDrop, Decision
@@ -115,7 +117,7 @@ class Judged:
                 parts.append(f"by --fail-on-drop {decision.allowed}{strict}: {name}{decision.reason}")
         if not parts:
             return ""
-        return f"Exit status {self.status} {'; '.join(parts)}."
+        return printable(f"Exit status {self.status} {'; '.join(parts)}.")
 
     def _why_by_level(self) -> str:
         failing = [f"{r.name} reads {r.level}" for r in self.reports if r.level in FAILING_LEVELS[self.fail_on]]

@@ -10,20 +10,21 @@ from repgeom.presenting.text import number
 if TYPE_CHECKING:
     from repgeom.auditing.changes import Change
     from repgeom.auditing.comparing import ReportComparison
+    from repgeom.auditing.report import Report
 
 
 def comparison_table(c: ReportComparison) -> str:
     """The verdicts before and now, then one line per measure."""
     old, new = c.old, c.new
     lines = [
-        f"{old.name} ({old.n_samples:,} × {old.n_features:,}) before, {new.name} ({new.n_samples:,} × {new.n_features:,}) now",
+        f"{_named(old)} before, {_named(new)} now",
         f"  Verdict: {old.level.upper()} for {old.purpose} before, {new.level.upper()} for {new.purpose} now.",
     ]
-    lines += [f"  Worse: {_sentence(f.reason)}" for f in new.findings if f.name in c.new_findings]
+    lines += [f"  Worse: {_sentence(printable(f.reason))}" for f in new.findings if f.name in c.new_findings]
     if c.gone_findings:
         lines.append(f"  Better: {', '.join(name.replace('_', ' ') for name in c.gone_findings)}.")
     lines.append(f"  Rows: {'compared one by one' if c.paired else 'not compared one by one'}; {c.rows}.")
-    lines += [f"  Note: {note}" for note in c.notes]
+    lines += [f"  Note: {printable(note)}" for note in c.notes]
     rows = [("", "before", "now", "difference", "ratio", "p", ""), *(_row(change) for change in c.changes)]
     widths = [max(len(row[i]) for row in rows) for i in range(6)]
     lines.append("")
@@ -55,7 +56,11 @@ def _row(c: Change) -> tuple[str, ...]:
     how = c.note
     if c.paired and not how:
         how = "row by row"
-    return (c.label, number(c.old), number(c.new), difference, ratio, p_words(c.p_value), how)
+    return (printable(c.label), number(c.old), number(c.new), difference, ratio, p_words(c.p_value), printable(how))
+
+
+def _named(r: Report) -> str:
+    return f"{printable(r.name)} ({r.n_samples:,} × {r.n_features:,})"
 
 
 def _sentence(text: str) -> str:

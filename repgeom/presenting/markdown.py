@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from repgeom.presenting.compared import p_words, with_interval
+from repgeom.presenting.escaping import printable
 from repgeom.presenting.text import number, quoted
 
 if TYPE_CHECKING:
@@ -73,9 +74,8 @@ def comparison_markdown(c: ReportComparison) -> str:
 
 
 def escaped(text: str) -> str:
-    """Text that Markdown shows as it is, on one line; control characters become spaces."""
-    printable = "".join(sign if sign.isprintable() else " " for sign in text)
-    return _SIGNS.sub(r"\\\1", " ".join(printable.split()))
+    """Text that Markdown shows as it is, on one line; control characters are spelled out."""
+    return _SIGNS.sub(r"\\\1", printable(text))
 
 
 def _row(c: Change) -> str:

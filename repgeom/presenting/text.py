@@ -34,6 +34,11 @@ def table(reports: Sequence[Report]) -> str:
     return "\n".join(map(printable, lines)).rstrip()
 
 
+def verdict_text(r: Report) -> str:
+    """The lines of a verdict, without the table."""
+    return "\n".join(_verdict_lines(r))
+
+
 def number(value: float | None) -> str:
     """A number as a person reads it: four figures, no exponent where it can be helped."""
     if value is None:
