@@ -23,8 +23,8 @@ def add_parser(commands: Any) -> None:
     parser = commands.add_parser(
         "audit",
         help="measure features from a file and say what is wrong with them",
-        description="Measures features from a file (.npy .npz .pt .pth .safetensors .parquet .csv .tsv .h5) and says what "
-        "is wrong with them. Exit status: 0 if audited; 1 if --fail-on or --fail-on-drop was reached; 2 for an error, 130 if interrupted. Started by torchrun, the "
+        description="Measures features from a file (.npy .npz .pt .safetensors .parquet .csv .h5 .zarr and others), a "
+        "URI or standard input and says what is wrong with them. Exit status: 0 if audited; 1 if --fail-on or --fail-on-drop was reached; 2 for an error, 130 if interrupted. Started by torchrun, the "
         "processes share the rows and print one report; torchrun's own status is then 1 for either.",
     )
     parser.set_defaults(run=run)
@@ -38,8 +38,12 @@ def add_rows(group: Any) -> None:
     """Options that say which rows and columns are read, and how."""
     add = group.add_argument
     add("features", nargs="+", metavar="FEATURES", help="file of n_samples x n_features, or a quoted pattern of shards "
-        "('dump/part-*.npy') for one audit of them all; several arguments are audited side by side")  # fmt: skip
-    add("--key", help="which array, where a file holds several, or which columns of a table")
+        "('dump/part-*.npy'), or their folder, for one audit of them all; a URI (s3://, gs://, hf://, https://) of these; - for "
+        "standard input; several arguments are audited side by side")  # fmt: skip
+    add("--key", help="which array, where a file holds several ('*' joins those of one width, row after row), or which "
+        "columns of a table")  # fmt: skip
+    add("--format", metavar="KIND", help="what kind of file comes through standard input or from a URI (npy, csv, tsv, "
+        "jsonl, parquet, npz, pt, ...), where neither its name nor its first bytes say so")  # fmt: skip
     add("--columns", metavar="NAMES", help="columns of a table that are features: names or patterns with commas ('f*')")
     add("--drop", metavar="NAMES", help="columns of a table that are not, such as id,label")
     add(
@@ -152,6 +156,7 @@ def _audited(args: argparse.Namespace, thresholds: dict[str, tuple[float | None,
     from repgeom.auditing.audit import audit
     from repgeom.auditing.comparing import check_row_ids, with_row_ids
     from repgeom.data.files import open_source, read_labels
+    from repgeom.data.places import shown_name
     from repgeom.data.processes import Processes
 
     # What stands beside the rows is opened once and serves every file.
@@ -179,7 +184,9 @@ def _audited(args: argparse.Namespace, thresholds: dict[str, tuple[float | None,
             try:
                 if args.labels_column is not None:
                     labels = processes.agreed(functools.partial(read_labels, path, key=args.labels_column, **layout))
-                source = processes.agreed(functools.partial(open_source, path, key=args.key, **said))
+                source = processes.agreed(
+                    functools.partial(open_source, path, key=args.key, format=args.format, **said)
+                )
                 check_row_ids(row_ids, source.n_samples)
                 report = audit(
                     source,
@@ -200,7 +207,7 @@ def _audited(args: argparse.Namespace, thresholds: dict[str, tuple[float | None,
                 # Of several files the message must name the one that it is about.
                 if len(args.features) == 1:
                     raise
-                raise ValueError(f"{path}: {error}") from None
+                raise ValueError(f"{shown_name(path)}: {error}") from None
             reports.append(with_row_ids(report, row_ids))
     return reports
 

@@ -16,15 +16,15 @@ import torch
 from torch import Tensor
 
 from repgeom.data.arrays import as_tensor, flattened
+from repgeom.data.choice import chosen_arrays
 from repgeom.data.column_choice import choose, settled_by_options
 from repgeom.data.columns import VECTOR, Selection, patterns_of
 from repgeom.data.formats import FORMATS, LABEL_FORMATS, TEXT_TABLES, Opener
-from repgeom.data.formats.stored import StoredArray, StoredTable, damage_named, extension_of, listing
+from repgeom.data.formats.stored import StoredArray, StoredTable, damage_named, extension_of
 from repgeom.data.labels import as_labels
+from repgeom.data.places import Place, places_of, shown_name
 from repgeom.data.settings import own_settings
-from repgeom.data.shards import shards_of
 from repgeom.data.sources import Source
-from repgeom.data.unchanged import OpenedFile
 
 
 @own_settings
@@ -37,6 +37,7 @@ def open_source(
     labels_column: str | None = None,
     header: bool | None = None,
     delimiter: str | None = None,
+    format: str | None = None,
 ) -> Source:
     """The rows of a file, or of all files that match a pattern, as one `Source` that `audit` takes.
 
@@ -45,45 +46,57 @@ def open_source(
     may or may not be a feature, that is an error, and `columns` or `drop` settles it.
 
     Args:
-        path: `.npy` (read in pieces, never whole), `.npz`, `.pt`, `.pth`, `.safetensors`, `.parquet`, `.csv`, `.tsv` or
-            `.h5`; or a pattern such as `"dump/part-*.npy"`, whose files are joined in natural order (`part-2` before
-            `part-10`) and promoted to one dtype; or a list of paths, which are joined in its order.
-        key: the array where a file holds several, or the columns of a table: one column of vectors, or numeric columns
-            separated by commas.
+        path: a file of any kind in `docs/files.md`; a pattern such as `"dump/part-*.npy"`, or a folder of files of one
+            kind, which are joined in natural order (`part-2` before `part-10`) and promoted to one dtype; a list of paths,
+            which are joined in its order; the URI of any of these (`s3://`, `gs://`, `hf://`, `https://`), whose files are
+            copied here one at a time while they are read; or `"-"` for what comes through standard input.
+        key: the array where a file holds several, or a pattern such as `"*"`, whose arrays are joined row after row; or the
+            columns of a table: one column of vectors, or numeric columns separated by commas.
         columns: columns of a table that are features: names or patterns (`"f*"`), as a list or separated by commas.
         drop: columns of a table that are not, likewise.
         labels_column: the column of a table that holds labels. It is left out; `read_labels(path, key=labels_column)` reads it.
         header: whether the first line of a text table holds names; by default what it looks like.
         delimiter: what stands between the cells of a text table, one character or `"tab"`; by default what it looks like.
+        format: the kind of file, such as `"npy"`, for standard input and URIs that do not say so by their end.
 
     Raises:
         FileNotFoundError: no such file, or nothing matches; close names are suggested.
         ValueError, TypeError: content that is damaged, pickled, of another kind or shape; several arrays and no key; a column
             that may or may not be a feature; a number that cannot be read, with its row.
-        ImportError: the format needs a package that is not installed.
+        PermissionError, OSError: no permission; what lies elsewhere cannot be reached; no room for a temporary copy.
+        ImportError: the format or the protocol needs a package that is not installed.
     """
     selection = Selection(key, patterns_of(columns, "columns"), patterns_of(drop, "drop"), labels_column)
     if key is not None and columns is not None:
         raise ValueError("give `key` or `columns`, not both: either names the columns of a table.")
     layout = {name: said for name, said in (("header", header), ("delimiter", delimiter)) if said is not None}
-    if isinstance(path, (str, os.PathLike)):
-        name = os.fsdecode(path)
-        paths = shards_of(name)
-    else:
-        paths = [found for one in path for found in shards_of(os.fsdecode(one))]
-        if not paths:
-            raise ValueError("the list of paths is empty.")
-        name = f"{paths[0]} and {len(paths) - 1} more" if len(paths) > 1 else paths[0]
+    name, places = _named_places(path, format)
     shards = []
-    for shard in paths:
-        opened = OpenedFile.of(shard)
-        array = _features(shard, selection, layout)
-        shards.append(_Shard(opened, array, _read(opened, array, 0, 0).dtype))
-        if len(paths) > 1:
-            array.release()  # a single file may keep what was read of it for its first rows; of many, none does
+    for place in places:
+        with place.at_hand():
+            arrays = [place.kept(array) for array in _features(place.path, selection, layout)]
+        for array in arrays:
+            shards.append(_Shard(place, array, _read(place, array, 0, 0).dtype))
+            if len(places) > 1:
+                array.release()  # a single file may keep what was read of it for its first rows; of many, none does
     source = _joined(name, shards)
     reads = selection.sentence()
     return dataclasses.replace(source, reads=reads) if reads else source
+
+
+def _named_places(
+    path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]], format: str | None
+) -> tuple[str, list[Place]]:
+    """What messages call all files together, and the files."""
+    if isinstance(path, (str, os.PathLike)):
+        return shown_name(os.fsdecode(path)), places_of(os.fsdecode(path), format)
+    places = [place for one in path for place in places_of(os.fsdecode(one), format)]
+    if not places:
+        raise ValueError("the list of paths is empty.")
+    name = places[0].name
+    if len(places) > 1:
+        name = f"{name} and {len(places) - 1} more"
+    return name, places
 
 
 def read_labels(path: str | os.PathLike[str], *, key: str | None = None, **layout: Any) -> np.ndarray:
@@ -92,16 +105,17 @@ def read_labels(path: str | os.PathLike[str], *, key: str | None = None, **layou
     Reads what `open_source` reads (a 1-D array, n x 1, or one column of a table), and `.txt` with one label per line.
     `layout`: `header` and `delimiter` of a text table, as `open_source`.
     """
-    shards = shards_of(os.fsdecode(path))
+    places = places_of(os.fsdecode(path))
     labels = []
-    for shard in shards:
-        opened = OpenedFile.of(shard)
-        labels.append(_labels(shard, key, layout))
-        opened.check()
-    for shard, values in zip(shards, labels, strict=True):
+    for place in places:
+        with place.at_hand():
+            labels.append(_labels(place.path, key, layout))
+        place.check()
+        place.let_go()
+    for place, values in zip(places, labels, strict=True):
         # NumPy would join numbers and text as text, without a word.
         if (values.dtype.kind == "U") != (labels[0].dtype.kind == "U"):
-            kinds = f"{labels[0].dtype} in {shards[0]}, {values.dtype} in {shard}"
+            kinds = f"{labels[0].dtype} in {places[0].name}, {values.dtype} in {place.name}"
             raise ValueError(f"The labels are of two kinds: {kinds}. Save both as text or both as numbers.")
     return np.concatenate(labels)
 
@@ -126,9 +140,10 @@ def _opened(path: str, formats: Mapping[str, Opener], layout: Mapping[str, Any])
         raise ValueError(f"{path} cannot be read: {kind} are not supported. Supported: {', '.join(formats)}.")
     if layout and extension not in TEXT_TABLES:
         raise ValueError(f"{path}: a header and a delimiter belong to text tables ({', '.join(TEXT_TABLES)}).")
-    with damage_named(path), open(path, "rb") as file:  # a PermissionError passes, whatever the format
-        if not file.read(1):
-            raise ValueError("it is empty (0 bytes)")
+    if not os.path.isdir(path):
+        with damage_named(path), open(path, "rb") as file:  # a PermissionError passes, whatever the format
+            if not file.read(1):
+                raise ValueError("it is empty (0 bytes)")
     return formats[extension](path, **layout)
 
 
@@ -147,22 +162,6 @@ def _where(path: str, key: str | None) -> str:
     return f"{path} ({key})"
 
 
-def _choose(path: str, arrays: Mapping[str, StoredArray], key: str | None, way_out: str) -> StoredArray:
-    if not arrays:
-        raise ValueError(f"{path} holds no arrays.")
-    if "" in arrays and key is not None:
-        raise ValueError(f"{path} holds a single array without a name: leave out the key ({key!r}).")
-    if key is None and len(arrays) == 1:
-        return next(iter(arrays.values()))
-    if key is not None and key in arrays:
-        return arrays[key]
-    missing = "several"
-    if key is not None:
-        missing = f"no {key!r} among its"
-    present = listing(f"{name} ({array.shape}, {array.dtype})" for name, array in arrays.items())
-    raise ValueError(f"{path} holds {missing} arrays: {present}. {way_out}")
-
-
 def _side_by_side(path: str, table: StoredTable, selection: Selection) -> StoredArray:
     """The columns of a table that are features, with what was decided about all of them."""
     chosen = choose(table.facts, selection, path, settled_by_options)
@@ -174,15 +173,21 @@ def _side_by_side(path: str, table: StoredTable, selection: Selection) -> Stored
     return dataclasses.replace(array, chosen=chosen)
 
 
-def _features(path: str, selection: Selection, layout: Mapping[str, Any]) -> StoredArray:
+def _features(path: str, selection: Selection, layout: Mapping[str, Any]) -> list[StoredArray]:
+    """The array of a file that is read; several where a pattern joins them."""
     arrays, where = _opened(path, FORMATS, layout), _where(path, selection.key)
     if isinstance(arrays, StoredTable):
-        array = _side_by_side(path, arrays, selection)
+        found = [_side_by_side(path, arrays, selection)]
     elif selection.only_tables:
         raise ValueError(f"{path} is no table: `columns`, `drop` and a column of labels belong to tables.")
     else:
-        array = _choose(path, arrays, selection.key, "Choose one with `--key NAME` (`key=` in Python).")
-    array = _readable(path, array, where)
+        found = chosen_arrays(path, arrays, selection.key, "key", labels=False)
+    for array in found:
+        _check_features(_readable(path, array, where), where)
+    return found
+
+
+def _check_features(array: StoredArray, where: str) -> None:
     seen = f"{where} has shape {array.shape} ({array.dtype})"
     if array.dtype.startswith("complex"):
         raise TypeError(f"{seen}: complex values. Save `x.real` and `x.imag` side by side as features, or `abs(x)`.")
@@ -197,15 +202,17 @@ def _features(path: str, selection: Selection, layout: Mapping[str, Any]) -> Sto
         if array.shape[0] == 0:
             missing = "rows"
         raise ValueError(f"{seen}: it has no {missing}.")
-    return array
 
 
 def _labels(path: str, key: str | None, layout: Mapping[str, Any]) -> np.ndarray:
     arrays, where = _opened(path, FORMATS | LABEL_FORMATS, layout), _where(path, key)
     if key is None and isinstance(arrays, StoredTable):
         key = _only_column(arrays)
-    array = _choose(path, arrays, key, "Choose one with `--labels-key NAME` (`key=` in Python).")
-    array = _readable(path, array, where)
+    found = chosen_arrays(path, arrays, key, "labels-key", labels=True)
+    return np.concatenate([_labels_of_array(path, _readable(path, array, where), where) for array in found])
+
+
+def _labels_of_array(path: str, array: StoredArray, where: str) -> np.ndarray:
     seen = f"{where} has shape {array.shape} ({array.dtype})"
     if len(array.shape) not in (1, 2) or array.shape[1:] not in ((), (1,)) or array.shape[0] == 0:
         raise ValueError(f"{seen} and needs one label per sample: shape (n_samples,).")
@@ -239,24 +246,24 @@ def _only_column(table: StoredTable) -> str | None:
 
 @dataclasses.dataclass(frozen=True)
 class _Shard:
-    opened: OpenedFile
+    place: Place
     array: StoredArray
     dtype: torch.dtype  # of the rows that `_read` gives
 
     @property
-    def path(self) -> str:
-        return self.opened.path
+    def name(self) -> str:
+        return self.place.name
 
 
-def _read(opened: OpenedFile, array: StoredArray, start: int, stop: int) -> Tensor:
+def _read(place: Place, array: StoredArray, start: int, stop: int) -> Tensor:
     try:
-        with damage_named(opened.path):
+        with damage_named(place.name):
             rows = array.read(start, stop)
     except Exception:
-        opened.check()  # a file that has changed is seldom damaged
+        place.check()  # a file that has changed is seldom damaged
         raise
-    opened.check()
-    return as_tensor(rows, opened.path)
+    place.check()
+    return as_tensor(rows, place.name)
 
 
 def _joined(name: str, shards: list[_Shard]) -> Source:
@@ -273,7 +280,7 @@ def _joined(name: str, shards: list[_Shard]) -> Source:
         for i, (shard, at) in enumerate(zip(shards, starts, strict=False)):
             n_rows = shard.array.shape[0]
             if start < stop and start < at + n_rows and at < stop:
-                rows = _read(shard.opened, shard.array, max(start - at, 0), min(stop - at, n_rows))
+                rows = _read(shard.place, shard.array, max(start - at, 0), min(stop - at, n_rows))
                 pieces.append(rows.to(dtype))
                 release_others(i)
         # Rows of a single shard need no copy.
@@ -292,9 +299,8 @@ def _joined(name: str, shards: list[_Shard]) -> Source:
 
     notes = dict.fromkeys(note for shard in shards for note in shard.array.notes)
     chosen = shards[0].array.chosen
-    return Source(
-        name, starts[-1], width, dtype, read, tuple(notes), tuple(shard.path for shard in shards), columns=chosen
-    )
+    paths = dict.fromkeys(shard.place.identity for shard in shards if shard.place.identity)
+    return Source(name, starts[-1], width, dtype, read, tuple(notes), tuple(paths), columns=chosen)
 
 
 def _check_alike(name: str, shards: list[_Shard]) -> None:
@@ -302,11 +308,11 @@ def _check_alike(name: str, shards: list[_Shard]) -> None:
     columns, width = first.array.columns, first.array.shape[1]
     for shard in shards[1:]:
         if shard.array.shape[1] != width:
-            widths = f"{first.path} has {width} features, {shard.path} has {shard.array.shape[1]}"
+            widths = f"{first.name} has {width} features, {shard.name} has {shard.array.shape[1]}"
             raise ValueError(f"The shards of {name} differ in width: {widths}. Give a pattern that matches one kind.")
         for ours, theirs in itertools.zip_longest(columns, shard.array.columns):
             if ours != theirs:
-                difference = f"{ours!r} in {first.path}, {theirs!r} in {shard.path}"
+                difference = f"{ours!r} in {first.name}, {theirs!r} in {shard.name}"
                 raise ValueError(f"The shards of {name} differ in columns: {difference}.")
         if first.array.chosen and shard.array.chosen and first.array.chosen.used != shard.array.chosen.used:
             raise ValueError(_differ(name, first, shard))
@@ -314,5 +320,5 @@ def _check_alike(name: str, shards: list[_Shard]) -> None:
 
 def _differ(name: str, first: _Shard, shard: _Shard) -> str:
     """The sentence on two shards of a table whose vectors stand in columns of different names."""
-    read = " ".join(f"{one.path}: {one.array.chosen.sentence()}" for one in (first, shard) if one.array.chosen)
+    read = " ".join(f"{one.name}: {one.array.chosen.sentence()}" for one in (first, shard) if one.array.chosen)
     return f"The shards of {name} differ in columns. {read} Name them: `--columns` (`columns=` in Python)."

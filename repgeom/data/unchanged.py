@@ -70,6 +70,44 @@ class OpenedFile:
             )
 
 
+MOST_FILES = 1000  # of a folder that are looked at with every piece; of more only those at its top, which describe it
+
+
+@dataclasses.dataclass(frozen=True)
+class OpenedFolder:
+    """A folder that is read as one file, such as a Zarr store, as it was when it was opened."""
+
+    path: str
+    files: dict[str, tuple[int, int, int]]  # size, date and number on the disk by path
+
+    @classmethod
+    def of(cls, path: str) -> OpenedFolder:
+        """Look at all files in a folder, or at those at its top where they are very many."""
+        return cls(path, _files_in(path))
+
+    def check(self) -> None:
+        """Raise ValueError where a file in the folder has changed since, was added or removed."""
+        now = _files_in(self.path)
+        changed = [name for name in {**self.files, **now} if self.files.get(name) != now.get(name)]
+        if changed:
+            raise ValueError(
+                f"{self.path} was written to while it was read: {os.path.relpath(min(changed), self.path)} changed since it "
+                "was opened. Let the program that writes it finish, then read it again."
+            )
+
+
+def _files_in(folder: str) -> dict[str, tuple[int, int, int]]:
+    found: dict[str, tuple[int, int, int]] = {}
+    for place, _, names in os.walk(folder):
+        for name in names:
+            path = os.path.join(place, name)
+            state = os.stat(path)
+            found[path] = (state.st_size, state.st_mtime_ns, state.st_ino)
+        if len(found) > MOST_FILES:
+            return {path: state for path, state in found.items() if os.path.dirname(path) == folder}
+    return found
+
+
 def _not_there(path: str, error: OSError) -> OSError:
     if os.path.islink(path):
         return FileNotFoundError(f"{path} is a link that leads nowhere: {os.readlink(path)} ({error.strerror}).")

@@ -52,7 +52,7 @@ class Checkpoint:
         """
         for what, source in _named_sources(rows).items():
             if source is not None and not source.paths:
-                raise ValueError(f"`checkpoint` keeps what was read of files, and `{what}` lies in memory.")
+                raise ValueError(f"`checkpoint` keeps what was read of files, and `{what}` cannot be read again.")
         path = self._path(rows, name, type(tally).__name__)
         others = any(self.folder.glob("*.checkpoint"))
         if path not in self._locks:
@@ -217,6 +217,9 @@ def checksum(piece: Piece) -> int:
 def _dates(rows: PairedRows) -> list[tuple[str, int, int]]:
     found = []
     for path in _paths(*rows.sources):
+        if not os.path.exists(path):  # it lies elsewhere, and its name here tells its version
+            found.append((path, 0, 0))
+            continue
         stat = os.stat(path)
         found.append((os.path.abspath(path), stat.st_size, stat.st_mtime_ns))
     return found

@@ -178,7 +178,7 @@ def damaged(here):
         (["several.npz", "--key", "c"], "a ((300, 20), float64), b ((300, 5), float64)"),
         (["dump/part-*.npy"], "differ in width"),
         (["none-*.npy"], "none-*.npy"),
-        (["dump"], "quoted pattern"),
+        (["dump"], "dump/part-0.npy has 20 features, dump/part-11.npy has 7"),
         (["teacher.npy", "--labels", "few.npy"], "`labels` has 7 entries and `features` 300 rows"),
         (["teacher.npy", "--reference", "few.npy"], "few.npy"),
         (["teacher.npy", "--reference", "whole.npy"], "`features` has 300 rows and `reference` 50"),

@@ -146,11 +146,13 @@ def test_hdf5_groups_and_kinds(tmp_path: Path) -> None:
     path = tmp_path / "x.h5"
     with h5py.File(path, "w") as file:
         file.create_dataset("deep/inside/x", data=rows(">f4"), compression="gzip", chunks=(2, 2))
+        file["more"] = rows()
         file["names"] = ["é", "b"]
         file["scalar"] = 1.0
         file["nothing"] = h5py.Empty("f4")
     with pytest.raises(
-        ValueError, match=r"deep/inside/x \(\(11, 3\), float32\), names \(\(2,\), text\), scalar \(\(\), float64\)"
+        ValueError,
+        match=r"deep/inside/x \(\(11, 3\), float32\), more .*, names \(\(2,\), text\), scalar \(\(\), float64\)",
     ):
         open_source(path)
     np.testing.assert_array_equal(open_source(path, key="deep/inside/x").read(3, 8).numpy(), rows()[3:8])

@@ -176,7 +176,7 @@ def test_a_checkpoint_must_be_a_folder(shards):
 
 
 def test_a_checkpoint_needs_files(tmp_path):
-    with pytest.raises(ValueError, match="`features` lies in memory"):
+    with pytest.raises(ValueError, match="`features` cannot be read again"):
         rg.audit(features(300), checkpoint=tmp_path / "kept")
 
 
@@ -198,5 +198,5 @@ def test_labels_in_another_order_and_a_reference_in_another_role_read_from_the_s
     np.save(other, features() + 0.1)
     interrupted(pattern, kept, reference=other)
     assert_same(rg.audit(pattern, checkpoint=kept, corrupted=other), rg.audit(pattern, corrupted=other), 1e-12)
-    with pytest.raises(ValueError, match="`corrupted` lies in memory"):
+    with pytest.raises(ValueError, match="`corrupted` cannot be read again"):
         rg.audit(pattern, checkpoint=kept, corrupted=features())

@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from repgeom.data.formats.delimited import open_delimited
+from repgeom.data.formats.h5ad import open_h5ad
 from repgeom.data.formats.hdf5 import open_hdf5
 from repgeom.data.formats.lines import open_lines
 from repgeom.data.formats.npy import open_npy
@@ -26,6 +27,8 @@ from repgeom.data.formats.parquet import open_parquet
 from repgeom.data.formats.pt import open_torch
 from repgeom.data.formats.safetensors import open_safetensors
 from repgeom.data.formats.stored import StoredArray
+from repgeom.data.formats.vectors import open_vectors
+from repgeom.data.formats.zarr import open_zarr
 
 Opener = Callable[..., Mapping[str, StoredArray]]  # of a path; text tables take `header` and `delimiter` too
 
@@ -40,6 +43,12 @@ FORMATS: dict[str, Opener] = {
     ".tsv": open_delimited,
     ".h5": open_hdf5,
     ".hdf5": open_hdf5,
+    ".h5ad": open_h5ad,
+    ".zarr": open_zarr,
+    ".zarr.zip": open_zarr,
+    ".vec": open_vectors,
+    ".vec.gz": open_vectors,
+    ".txt": open_vectors,
 }
 LABEL_FORMATS: dict[str, Opener] = {".txt": open_lines}  # read as labels, never as features
 TEXT_TABLES = (".csv", ".tsv")

@@ -18,7 +18,7 @@ def open_hdf5(path: str) -> dict[str, StoredArray]:
 
     def visit(name: str, item: Any) -> None:
         if isinstance(item, h5py.Dataset) and item.shape is not None:
-            arrays[name] = _member(path, name, item, h5py)
+            arrays[name] = dataset_array(path, name, item, h5py)
 
     def visit_link(name: str, link: Any) -> None:
         if isinstance(link, h5py.ExternalLink):
@@ -31,7 +31,8 @@ def open_hdf5(path: str) -> dict[str, StoredArray]:
     return arrays
 
 
-def _member(path: str, name: str, header: Any, h5py: Any) -> StoredArray:
+def dataset_array(path: str, name: str, header: Any, h5py: Any) -> StoredArray:
+    """A data set of a file: numbers, or text."""
     is_text = h5py.check_string_dtype(header.dtype) is not None
     dtype = dtype_name(header.dtype)
     if is_text:
@@ -41,16 +42,16 @@ def _member(path: str, name: str, header: Any, h5py: Any) -> StoredArray:
         with h5py.File(path, "r") as file:
             values = file[name]
             # The file may have been replaced by another since it was looked at.
-            if problem := _problem(values):
+            if problem := problem_of(values):
                 raise ValueError(f"{name} {problem}")
             if is_text:
                 values = values.asstr()
             return np.asarray(values[start:stop])
 
-    return StoredArray(header.shape, dtype, read, _problem(header))
+    return StoredArray(header.shape, dtype, read, problem_of(header))
 
 
-def _problem(values: Any) -> str:
+def problem_of(values: Any) -> str:
     """Why a data set is never read; nothing where it is."""
     if values.is_virtual:
         files = sorted({source.file_name for source in values.virtual_sources()})

@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import importlib
 import os
+import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Generic, TypeVar
@@ -74,6 +75,10 @@ class StoredTable(Mapping[str, StoredArray]):
         return len(self.facts)
 
 
+class Unavailable(OSError):
+    """A file that cannot be brought here, for a reason that its content has nothing to do with."""
+
+
 class Held(Generic[T]):
     """A value that is loaded when it is first asked for and kept until it is released."""
 
@@ -114,8 +119,20 @@ def dtype_name(dtype: np.dtype | torch.dtype) -> str:
     return str(dtype).removeprefix("torch.")
 
 
+COMPRESSIONS = (".gz", ".bz2", ".xz")
+
+
 def extension_of(path: str) -> str:
-    return os.path.splitext(path)[1].lower()
+    """How a name ends: ".npy", or ".csv.gz" where the content is compressed."""
+    stem, extension = os.path.splitext(path.lower())
+    if extension in COMPRESSIONS or extension == ".zip":
+        return os.path.splitext(stem)[1] + extension
+    return extension
+
+
+def natural(name: str) -> list[tuple[str, int]]:
+    """The key of natural order, in which `part-2` comes before `part-10`."""
+    return [(text, int(digits or 0)) for text, digits in re.findall(r"([^0-9]*)([0-9]*)", name)]
 
 
 def listing(names: Iterable[str], most: int = 20) -> str:
@@ -132,7 +149,7 @@ def damage_named(path: str) -> Iterator[None]:
     """Whatever a format's library raises on damaged content becomes one ValueError that names the file."""
     try:
         yield
-    except (ImportError, MemoryError, PermissionError, FileNotFoundError, Warning):
+    except (ImportError, MemoryError, PermissionError, FileNotFoundError, Warning, Unavailable):
         raise
     except Exception as error:
         kind = f"{extension_of(path)} file"
