@@ -78,14 +78,17 @@ def as_dict(r: Report, *, keep_scores: bool = False) -> dict[str, Any]:
 
 
 def plain(value: Any) -> Any:
-    """The same in Python's own types; infinity and NaN as text."""
+    """The same in Python's own types; infinity and NaN as text, and text as UTF-8 can hold it."""
     if isinstance(value, dict):
-        return {str(k): plain(v) for k, v in value.items()}
+        return {plain(str(k)): plain(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
         return [plain(v) for v in value]
     # The json module refuses most of NumPy's scalars.
     if isinstance(value, np.generic):
         value = value.item()
+    if isinstance(value, str):
+        # A file name may hold bytes that are no text. They are spelled out, since strict readers of JSON refuse them.
+        return value.encode("utf-8", "backslashreplace").decode("utf-8")
     if isinstance(value, float) and not math.isfinite(value):
         return {math.inf: "Infinity", -math.inf: "-Infinity"}.get(value, "NaN")
     return value

@@ -60,15 +60,29 @@ def described(error: BaseException) -> str:
     'x.npy has 1 row. It needs 2.'
     """
     with_help = _help(error)
-    # The long errors of compiled libraries end in their own call stack.
-    text = " ".join(str(error).split("Exception raised from")[0].split())[:1200]
+    text = _text(error)
     if isinstance(error, _EXPECTED) and not with_help:
         return text or type(error).__name__
     name = type(error).__name__
+    if with_help == _LOST_HELP:
+        text = text.split(". ")[0]  # what follows speaks to those who know gloo
     text = text.rstrip(".")
     what = f"{name}: {text}" if text else name
     helps = with_help or "This should not happen: please report it."
     return f"{what}, while {step_of(error)}. {helps} {TRACEBACK}=1 in the environment shows the traceback."
+
+
+def _text(error: BaseException) -> str:
+    """What an error says, on one line."""
+    # The long errors of compiled libraries end in their own call stack.
+    text = " ".join(str(error).split("Exception raised from")[0].split())
+    first = _chain(error)[-1]
+    if isinstance(error, ImportError) and first is not error and len(text) > 400:
+        # A page of advice on installing stands above what happened.
+        return _text(first)
+    if len(text) > 2000:
+        text = text[:2000] + " ..."
+    return text
 
 
 def step_of(error: BaseException) -> str:
@@ -76,6 +90,8 @@ def step_of(error: BaseException) -> str:
     step = "starting"
     for frame, _ in traceback.walk_tb(error.__traceback__):
         room = _room(frame)
+        if room and frame.f_code.co_name == "<module>":
+            return "loading its packages"
         if room in _STEPS:
             step = _STEPS[room]
     return step

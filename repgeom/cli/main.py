@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
@@ -28,6 +29,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def command() -> int:
     """Run the command of `sys.argv` as `main` does, and survive what ends the process that does the work."""
+    # Its reports of lost connections are call stacks, and its errors say the same.
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "FATAL")
     with readable_streams():
         args = _parsed(None)
         return supervised(lambda: _ended(args))
