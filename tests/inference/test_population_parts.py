@@ -187,6 +187,13 @@ def test_a_pull_of_more_than_a_tenth_is_left_to_the_fit(others, count):
     assert len(standing_alone(variances, 100, EVEN, np.zeros(10))) == count
 
 
+def test_a_pull_downwards_of_more_than_a_tenth_is_left_to_the_fit_too():
+    """The second of two is pulled by the first: 330 / (100 − 330) over ten degrees is −0.14, over twenty −0.07."""
+    variances = np.r_[330.0, 100.0, np.ones(5)]
+    assert len(standing_alone(variances, 10, EVEN, np.zeros(7))) == 1
+    assert len(standing_alone(variances, 20, EVEN, np.zeros(7))) == 2
+
+
 def test_the_last_variance_has_nothing_to_stand_above():
     assert len(standing_alone(np.array([1000.0, 30.0, 1.0]), 10_000, EVEN, np.zeros(10))) == 2
     assert standing_alone(np.array([1000.0]), 10_000, EVEN, np.zeros(1)).size == 0
