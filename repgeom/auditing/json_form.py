@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from repgeom.auditing.finding import LEVELS, Finding
-from repgeom.auditing.purposes import PURPOSES
+from repgeom.auditing.checking import check_fields
+from repgeom.auditing.finding import Finding
 from repgeom.auditing.row_identity import RowIdentity
 from repgeom.auditing.scores_form import read_scores, scores_dict
 from repgeom.auditing.values import Reference, Value
@@ -129,22 +129,8 @@ def _fields(found: dict[str, Any]) -> dict[str, Any]:
         identity = found["row_identity"]
         fields["rows"] = RowIdentity(identity["scored"], _number(identity["independent"]), dict(identity["marks"]))
         fields["contributions"] = read_scores(identity.get("scores", {}), fields["values"])
-    _check_fields(fields)
+    check_fields(fields)
     return fields
-
-
-def _check_fields(fields: dict[str, Any]) -> None:
-    """Raise ValueError for what no report can hold and its readers rely on."""
-    for key in ("n_samples", "n_features"):
-        if type(fields[key]) is not int or fields[key] < 1:
-            raise ValueError(f"`{key}` is {fields[key]!r}")
-    if fields["level"] not in LEVELS or fields["purpose"] not in PURPOSES:
-        raise ValueError(f"its verdict reads {fields['level']!r} for {fields['purpose']!r}")
-    for key in ("normalize", "pair_rows", "neighbours", "seed"):
-        fields["convention"][key]  # all are read later
-    for key in ("name", "dtype", "summary", "repgeom_version"):
-        if not isinstance(fields[key], str):
-            raise ValueError(f"`{key}` is {fields[key]!r}")
 
 
 def _parsed(text_or_path: str | os.PathLike[str]) -> dict[str, Any]:

@@ -185,7 +185,7 @@ def drift_rows(r: Report) -> list[tuple[str, str, str, str]]:
         return []
     columns = (r.drift[c] for c in ("measure", "value", "low", "high", "note"))
     return [
-        (name, number(value), "–" if math.isnan(low) else interval((low, high)), note or DRIFT_MEASURES[name])
+        (name, number(value), "–" if math.isnan(low) else interval((low, high)), note or DRIFT_MEASURES.get(name, ""))
         for name, value, low, high, note in zip(*columns, strict=True)
     ]
 
