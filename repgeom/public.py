@@ -2,7 +2,7 @@
 
 from importlib.metadata import version as _version
 
-from repgeom import corruptions, demo, probes, robustness, testing, types
+from repgeom import corruptions, demo, models, probes, robustness, testing, types
 from repgeom.auditing.accumulator import AuditAccumulator
 from repgeom.auditing.audit import audit
 from repgeom.auditing.comparing import compare_reports
@@ -53,6 +53,7 @@ __all__ = [
     "estimate",
     "influence",
     "isotropic_baseline",
+    "models",
     "open_source",
     "plot_captured_variance",
     "plot_class_ranks",

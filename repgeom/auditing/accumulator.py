@@ -42,6 +42,7 @@ class AuditAccumulator:
         method: "float64" (exact for every measure of the variances; where smaller singular values are rounding, measures that
             rest on them are missing in the report, with the reason) or "qr" (about four times the work; exact for all).
         seed, max_pair_rows, drop_nonfinite: as `audit`.
+        scored_rows: rows kept for intervals, at most.
 
     >>> import numpy as np
     >>> x = np.random.default_rng(0).standard_normal((400, 8))
@@ -60,13 +61,14 @@ class AuditAccumulator:
         seed: int = 0,
         max_pair_rows: int = 4096,
         drop_nonfinite: bool = False,
+        scored_rows: int = SCORED_ROWS,
     ) -> None:
         check_normalize(normalize)
         if method not in ("float64", "qr"):
             raise ValueError(f'`method` must be "float64" or "qr", got {method!r}.')
         self._options: dict[str, Any] = {
             "normalize": normalize, "method": method, "seed": seed, "max_pair_rows": max_pair_rows,
-            "drop_nonfinite": drop_nonfinite,
+            "drop_nonfinite": drop_nonfinite, "scored_rows": scored_rows,
         }  # fmt: skip
         self._tally: AuditTally | None = None
 
@@ -120,7 +122,7 @@ class AuditAccumulator:
         asked = Asked(
             normalize=options["normalize"],
             seed=options["seed"],
-            scored_rows=SCORED_ROWS,
+            scored_rows=options["scored_rows"],
             pair_rows=options["max_pair_rows"],
             drop_nonfinite=options["drop_nonfinite"],
             # Sorted: two machines that name the same things in another order must still merge.

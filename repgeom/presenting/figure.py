@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from repgeom.presenting.escaping import printable, shortened
@@ -34,11 +34,16 @@ def plot_reports(reports: Sequence[Report]) -> Figure:
 
 def drawing_of(reports: Sequence[Report]) -> str:
     """The same figure as an <svg> element for a page: in one style, whatever the caller's is."""
+    return drawn_as_svg(lambda: _plotted(reports))
+
+
+def drawn_as_svg(draw: Callable[[], Figure]) -> str:
+    """What `draw` draws as an <svg> element, in one style."""
     from matplotlib import style
 
     # Text stays text, so that a page can be searched. A fixed salt: the same report gives the same bytes.
     with _DRAWING, style.context(["default", {"svg.fonttype": "none", "svg.hashsalt": "repgeom"}]):
-        return as_svg(_plotted(reports))
+        return as_svg(draw())
 
 
 def _plotted(reports: Sequence[Report]) -> Figure:

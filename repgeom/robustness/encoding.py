@@ -33,7 +33,7 @@ def encoded(
     """
     step = images_per_batch(images, batch_size)
     parts: list[list[Tensor]] = [[] for _ in encoders]
-    with torch.no_grad(), _evaluating(encoders):
+    with torch.no_grad(), evaluating(encoders):
         for start in range(0, len(images), step):
             part = images[start : start + step]
             if change is not None:
@@ -74,7 +74,7 @@ def _checked(features: Any, n: int, before: Sequence[Tensor]) -> Tensor:
 
 
 @contextlib.contextmanager
-def _evaluating(encoders: Sequence[Encoder]) -> Iterator[None]:
+def evaluating(encoders: Sequence[Encoder]) -> Iterator[None]:
     """Modules in evaluation mode, and each submodule back as it was: dropout would count as drift."""
     owners = [getattr(encoder, "__self__", encoder) for encoder in encoders]  # of a method, the module it belongs to
     modules = [m for owner in owners if isinstance(owner, torch.nn.Module) for m in owner.modules()]

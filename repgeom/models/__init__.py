@@ -1,0 +1,7 @@
+"""From a model to numbers: which layers it has, what they give for a loader, and the audit of each in one pass."""
+
+from repgeom.models.extract import extract_features
+from repgeom.models.layers import layers
+from repgeom.models.profile import LayerProfile, layer_profile
+
+__all__ = ["LayerProfile", "extract_features", "layer_profile", "layers"]

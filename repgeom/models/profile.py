@@ -1,0 +1,271 @@
+"""Every layer of a model audited in one pass over the data, batch by batch, with nothing stored."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from repgeom.auditing.accumulator import AuditAccumulator
+from repgeom.auditing.given import IN_STREAM
+from repgeom.auditing.purposes import TRANSFER, check_purpose
+from repgeom.auditing.report import Report
+from repgeom.data.saving import write_whole
+from repgeom.data.settings import own_settings
+from repgeom.models.batches import Batch, Forward
+from repgeom.models.beside import Beside
+from repgeom.models.layers import Layer
+from repgeom.models.passing import Pass
+from repgeom.models.pooling import Pooled
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+__all__ = ["LayerProfile", "layer_profile"]
+
+ROWS_KEPT = 4096  # of each layer: enough for pairs, and for intervals up to a width of 2,048
+COLUMNS = ("effective_rank", "participation_ratio", "effective_rank_sigma", "mean_cosine", "norm_cv")
+
+
+@own_settings
+@dataclasses.dataclass(frozen=True, repr=False)
+class LayerProfile(Mapping[str, Report]):
+    """What `layer_profile` returns: the report of each layer by its path, in the order in which layers run.
+
+    `profile["encoder.layer.3"]` is a `Report`; `to_frame()` has a row per layer; `plot()` draws rank against depth.
+    """
+
+    reports: Mapping[str, Report]
+    kinds: Mapping[str, str]  # of each layer: the class of its module
+    name: str = "model"
+    notes: tuple[str, ...] = ()
+    unmeasured: Mapping[str, str] = dataclasses.field(default_factory=dict)  # layers without a report, and why
+
+    def __getitem__(self, layer: str) -> Report:
+        if layer not in self.reports:
+            raise KeyError(f"no layer {layer!r} in this profile; there are {', '.join(self.reports)}")
+        return self.reports[layer]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.reports)
+
+    def __len__(self) -> int:
+        return len(self.reports)
+
+    def __repr__(self) -> str:
+        return f"<LayerProfile {self.name}: {len(self)} layers, worst {self.worst} ({self[self.worst].level})>"
+
+    def __str__(self) -> str:
+        frame = self.to_frame()[["width", "effective_rank", "low", "high", "share", "mean_cosine", "verdict"]]
+        lines = [f"{self.name}: {len(self)} layers, {next(iter(self.values())).n_samples:,} rows each"]
+        lines.append(frame.to_string(float_format=lambda v: f"{v:.4g}", na_rep="–"))
+        lines += [f"Not measured: {layer} ({why})." for layer, why in self.unmeasured.items()]
+        return "\n".join([*lines, *self.notes])
+
+    @property
+    def worst(self) -> str:
+        """The layer with the worst verdict; of several the one that uses the smallest share of its width."""
+        order = {"ok": 0, "warn": 1, "fail": 2}
+        return max(self, key=lambda layer: (order[self[layer].level], -self._share(layer)))
+
+    def _share(self, layer: str) -> float:
+        report = self[layer]
+        return float(report["effective_rank"].value or 0.0) / report.n_features
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row per layer, indexed by its path.
+
+        Columns: kind, pool, width, n_samples; effective_rank of the population with its 95 % interval (low, high; NaN where none is
+        known), share (of the width), isotropic (what isotropic rows of the same size read, over the width), participation_ratio,
+        effective_rank_sigma, mean_cosine, norm_cv, verdict.
+        """
+        import pandas as pd
+
+        rows = []
+        for layer, report in self.reports.items():
+            rank = report["effective_rank"]
+            values = {v.name: v.value for v in report.values}
+            row: dict[str, Any] = {
+                "layer": layer,
+                "kind": self.kinds.get(layer, ""),
+                "pool": report.convention.get("pool", ""),
+                "width": report.n_features,
+                "n_samples": report.n_samples,
+                "effective_rank": rank.value,
+                "low": rank.low,
+                "high": rank.high,
+                "share": self._share(layer),
+                "isotropic": None if rank.baseline is None else rank.baseline / report.n_features,
+                **{name: values.get(name) for name in COLUMNS[1:]},
+                "verdict": report.level,
+            }
+            rows.append(row)
+        frame = pd.DataFrame(rows).set_index("layer")
+        numbers = ["effective_rank", "low", "high", "share", "isotropic", *COLUMNS[1:]]
+        return frame.astype(dict.fromkeys(numbers, float))
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Effective rank over width against depth, with the interval as a band and what isotropic rows would read."""
+        from repgeom.presenting.profile import plot_profile
+
+        return plot_profile(self, ax)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as plain values: the report of each layer under its path."""
+        return {
+            "name": self.name,
+            "notes": list(self.notes),
+            "unmeasured": dict(self.unmeasured),
+            "layers": [
+                {"layer": layer, "kind": self.kinds.get(layer, ""), "report": report.to_dict()}
+                for layer, report in self.reports.items()
+            ],
+        }
+
+    def to_json(self, path: str | os.PathLike[str] | None = None, *, indent: int | None = 2) -> str:
+        """The dictionary as JSON text; written to `path` if given, whole or not at all."""
+        text = json.dumps(self.to_dict(), indent=indent, ensure_ascii=False, allow_nan=False)
+        if path is not None:
+            write_whole(path, text + "\n")
+        return text
+
+    def to_html(self, path: str | os.PathLike[str] | None = None) -> str:
+        """One page: rank against depth, a table of layers, and behind it each layer's audit; written to `path` if given."""
+        from repgeom.presenting.profile import profile_page
+
+        return profile_page(self, path)
+
+
+@own_settings
+def layer_profile(
+    model: nn.Module,
+    batches: Iterable[Any],
+    *,
+    layers: str | Sequence[str] = "auto",
+    pool: str = "auto",
+    forward: Forward | None = None,
+    mask: Any = None,
+    labels: Any = None,
+    reference: Any = None,
+    normalize: str | None = None,
+    purpose: str = TRANSFER,
+    thresholds: Mapping[str, Any] | None = None,
+    autocast: torch.dtype | None = None,
+    max_samples: int | None = None,
+    rows_kept: int = ROWS_KEPT,
+    seed: int = 0,
+    name: str | None = None,
+) -> LayerProfile:
+    """Audits layers of a model in one pass over the data; features are added up and not stored.
+
+    The model runs in evaluation mode without gradients; modes, hooks and switches are put back at the end, also after an error.
+    Memory per layer: 8 d² bytes of sums for a width of d, and `rows_kept` rows.
+
+    Args:
+        model: any module. Compiled and parallel ones are looked into and run uncompiled, on one device.
+        batches: what a loader gives: tensors, tuples that begin with one, or dicts of keywords (with "attention_mask" for text).
+        layers: "auto" (embeddings, each block, the final norm, pooler or projection, the output), or module paths and patterns of
+            them: `*` stops at a dot, `**` crosses. See `repgeom.models.layers`.
+        pool: how positions become rows: "auto", "mean", "cls", "last", "patches" or "tokens". "auto" takes the class token of image
+            models that have one, else the mean over what is not padding. With "tokens" each token is a row, and the tokens of a
+            sample depend on each other: intervals count them for less.
+        forward: how the model takes a batch, where that is not `model(batch)` or `model(**batch)`: a function of both.
+        mask: (n, positions) of what is not padding, or a function from a batch to it, where batches have none.
+        labels: one label per sample, in the order of the loader, or "in_stream": the second item of a tuple, "labels" of a dict.
+        reference: features of the same samples in the same order (n_samples, width), array or path: each layer is compared with it.
+        normalize, purpose, thresholds: as `repgeom.audit`.
+        autocast: a half type in which the model runs; pooling and sums stay in float32 and float64.
+        max_samples: stop after so many samples.
+        rows_kept: of each layer, for what needs pairs of rows, and for intervals.
+        seed: of the rows that are kept.
+        name: of the model, for titles; its class by default.
+
+    Returns:
+        A `LayerProfile`.
+
+    Raises:
+        TypeError: a scripted or exported model, batches of another kind.
+        ValueError: no batches; a layer that is not there, never runs, or runs more than once a batch; text without a mask; values
+            that are not finite, with the layer; labels or a reference of another length.
+
+    >>> import torch
+    >>> from torch import nn
+    >>> model = nn.Sequential(nn.Linear(16, 8), nn.ReLU(), nn.Linear(8, 8))
+    >>> profile = layer_profile(model, torch.randn(4, 100, 16, generator=torch.manual_seed(0)))
+    >>> list(profile), profile["2"].n_samples
+    (['0', '1', '2', 'output'], 400)
+    """
+    check_purpose(purpose)
+    in_stream = isinstance(labels, str) and labels == IN_STREAM
+    beside = Beside(None if in_stream else labels, reference)
+    one_pass = Pass(
+        model,
+        batches,
+        layers,
+        pool,
+        forward=forward,
+        mask=mask,
+        labelled=in_stream,
+        autocast=autocast,
+        max_samples=max_samples,
+    )
+    sums = _Sums(one_pass.chosen, beside, normalize, rows_kept, seed)
+    beside.check_length(one_pass.run(sums.receive), bool(max_samples))
+    reports: dict[str, Report] = {}
+    unmeasured: dict[str, str] = {}
+    for path in one_pass.chosen:
+        try:
+            reports[path] = sums.report(path, purpose, thresholds)
+        except ValueError as error:
+            if "zero variance" not in str(error):
+                raise
+            # One layer that gives the same for all samples must not cost the others.
+            unmeasured[path] = "all its rows are equal: collapsed to a point, or constant by design"
+    if not reports:
+        raise ValueError(
+            f"every layer gives the same rows for all samples, {one_pass.chosen[0]!r} first: is the input constant?"
+        )
+    kinds = {path: one_pass.found[path].kind for path in one_pass.chosen}
+    return LayerProfile(reports, kinds, name or type(one_pass.model).__name__, _notes(layers, one_pass), unmeasured)
+
+
+def _notes(layers: str | Sequence[str], one_pass: Pass) -> tuple[str, ...]:
+    repeated = [path for path, one in one_pass.found.items() if one.fires > 1 and "." not in path]
+    if layers != "auto" or not repeated:
+        return ()
+    return (f"Ran more than once a batch and not taken: {', '.join(repeated[:5])}.",)
+
+
+def memory_of(layers: Iterable[Layer], rows_kept: int) -> int:
+    """Bytes that a profile of these layers needs, beside the model: sums of squares and kept rows, twice while they are cut."""
+    widths = [one.shape[1] if len(one.shape) in (2, 4) else one.shape[-1] for one in layers]
+    return sum(8 * width**2 + 2 * 4 * rows_kept * width for width in widths)
+
+
+class _Sums:
+    """Adds up what each layer gives, batch by batch."""
+
+    def __init__(self, chosen: Sequence[str], beside: Beside, normalize: str | None, rows_kept: int, seed: int) -> None:
+        options: dict[str, Any] = {"normalize": normalize, "seed": seed, "max_pair_rows": min(rows_kept, ROWS_KEPT)}
+        self._layers = {path: AuditAccumulator(**options, scored_rows=rows_kept) for path in chosen}
+        self._beside = beside
+        self._how: dict[str, str] = {}
+
+    def receive(self, path: str, rows: Pooled, batch: Batch, start: int) -> None:
+        columns = self._beside.of(batch, start)
+        if rows.groups is not None:
+            columns = {name: values[rows.groups] for name, values in columns.items()}
+            columns.setdefault("groups", rows.groups + start)
+        self._how[path] = rows.how
+        self._layers[path].update(rows.rows, **columns)
+
+    def report(self, path: str, purpose: str, thresholds: Mapping[str, Any] | None) -> Report:
+        report = self._layers[path].report(name=path, purpose=purpose, thresholds=thresholds)
+        convention = {**report.convention, "layer": path, "pool": self._how[path]}
+        return dataclasses.replace(report, convention=convention, notes=(f"Pooling: {self._how[path]}.", *report.notes))

@@ -1,0 +1,98 @@
+"""A profile of a model's layers: the plot of rank against depth, and the page behind it."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from repgeom.data.saving import write_whole
+from repgeom.data.settings import own_settings
+from repgeom.presenting.escaping import printable, shortened
+from repgeom.presenting.figure import drawn_as_svg
+from repgeom.presenting.text import number, verdict
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from repgeom.models.profile import LayerProfile
+
+MOST_NAMES = 16  # of layers that are all named under the plot; of more, every second, third, ... is
+
+
+@own_settings
+def plot_profile(profile: LayerProfile, ax: Axes | None = None) -> Axes:
+    """Effective rank over width against depth: the value of each layer, its 95 % interval as a band, and what isotropic rows read.
+
+    Args:
+        profile: what `layer_profile` returned.
+        ax: where to draw; a new figure by default.
+
+    Returns:
+        The Axes, with one point per layer in the order in which layers run. An open point has no known interval.
+    """
+    from matplotlib.figure import Figure
+
+    frame = profile.to_frame()
+    if ax is None:
+        ax = Figure(figsize=(max(6.4, min(0.32 * len(frame) + 2, 14)), 4.4), layout="constrained").subplots()
+    depth = np.arange(len(frame))
+    share, width = frame["share"].to_numpy(), frame["width"].to_numpy()
+    low, high = frame["low"].to_numpy() / width, frame["high"].to_numpy() / width
+    known = np.isfinite(low)
+    (line,) = ax.plot(depth, share, "-", lw=1.5, label="effective rank / width")
+    colour = line.get_color()
+    ax.plot(depth[known], share[known], "o", color=colour, ms=5)
+    ax.plot(
+        depth[~known],
+        share[~known],
+        "o",
+        mfc="white",
+        color=colour,
+        ms=5,
+        label="no interval known" if (~known).any() else None,
+    )
+    ax.fill_between(depth, low, high, where=known, color=colour, alpha=0.25, lw=0, label="95 % interval")
+    ax.plot(depth, frame["isotropic"], "--", color="0.45", lw=1.2, label="isotropic rows, as many")
+    every = -(-len(frame) // MOST_NAMES)
+    names = [shortened(printable(str(name)), 24) for name in frame.index]
+    # Names come from outside: never taken for mathematics.
+    ax.set_xticks(depth[::every], names[::every], rotation=45, ha="right", rotation_mode="anchor", parse_math=False)
+    ax.set_ylim(0, max(1.02, float(np.nanmax(share)) * 1.02))
+    ax.set_xlim(-0.5, len(frame) - 0.5)
+    ax.set_ylabel("effective rank / width")
+    ax.set_title(shortened(printable(profile.name), 60), parse_math=False)
+    ax.legend(frameon=False, fontsize="small")
+    return ax
+
+
+def _figure_of(profile: LayerProfile) -> Figure:
+    from matplotlib.figure import Figure
+
+    figure = plot_profile(profile).figure
+    assert isinstance(figure, Figure)
+    return figure
+
+
+def profile_page(profile: LayerProfile, path: str | os.PathLike[str] | None = None) -> str:
+    """One HTML page that loads nothing: rank against depth, the table of layers, each layer's audit behind it."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    from repgeom import __version__
+
+    template = Environment(
+        loader=PackageLoader("repgeom", "presenting"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    ).get_template("profile.html.j2")
+    text = template.render(
+        profile=profile,
+        rows=list(zip(profile.to_frame().reset_index().to_dict("records"), profile.values(), strict=True)),
+        number=number,
+        verdict=verdict,
+        figure=drawn_as_svg(lambda: _figure_of(profile)),
+        version=__version__,
+    )
+    if path is not None:
+        write_whole(path, text)
+    return text
