@@ -13,7 +13,7 @@ _JOINERS = "\u200c\u200d"
 # What stands for a sign that an encoding lacks, row by row. All that this package prints beyond ASCII is here.
 _SIGNS = (
     ("−–—×·±√∝≈∞≤≥≠∩½°…‖─▶", "- - - x * +- sqrt ~ ~ inf <= >= != & 1/2 deg ... || - >"),
-    ("“”‘’", "\" \" ' '"),
+    ("“”‘’→�", "\" \" ' ' -> ?"),
     ("¹²³⁰⁴⁵⁶⁷⁸⁹⁻ᵀ", "^1 ^2 ^3 ^0 ^4 ^5 ^6 ^7 ^8 ^9 ^- ^T"),
     ("ᵢⱼ₀₁₂", "_i _j _0 _1 _2"),
     ("σΣλμεαθρφπ", "sigma sum lambda mu eps alpha theta rho phi pi"),
