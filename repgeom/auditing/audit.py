@@ -25,6 +25,7 @@ from repgeom.reading.checkpoint import Checkpoint
 from repgeom.reading.dask_arrays import DaskRows, dask_rows, is_dask
 from repgeom.reading.pieces import PairedRows, StreamedRows
 from repgeom.reading.reader import read
+from repgeom.reading.shared_rows import OWN, mode_of, shared_rows
 from repgeom.spectral.decompose import overflow_error
 from repgeom.spectral.tally import STREAM_MARGIN
 
@@ -48,7 +49,7 @@ def audit(
     seed: int = 0,
     progress: bool = False,
     checkpoint: str | os.PathLike[str] | None = None,
-    distributed: bool = False,
+    distributed: bool | str = False,
 ) -> Report:
     """Measures one set of features, compares it with what isotropic features would read, and says what is wrong.
 
@@ -83,8 +84,10 @@ def audit(
         checkpoint: a folder that keeps what was read of files; the same audit, given again after an interruption, goes on from
             there. Removed at the end. Where it cannot be written, or another run of the same audit holds it, a warning says
             so and the audit goes on without. Not with a stream or a Dask array.
-        distributed: every process of `torch.distributed`'s default group reads its part of the rows and of what stands beside
-            them, and all get the same report. Not with a stream or a Dask array.
+        distributed: "same" (or True): every process of `torch.distributed`'s default group gives the same rows, and what stands
+            beside them, and reads its part of them. "own": every process gives its own rows, at least two, with what stands beside
+            these; they count as one set, in the order of the processes. All get the same report. What processes hold is compared
+            first (all rows in memory, some of files). Not with a stream or a Dask array.
 
     Returns:
         A `Report`, with values of the population and their 95 % intervals where they are known (see `estimate`; where there
@@ -95,7 +98,8 @@ def audit(
         ValueError: NaN or infinity (counted, first place named) unless `drop_nonfinite`; fewer than 2 rows; no
             variance; labels, groups, a reference or corrupted rows of another length, or given twice, in a stream and beside it;
             batches of different width, type or columns; unknown thresholds; a checkpoint of rows in memory, or of files that
-            have changed; `checkpoint` or `distributed` with a stream or a Dask array.
+            have changed; `checkpoint` or `distributed` with a stream or a Dask array; processes that hold other rows than `distributed`
+            says.
         TypeError: complex, text, sparse or masked data.
         FileNotFoundError: a path that is not there.
         RuntimeError: `distributed` without a process group.
@@ -106,21 +110,25 @@ def audit(
     ('ok', 16.0)
     """
     check_normalize(normalize)
+    mode = mode_of(distributed)
     options = Options(normalize, k, max_pair_rows, seed, drop_nonfinite, thresholds, check_purpose(purpose))
     features = chosen_by_key(features, key)
     if is_dask(features):
-        refuse_of("a Dask array, which its own workers read", checkpoint=checkpoint, distributed=distributed or None)
+        refuse_of("a Dask array, which its own workers read", checkpoint=checkpoint, distributed=mode)
         beside = beside_dask(features, reference, corrupted, labels, groups)
         return _audited(dask_rows(features, **beside), options, name=name)
     if is_stream(features):
-        refuse_of("a stream of batches, which can be read once", checkpoint=checkpoint, distributed=distributed or None)
+        refuse_of("a stream of batches, which can be read once", checkpoint=checkpoint, distributed=mode)
         streamed = streamed_rows(features, reference, corrupted, labels, groups, drop_nonfinite, progress)
         return _audited(streamed, options, name=name)
-    processes = Processes(distributed)
-    paired = processes.agreed(functools.partial(paired_rows, features, reference, corrupted, labels, groups))
+    processes = Processes(mode is not None)
+    paired = processes.agreed(
+        functools.partial(paired_rows, features, reference, corrupted, labels, groups, part=mode == OWN)
+    )
+    paired = shared_rows(paired, mode, processes)
     kept = None
     if checkpoint is not None:
-        asked = (normalize, seed, max_pair_rows, drop_nonfinite)
+        asked = (normalize, seed, max_pair_rows, drop_nonfinite, paired.first, paired.total)
         kept = processes.agreed(functools.partial(Checkpoint, checkpoint, processes, *asked))
     try:
         report = _audited(paired, options, name=name, processes=processes, checkpoint=kept, progress=progress)
@@ -164,7 +172,7 @@ def _audited(
         pair_rows=options.max_pair_rows,
         drop_nonfinite=options.drop_nonfinite,
         beside=_beside(rows),
-        n=None if isinstance(rows, StreamedRows) else rows.n_samples,
+        n=_n_of_all(rows),
         # A stream is added up in float64 at least: it cannot be read again where float32 turns out not to do.
         method=None if again else "float64",
         margin=Asked.margin if again else STREAM_MARGIN,
@@ -177,6 +185,13 @@ def _audited(
     if more_exact is not None:
         tally.adopt(given(more_exact, name="features-again"))
     return processes.by_first(functools.partial(report_of, tally, options, name=name or titles.name, titles=titles))
+
+
+def _n_of_all(rows: PairedRows | StreamedRows | DaskRows) -> int | None:
+    """How many rows there will be; None for a stream."""
+    if isinstance(rows, StreamedRows):
+        return None
+    return rows.n_of_all if isinstance(rows, PairedRows) else rows.n_samples
 
 
 def _second_pass(tally: AuditTally, options: Options, titles: Titles, again: bool) -> AuditTally | None:

@@ -10,6 +10,7 @@ import numpy as np
 from torch import Tensor
 
 from repgeom.auditing.dominating import Dominating
+from repgeom.auditing.row_order import UNKNOWN_ORDER, RowOrder
 from repgeom.inference.compare import Comparison, Contributions
 from repgeom.inference.estimate import Estimate
 from repgeom.inference.neighbours import NeighbourMean
@@ -26,13 +27,14 @@ from repgeom.spectral.spectrum import Spectrum
 @dataclasses.dataclass(frozen=True)
 class LabelEvidence:
     """Of labels: ranks and sums of each class, rows (C,) and variance within (C,) of each class, votes of neighbours
-    (None where no row has a neighbour outside of its group)."""
+    (None where no row has a neighbour outside of its group), and what is known of their order."""
 
     ranks: ClassRanks
     sums: ClassTally
     sizes: np.ndarray
     votes: NeighbourMean | None
     variances: np.ndarray
+    order: RowOrder = UNKNOWN_ORDER
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,6 +53,7 @@ class ReferenceEvidence:
         angles: between the leading directions of both, in radians; None where there are too few.
         cosine: mean cosine of row i with row i; None where the widths differ.
         retained: comparison of the effective rank, reference first; None where rows are too few.
+        order: what is known of the order of its rows.
     """
 
     name: str
@@ -63,14 +66,16 @@ class ReferenceEvidence:
     angles: np.ndarray | None
     cosine: float | None
     retained: Comparison | None = None
+    order: RowOrder = UNKNOWN_ORDER
 
 
 @dataclasses.dataclass(frozen=True)
 class DriftEvidence:
-    """Of features of the same samples after a corruption: every measure of drift by its name."""
+    """Of features of the same samples after a corruption: every measure of drift by its name, and the order of the rows."""
 
     name: str
     readings: Mapping[str, Measurement]
+    order: RowOrder = UNKNOWN_ORDER
 
 
 @dataclasses.dataclass(frozen=True)

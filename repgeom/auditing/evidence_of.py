@@ -13,6 +13,7 @@ from repgeom.auditing.audit_tally import AuditTally
 from repgeom.auditing.dominating import Dominating, dominating_of
 from repgeom.auditing.evidence import DriftEvidence, Evidence, LabelEvidence, ReferenceEvidence
 from repgeom.auditing.row_intervals import estimates_of_rows
+from repgeom.auditing.row_order import UNKNOWN_ORDER, order_of_labels, order_of_rows, same_rows
 from repgeom.auditing.values import ratio_estimate
 from repgeom.data.arrays import finite_matrix, unit_rows
 from repgeom.data.sources import source_of
@@ -136,9 +137,13 @@ def _of_labels(tally: AuditTally, pairs: Drawn, neighbours: Neighbours | None) -
     if classes is None:
         return None
     refuse_sample_ids(len(classes.index), classes.n_samples)
-    codes = np.unique(pairs.column("labels"), return_inverse=True)[1]
-    votes = None if neighbours is None else neighbours.votes(torch.as_tensor(codes, device=pairs.rows.device))
-    return LabelEvidence(class_ranks(classes), classes, classes.sizes(), votes, _variances_within(classes))
+    votes, order = None, UNKNOWN_ORDER
+    if neighbours is not None:
+        codes = np.unique(pairs.column("labels"), return_inverse=True)[1]
+        votes = neighbours.votes(torch.as_tensor(codes, device=pairs.rows.device))
+        lists = neighbours.lists[:, : neighbours.k].cpu().numpy()
+        order = order_of_labels(lists, codes, pairs.places, tally.n_read)
+    return LabelEvidence(class_ranks(classes), classes, classes.sizes(), votes, _variances_within(classes), order)
 
 
 def _variances_within(classes: ClassTally) -> np.ndarray:
@@ -174,6 +179,15 @@ def _of_reference(
         other = _population(tally, theirs, "reference")
         retained = comparison_of(other, population, "effective_rank", True, 0.95, ("reference", "features"))
     beside: Tensor = pairs.column("reference")
+    order = order_of_rows(
+        pairs.rows,
+        beside,
+        pairs.places,
+        tally.n_read,
+        sums.linear_cka().item() if sums.n >= 4 else np.nan,
+        beside="reference",
+        same_rows=same_rows(mine.spectrum, theirs.spectrum, sums),
+    )
     return ReferenceEvidence(
         name=name,
         spectrum=as_arrays(theirs.spectrum),
@@ -185,6 +199,7 @@ def _of_reference(
         angles=angles,
         cosine=cosine,
         retained=retained,
+        order=order,
     )
 
 
@@ -221,7 +236,9 @@ def _of_drift(tally: AuditTally, name: str, k: int) -> DriftEvidence | None:
         groups=drawn.column("groups"),
         lower_k=True,
     ).compared(moved)
-    return DriftEvidence(name, {r.measure: r for r in readings})
+    named = {r.measure: r for r in readings}
+    order = order_of_rows(clean, moved, drawn.places, tally.n_read, named["linear_cka"].value, beside="corrupted")
+    return DriftEvidence(name, named, order)
 
 
 def _units(rows: Tensor) -> Tensor:

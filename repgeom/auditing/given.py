@@ -22,14 +22,16 @@ from repgeom.reading.tally import Piece
 IN_STREAM = "in_stream"
 
 
-def paired_rows(features: Any, reference: Any, corrupted: Any, labels: Any, groups: Any) -> PairedRows:
-    """Everything that belongs to the rows, checked, where the rows can be read again."""
+def paired_rows(
+    features: Any, reference: Any, corrupted: Any, labels: Any, groups: Any, *, part: bool = False
+) -> PairedRows:
+    """Everything that belongs to the rows, checked, where the rows can be read again. `part`: others hold more of them."""
     source = _open(features, "features")
     beside = _open_beside(reference, corrupted)
     for name, second in beside.items():
         mine, theirs = ((s.n_samples, s.n_features) for s in (source, second))
         check_pair(mine, theirs, True, name == "corrupted", ("features", name))
-    values = _values_beside(labels, groups, source.n_samples)
+    values = _values_beside(labels, groups, source.n_samples, part=part)
     return PairedRows(
         source, values.get("labels"), values.get("groups"), beside.get("reference"), beside.get("corrupted")
     )
@@ -59,7 +61,9 @@ def _open_beside(reference: Any, corrupted: Any) -> dict[str, Source]:
     return {name: _open(values, name) for name, values in given.items() if values is not None}
 
 
-def _values_beside(labels: Any = None, groups: Any = None, n_samples: int | None = None) -> dict[str, np.ndarray]:
+def _values_beside(
+    labels: Any = None, groups: Any = None, n_samples: int | None = None, *, part: bool = False
+) -> dict[str, np.ndarray]:
     found = {}
     for name, values in (("labels", labels), ("groups", groups)):
         if values is None:
@@ -67,7 +71,8 @@ def _values_beside(labels: Any = None, groups: Any = None, n_samples: int | None
         if isinstance(values, (str, os.PathLike)):
             values = files.read_labels(values)
         codes, different = as_labels(values, len(values) if n_samples is None else n_samples, name)
-        if name == "labels":
+        # Of a part of the rows, every one may have a class of its own.
+        if name == "labels" and not part:
             refuse_sample_ids(len(different), len(codes))
         found[name] = different[codes]
     return found

@@ -12,7 +12,8 @@ from typing import Any
 from repgeom.auditing.evidence import Evidence
 from repgeom.auditing.finding import LEVELS, Finding
 from repgeom.auditing.purposes import TRANSFER
-from repgeom.auditing.rules import RULES, Rule
+from repgeom.auditing.rule import Rule
+from repgeom.auditing.rules import RULES
 from repgeom.measures.shares import InexactTailError
 
 

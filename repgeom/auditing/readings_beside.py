@@ -10,11 +10,14 @@ import numpy as np
 from repgeom.auditing.evidence import Evidence, LabelEvidence
 from repgeom.auditing.purposes import CLASSIFY
 from repgeom.auditing.readings import Interval, Reading, rank_with_margin
+from repgeom.auditing.readings_of_order import has_structure, strangers
 from repgeom.measures import rank
 from repgeom.robustness.drift import ALL_ROWS_EQUAL
 
 # A class has collapsed where its variance is less than this share of what its larger half of classes have.
 COLLAPSED_CLASS = 0.1
+NOT_ALIKE = 0.1  # CKA, below which two have little in common
+SHARED = 0.1  # of the way from chance to all neighbours, beyond which rows are of the same samples all the same
 
 
 # The reference --------------------------------------------------------------------------------------------------------
@@ -49,9 +52,33 @@ def retained_sentence(e: Evidence, value: float) -> str:
 
 
 def alike(e: Evidence) -> float | None:
-    """Debiased linear CKA with the reference."""
+    """Debiased linear CKA with the reference; None where neighbours are shared although the leading directions are not."""
     estimate = e.estimates.get("linear_cka")
-    return None if estimate is None or estimate.value != estimate.value else estimate.value
+    if estimate is None or estimate.value != estimate.value:
+        return None
+    # Of rows in another order that finding speaks.
+    if e.reference is not None and e.reference.order.gained > 0.01:
+        return None
+    # CKA feels little but the leading directions, which one model's rogue columns may fill.
+    if estimate.value < NOT_ALIKE and _shared_beyond_chance(e) > SHARED:
+        return None
+    return estimate.value
+
+
+def _shared_beyond_chance(e: Evidence) -> float:
+    """Mutual kNN from chance (0) to all (1); 0 where it is not known."""
+    if e.reference is None or e.reference.shared_neighbours is None:
+        return 0.0
+    chance = e.neighbours / e.candidates
+    return (e.reference.shared_neighbours.value - chance) / max(1e-9, 1 - chance)
+
+
+def alike_sentence(e: Evidence, value: float) -> str:
+    """Say how little both agree on; where it is no more than by chance, what that may mean."""
+    assert e.reference is not None
+    if e.reference.order.at_chance(value):
+        return strangers(e)
+    return f"features and reference have little in common (CKA {value:.3f})"
 
 
 # Classes --------------------------------------------------------------------------------------------------------------
@@ -167,7 +194,10 @@ def agreement_sentence(e: Evidence, value: float) -> str:
     assert e.labels.votes is not None
     words = f"{e.labels.votes.value:.1%} of the rows have the label that their nearest neighbours have"
     if value < 0.05:
-        return f"{words}: no better than guessing"
+        words += ": no better than guessing"
+        if has_structure(e.spectrum):
+            words += ", although the rows have a structure of their own; labels in another order?"
+        return words
     return f"{words}; from guessing (0) to always (1) that is {value:.2f}"
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from repgeom.data.processes import Processes
 from repgeom.data.sources import Source
 from repgeom.reading.tally import Piece
 
@@ -23,6 +24,8 @@ class PairedRows:
         source: the features.
         labels, groups: (n_samples,), one value per row.
         reference, corrupted: sources of as many rows.
+        first, total: where these are one process's own rows, the place of the first among those of all processes, and how many
+            all hold; `total` is None where every process holds all rows.
     """
 
     source: Source
@@ -30,10 +33,23 @@ class PairedRows:
     groups: np.ndarray | None = None
     reference: Source | None = None
     corrupted: Source | None = None
+    first: int = 0
+    total: int | None = None
 
     @property
     def n_samples(self) -> int:
         return self.source.n_samples
+
+    @property
+    def n_of_all(self) -> int:
+        """Rows of all processes together."""
+        return self.n_samples if self.total is None else self.total
+
+    def part(self, processes: Processes) -> tuple[int, int]:
+        """The rows start..stop-1 of these that this process reads: its part of them, or all where they are its own."""
+        if self.total is not None:
+            return 0, self.n_samples
+        return processes.part(self.n_samples, self.step)
 
     @property
     def sources(self) -> tuple[Source, ...]:
@@ -50,10 +66,10 @@ class PairedRows:
         beside = [source.part(start, stop, self.step) for source in self.sources[1:]]
         names = [name for name in ("reference", "corrupted") if getattr(self, name) is not None]
         for rows in self.source.part(start, stop, self.step):
-            places = np.arange(start, start + len(rows))
+            here = np.arange(start, start + len(rows))
             columns = dict(zip(names, (next(other) for other in beside), strict=True))
-            labels, groups = (None if x is None else x[places] for x in (self.labels, self.groups))
-            yield Piece(rows, places, labels, groups, **columns)
+            labels, groups = (None if x is None else x[here] for x in (self.labels, self.groups))
+            yield Piece(rows, self.first + here, labels, groups, **columns)
             start += len(rows)
 
 

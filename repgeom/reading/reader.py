@@ -76,7 +76,7 @@ def _begin(
     rows: PairedRows, tally: T, name: str, processes: Processes, checkpoint: Checkpoint | None, progress: bool
 ) -> _Begun[T]:
     """Find what a checkpoint has, and let the tally of the first process look at its first rows."""
-    start, stop = processes.part(rows.n_samples, rows.step)
+    start, stop = rows.part(processes)
     kept, done = None, 0
     if checkpoint is not None:
         kept = checkpoint.open(rows, name, tally, start)

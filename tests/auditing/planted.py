@@ -7,6 +7,7 @@ import numpy as np
 from scipy.optimize import brentq
 
 import repgeom as rg
+from repgeom.auditing.row_order import RowOrder
 
 FEW = 80  # rows for which no interval is known, so that the value alone decides
 
@@ -85,6 +86,20 @@ def of_retained(value):
 def of_ratio(value):
     drift = SimpleNamespace(value=value, interval=lambda confidence: (value, value))
     return stub(drift=SimpleNamespace(readings={"effective_rank_ratio": drift}))
+
+
+def of_reference_order(value):
+    reference = SimpleNamespace(order=RowOrder(gained=value), shared_neighbours=None)
+    return stub(reference=reference, estimates={"linear_cka": estimated(0.1)})
+
+
+def of_corrupted_order(value):
+    readings = {name: SimpleNamespace(value=0.5) for name in ("linear_cka", "self_retrieval")}
+    return stub(drift=SimpleNamespace(order=RowOrder(gained=value), readings=readings))
+
+
+def of_label_order(value):
+    return stub(labels=SimpleNamespace(order=RowOrder(gained=value), votes=SimpleNamespace(value=0.3)))
 
 
 # Features ---------------------------------------------------------------------------------------------------------
@@ -176,6 +191,9 @@ def of_constants(value):
 
 # Each with the smallest step that its planted value can take.
 PLANTED = {
+    "reference_order": (of_reference_order, 1e-3),
+    "corrupted_order": (of_corrupted_order, 1e-3),
+    "label_order": (of_label_order, 1e-3),
     "spread_over_mean": (of_spread, 1e-3),
     "noise_at_a_point": (of_spread, 1e-3),
     "rank_share": (of_share, 1e-3),
