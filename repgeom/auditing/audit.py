@@ -5,11 +5,12 @@ from __future__ import annotations
 import dataclasses
 import functools
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from repgeom.auditing.audit_tally import Asked, AuditTally
 from repgeom.auditing.evidence_of import SCORED_ROWS, evidence_of
+from repgeom.auditing.finding import Finding
 from repgeom.auditing.given import beside_dask, chosen_by_key, paired_rows, refuse_of, streamed_rows
 from repgeom.auditing.judging import judge
 from repgeom.auditing.purposes import TRANSFER, check_purpose
@@ -217,7 +218,7 @@ def report_of(tally: AuditTally, options: Options, *, name: str, titles: Titles)
     evidence = evidence_of(tally, titles.reference, titles.corrupted, k=options.k)
     return Report.of(
         evidence,
-        judge(evidence, options.thresholds, options.purpose),
+        _located(judge(evidence, options.thresholds, options.purpose), titles),
         purpose=options.purpose,
         name=name,
         dtype=str(tally.dtypes["rows"]).removeprefix("torch."),
@@ -231,6 +232,15 @@ def report_of(tally: AuditTally, options: Options, *, name: str, titles: Titles)
         ),
         columns=titles.columns,
     )
+
+
+def _located(findings: tuple[Finding, ...], titles: Titles) -> tuple[Finding, ...]:
+    """The findings, with the file of each row that they name where there are several."""
+    found = []
+    for one in findings:
+        places = tuple(titles.place_of(row) for row in one.rows)
+        found.append(dataclasses.replace(one, row_places=places) if any(places) else one)
+    return tuple(found)
 
 
 def _too_few(tally: AuditTally) -> ValueError:
@@ -256,6 +266,9 @@ class Titles:
     corrupted: str = "corrupted"
     notes: tuple[str, ...] = ()
     columns: Columns | None = None  # of a table: which of its columns are the features
+    place_of: Callable[[int], str] = lambda row: (
+        ""
+    )  # the file that a row lies in, and its number there, of several files
 
     @property
     def of_rows(self) -> dict[str, str]:
@@ -283,7 +296,11 @@ def _titles(rows: PairedRows | StreamedRows | DaskRows) -> Titles:
     columns, notes = rows.source.columns, rows.source.notes
     if columns is not None:
         notes = (columns.sentence(), *notes)
-    return Titles(name, names["reference"], names["corrupted"], notes, columns)
+    titles = Titles(name, names["reference"], names["corrupted"], notes, columns)
+    # Of rows of other processes the files are not known here.
+    if rows.total is not None:
+        return titles
+    return dataclasses.replace(titles, place_of=rows.source.place_of)
 
 
 def _beside(rows: PairedRows | StreamedRows | DaskRows) -> tuple[str, ...]:

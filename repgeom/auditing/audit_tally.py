@@ -15,6 +15,8 @@ from repgeom.measures.class_tally import ClassTally
 from repgeom.measures.cloud_tally import CloudTally
 from repgeom.measures.pair_sums import check_pair
 from repgeom.measures.pair_tally import PairTally
+from repgeom.reading.counting_columns import CountingColumns
+from repgeom.reading.first_places import FirstPlaces
 from repgeom.reading.pieces import finite_rows_of
 from repgeom.reading.sample import RowSample
 from repgeom.reading.tally import Piece, State, Tallies, Tally
@@ -63,6 +65,7 @@ class Asked:
             {
                 "spectrum": self._spectra(wanted, "rows"),
                 "cloud": CloudTally(),
+                "counting": CountingColumns(),
                 "sample": RowSample(most, self.seed, self.n),
                 "grouped": RowSample(GROUPED_ROWS, self.seed, whole_groups=True) if has("groups") else None,
                 "classes": ClassTally(self.normalize, self.seed) if has("labels") else None,
@@ -105,6 +108,7 @@ class AuditTally(Tally):
         self.tallies = asked.tallies() if tallies is None else tallies
         self.nonfinite = {kind: Nonfinite() for kind in ROW_KINDS}
         self.n_read = self.n_dropped = 0
+        self.dropped = FirstPlaces()
         self.n_features: dict[str, int] = {}
         self.dtypes: dict[str, torch.dtype] = {}
         self._prepared: tuple[Piece, Piece] | None = None  # the first piece as it came, and without the rows left out
@@ -153,6 +157,7 @@ class AuditTally(Tally):
         if keep is None:
             return piece
         self.n_dropped += int((~keep).sum())
+        self.dropped.add(piece.places[~keep])
         return piece.selected(keep)
 
     def merge(self, other: AuditTally) -> None:
@@ -168,6 +173,7 @@ class AuditTally(Tally):
                 counts.first or more.first,
             )
         self.n_read, self.n_dropped = self.n_read + other.n_read, self.n_dropped + other.n_dropped
+        self.dropped.add(other.dropped.places)
         # A process without rows knows no widths and no types; the other one does.
         self.n_features |= other.n_features
         self.dtypes |= other.dtypes
@@ -177,7 +183,8 @@ class AuditTally(Tally):
             "asked": dataclasses.asdict(self.asked),
             "tallies": self.tallies.state(),
             "nonfinite": {kind: dataclasses.asdict(counts) for kind, counts in self.nonfinite.items()},
-            "n_read": self.n_read, "n_dropped": self.n_dropped, "n_features": self.n_features,
+            "n_read": self.n_read, "n_dropped": self.n_dropped, "dropped": self.dropped.places,
+             "n_features": self.n_features,
             "dtypes": {kind: str(dtype).removeprefix("torch.") for kind, dtype in self.dtypes.items()},
         }  # fmt: skip
 
@@ -188,6 +195,7 @@ class AuditTally(Tally):
         made = cls(asked, Tallies.from_state(state["tallies"]))
         made.nonfinite = {kind: Nonfinite(**counts) for kind, counts in state["nonfinite"].items()}
         made.n_read, made.n_dropped, made.n_features = state["n_read"], state["n_dropped"], state["n_features"]
+        made.dropped = FirstPlaces(state["dropped"])
         made.dtypes = {kind: getattr(torch, name) for kind, name in state["dtypes"].items()}
         return made
 

@@ -10,6 +10,7 @@ import numpy as np
 from torch import Tensor
 
 from repgeom.auditing.dominating import Dominating
+from repgeom.auditing.finding import Numbered
 from repgeom.auditing.row_order import UNKNOWN_ORDER, RowOrder
 from repgeom.inference.compare import Comparison, Contributions
 from repgeom.inference.estimate import Estimate
@@ -97,6 +98,7 @@ class Evidence:
         population: what estimates are read from.
         dominating: the few columns or rows that hold much of the variance.
         notes: what a reader must know of how the numbers were read.
+        rows, columns: which rows and columns are counted in `health`, by the name of the count; "index_columns" count the rows.
     """
 
     n_samples: int
@@ -117,6 +119,8 @@ class Evidence:
     population: Sample | None = None
     dominating: tuple[Dominating, ...] = ()
     notes: tuple[str, ...] = ()
+    rows: Mapping[str, Numbered] = dataclasses.field(default_factory=dict)
+    columns: Mapping[str, Numbered] = dataclasses.field(default_factory=dict)
 
     @property
     def size(self) -> Size:

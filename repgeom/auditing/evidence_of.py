@@ -12,6 +12,7 @@ from torch import Tensor
 from repgeom.auditing.audit_tally import AuditTally
 from repgeom.auditing.dominating import Dominating, dominating_of
 from repgeom.auditing.evidence import DriftEvidence, Evidence, LabelEvidence, ReferenceEvidence
+from repgeom.auditing.finding import Numbered
 from repgeom.auditing.row_intervals import estimates_of_rows
 from repgeom.auditing.row_order import UNKNOWN_ORDER, order_of_labels, order_of_rows, same_rows
 from repgeom.auditing.values import ratio_estimate
@@ -29,6 +30,7 @@ from repgeom.measures.measure import functional, names_of_estimable
 from repgeom.measures.nearest_rows import group_codes, mean_candidates, most_neighbours
 from repgeom.measures.pair_tally import PairTally
 from repgeom.measures.pairs import captured_curve, subspace_angles
+from repgeom.reading.first_places import SHOWN
 from repgeom.reading.sample import Drawn, RowSample
 from repgeom.robustness.drift import Clean
 from repgeom.spectral.directions import Directions, directions_in
@@ -82,6 +84,8 @@ def evidence_of(tally: AuditTally, reference: str, corrupted: str, *, k: int) ->
         contributions=contributions,
         population=population,
         dominating=_dominating(tally, population),
+        rows=_rows_counted(tally, cloud),
+        columns=_columns_counted(tally, cloud),
     )
     estimates = {**evidence.estimates, **estimates_of_rows(evidence)}
     evidence = dataclasses.replace(evidence, estimates=estimates)
@@ -101,6 +105,21 @@ def _health(tally: AuditTally, cloud: CloudTally) -> Health:
     """Counts of the rows that were audited, with what was not finite before rows were left out."""
     features = tally.nonfinite["rows"]
     return dataclasses.replace(cloud.health(), nan=features.nan, inf=features.inf, nonfinite_rows=tally.n_dropped)
+
+
+def _rows_counted(tally: AuditTally, cloud: CloudTally) -> dict[str, Numbered]:
+    """Which rows each count of health is of."""
+    health = cloud.health()
+    found = {name: Numbered(first, getattr(health, name)) for name, first in cloud.first_rows().items()}
+    return found | {"nonfinite_rows": Numbered(tally.dropped.numbers, tally.n_dropped)}
+
+
+def _columns_counted(tally: AuditTally, cloud: CloudTally) -> dict[str, Numbered]:
+    counting: tuple[int, ...] = tally.tallies["counting"].columns()
+    return {
+        "constant_features": Numbered(cloud.constant_columns(), cloud.health().constant_features),
+        "index_columns": Numbered(counting[:SHOWN], len(counting)),
+    }
 
 
 def _population(tally: AuditTally, directions: Directions, kind: str) -> Sample:

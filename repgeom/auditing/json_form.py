@@ -193,7 +193,10 @@ def _columns(found: dict[str, Any] | None) -> Columns | None:
 
 
 def _finding(found: dict[str, Any]) -> Finding:
-    return Finding(**{**found, **{key: _number(found[key]) for key in ("value", "low", "high", "warn", "fail")}})
+    numbers = {key: _number(found[key]) for key in ("value", "low", "high", "warn", "fail")}
+    # Reports of before lack these.
+    named = {key: tuple(found.get(key, ())) for key in ("rows", "row_places", "columns")}
+    return Finding(**{**found, **numbers, **named})
 
 
 def _spectrum_dict(s: Spectrum) -> dict[str, Any]:

@@ -83,7 +83,11 @@ def _finding_of(rule: Rule, e: Evidence) -> Finding | None:
     if level_of_value != level:
         reason += f"; not sure enough for {level_of_value}, as the interval reaches past its threshold"
     words = (reason, rule.causes, rule.advice, rule.source)
-    return Finding(rule.name, level, float(value), low, high, rule.warn, rule.fail, rule.worse, *words)
+    found = Finding(rule.name, level, float(value), low, high, rule.warn, rule.fail, rule.worse, *words)
+    rows, columns = rule.rows(e), rule.columns(e)
+    return dataclasses.replace(
+        found, rows=rows.first, n_rows=rows.count, columns=columns.first, n_columns=columns.count
+    )
 
 
 def _level(rule: Rule, value: float) -> str:

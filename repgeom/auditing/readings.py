@@ -11,8 +11,10 @@ from collections.abc import Callable
 import numpy as np
 
 from repgeom.auditing.evidence import Evidence
+from repgeom.auditing.finding import NONE, Numbered
 from repgeom.inference.population import Population
 from repgeom.measures import rank
+from repgeom.reading.first_places import SHOWN
 from repgeom.spectral.isotropic import isotropic_baseline
 
 # Variance of a direction over the mean variance, below which it has faded: a twentieth of a typical spread.
@@ -250,3 +252,43 @@ def repeated_rows(e: Evidence) -> float | None:
     if bool((values == values.round()).all()):
         return None
     return e.health.duplicate_rows / e.health.n_samples
+
+
+# Which rows and columns -----------------------------------------------------------------------------------------------
+
+
+def rows_counted(name: str) -> Callable[[Evidence], Numbered]:
+    """The rows that one of the counts of `Health` is of."""
+    return lambda e: e.rows.get(name, NONE)
+
+
+def columns_counted(name: str) -> Callable[[Evidence], Numbered]:
+    """The columns that one of the counts is of."""
+    return lambda e: e.columns.get(name, NONE)
+
+
+def dominating_numbers(what: str) -> Callable[[Evidence], Numbered]:
+    """The few rows, or columns, that hold much of the variance."""
+
+    def found(e: Evidence) -> Numbered:
+        numbers = [number for one in e.dominating if one.what == what for number in one.numbers]
+        return Numbered(tuple(numbers[:SHOWN]), len(numbers))
+
+    return found
+
+
+# A column that is no feature ------------------------------------------------------------------------------------------
+
+
+def index_columns(e: Evidence) -> float:
+    """How many columns count the rows."""
+    return float(e.columns.get("index_columns", NONE).count)
+
+
+def index_sentence(e: Evidence, value: float) -> str:
+    """Name the columns."""
+    columns = e.columns["index_columns"]
+    named = ", ".join(str(number) for number in columns.first)
+    if columns.count == 1:
+        return f"column {named} counts rows: an index?"
+    return f"{columns.count:,} columns count rows: an index? (columns {named})"

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable
 
 from repgeom.auditing.evidence import Evidence
+from repgeom.auditing.finding import NONE, Numbered
 from repgeom.auditing.purposes import EVERY
 
 
@@ -24,6 +25,7 @@ class Rule:
         source: where the thresholds come from.
         interval: the number's 95 % interval; None where none is known.
         purposes: what features must be for, for the rule to speak.
+        rows, columns: those that it speaks of.
     """
 
     name: str
@@ -37,6 +39,8 @@ class Rule:
     source: str
     interval: Callable[[Evidence], tuple[float, float] | None] = lambda e: None
     purposes: tuple[str, ...] = EVERY
+    rows: Callable[[Evidence], Numbered] = lambda e: NONE
+    columns: Callable[[Evidence], Numbered] = lambda e: NONE
 
 
 OURS = "our choice; override it where your data are known to differ"

@@ -8,10 +8,14 @@ from __future__ import annotations
 
 from repgeom.auditing.purposes import BROAD, CLASSIFY
 from repgeom.auditing.readings import (
+    columns_counted,
     count_sentence,
+    dominating_numbers,
     dominating_row,
     dominating_sentence,
     few_rows_sentence,
+    index_columns,
+    index_sentence,
     leading_excess,
     leading_sentence,
     live_directions,
@@ -24,6 +28,7 @@ from repgeom.auditing.readings import (
     rank_share,
     rank_share_interval,
     repeated_rows,
+    rows_counted,
     share_nonfinite,
     share_of_rows,
     spread_over_mean,
@@ -38,6 +43,19 @@ from repgeom.auditing.rules_beside import OF_CLASSES, OF_CORRUPTED, OF_ORDER, OF
 
 # The order counts: of findings of one level the first is the headline.
 RULES: tuple[Rule, ...] = (
+    Rule(
+        # Fails from the first column on: what is measured then is the index.
+        name="index_columns",
+        worse="above",
+        warn=None,
+        fail=0.0,
+        read=index_columns,
+        reason=index_sentence,
+        causes="the index of a data frame, or ids, that were saved beside the features",
+        advice="audit without it: `drop_columns=[...]`, on the command line --drop-columns with its number",
+        source="no feature rises by the same step from row to row",
+        columns=columns_counted("index_columns"),
+    ),
     *OF_ORDER,
     Rule(
         name="spread_over_mean",
@@ -126,6 +144,7 @@ RULES: tuple[Rule, ...] = (
         causes="corrupt samples, or overflow; rows of massive activations are usual in transformers",
         advice="look at those samples; audit again without them",
         source=OURS,
+        rows=dominating_numbers("rows"),
     ),
     *OF_CORRUPTED,
     Rule(
@@ -151,6 +170,7 @@ RULES: tuple[Rule, ...] = (
         causes="overflow in half precision, or a division by a zero norm",
         advice="extract in float32 and find the samples",
         source=OURS,
+        rows=rows_counted("nonfinite_rows"),
     ),
     Rule(
         name="zero_rows",
@@ -162,6 +182,7 @@ RULES: tuple[Rule, ...] = (
         causes="dead units, padding rows, or samples that failed to load",
         advice="find those samples; a row of zeros has no direction and counts as cosine 0",
         source=OURS,
+        rows=rows_counted("zero_rows"),
     ),
     Rule(
         name="duplicate_rows",
@@ -173,6 +194,7 @@ RULES: tuple[Rule, ...] = (
         causes="repeated samples, a sampler with replacement, padding, or collapse to a few points",
         advice="remove repeats: they make neighbours and intervals look better than they are",
         source="real text sets repeat 3 % of their rows; beyond that our choice",
+        rows=rows_counted("duplicate_rows"),
     ),
     Rule(
         name="constant_features",
@@ -185,6 +207,7 @@ RULES: tuple[Rule, ...] = (
         advice="lower the learning rate or use another activation; drop the columns before comparing widths",
         source="a pretrained efficientnet-lite0 leaves 13 % of its units constant on handwritten digits; beyond that our choice",
         purposes=BROAD,  # good classifiers lose a third of their ReLU units
+        columns=columns_counted("constant_features"),
     ),
     Rule(
         name="extreme_norms",
@@ -197,5 +220,6 @@ RULES: tuple[Rule, ...] = (
         advice="look at those samples; use `normalize='l2'` if only directions matter",
         source=OURS,
         purposes=BROAD,  # probabilities of a classifier have two kinds of lengths
+        rows=rows_counted("extreme_norms"),
     ),
 )

@@ -300,7 +300,8 @@ def _joined(name: str, shards: list[_Shard]) -> Source:
     notes = dict.fromkeys(note for shard in shards for note in shard.array.notes)
     chosen = shards[0].array.chosen
     paths = dict.fromkeys(shard.place.identity for shard in shards if shard.place.identity)
-    return Source(name, starts[-1], width, dtype, read, tuple(notes), tuple(paths), columns=chosen)
+    parts = tuple((shard.name, shard.array.shape[0]) for shard in shards)
+    return Source(name, starts[-1], width, dtype, read, tuple(notes), tuple(paths), columns=chosen, parts=parts)
 
 
 def _check_alike(name: str, shards: list[_Shard]) -> None:

@@ -33,6 +33,7 @@ class Source:
     reads: str = ""  # which array and rows of them, where that is not all
     device: str = "cpu"  # where `read` puts the rows
     columns: Columns | None = None  # of a table: which of its columns these are, and why others were left out
+    parts: tuple[tuple[str, int], ...] = ()  # names of the files that were joined, and how many rows each holds
 
     def chunks(self, step: int | None = None) -> Iterator[Tensor]:
         """All rows in order, `step` at a time."""
@@ -58,6 +59,15 @@ class Source:
     def chunk_rows(self) -> int:
         return chunk_rows(self.n_features, self.device)
 
+    def place_of(self, row: int) -> str:
+        """The file that a row lies in, and its number there; "" where the rows lie in one file or in memory."""
+        if len(self.parts) < 2 or not 0 <= row < self.n_samples:
+            return ""
+        ends = np.cumsum([n_rows for _, n_rows in self.parts])
+        part = int(np.searchsorted(ends, row, side="right"))
+        name, n_rows = self.parts[part]
+        return f"{name} row {row - int(ends[part]) + n_rows:,}"
+
     def rows(self, indices: np.ndarray) -> Tensor:
         """The rows at `indices` (ascending), read run by run so that a file is never read whole."""
         near = max(1, GAP_VALUES // self.n_features)  # reading over a short gap is cheaper than beginning again
@@ -71,7 +81,7 @@ class Source:
         kept = np.flatnonzero(keep)
         reads = f"{self.reads} rows {hashlib.sha256(np.packbits(keep).tobytes()).hexdigest()}"
         return dataclasses.replace(
-            self, n_samples=len(kept), read=lambda start, stop: self.rows(kept[start:stop]), reads=reads
+            self, n_samples=len(kept), read=lambda start, stop: self.rows(kept[start:stop]), reads=reads, parts=()
         )
 
 

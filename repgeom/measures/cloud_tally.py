@@ -13,7 +13,8 @@ from torch import Tensor
 from repgeom.data.arrays import row_norms, unit_rows
 from repgeom.data.settings import own_settings
 from repgeom.reading import thinning
-from repgeom.reading.hashing import mixed, row_hashes
+from repgeom.reading.first_places import SHOWN, FirstPlaces
+from repgeom.reading.hashing import mixed, row_hashes, unmixed
 from repgeom.reading.moments import Moments
 from repgeom.reading.tally import Piece, State, Tally
 from repgeom.reading.thinning import Thinned
@@ -91,6 +92,7 @@ class CloudTally(Tally):
 
     def __init__(self) -> None:
         self._norms, self._hashes = Thinned(), Thinned()
+        self._zeros, self._repeats = FirstPlaces(), FirstPlaces()  # the latter of rows that come often
         self._often: dict[int, int] = {}  # how many there are of rows that come often, by their hash
         self.n_samples = self.n_features = self.nan = self.inf = self.nonfinite_rows = self.zero_rows = 0
         self._low: Tensor | None = None
@@ -107,7 +109,8 @@ class CloudTally(Tally):
         rows = piece.rows
         # They depend on the places alone, so any split into pieces draws the same rows.
         numbers = mixed(piece.places.astype(np.uint64))
-        self._count(row_hashes(rows))
+        # As floats, exact up to 2⁵³, because what is kept beside numbers is floats.
+        self._count(row_hashes(rows), piece.places.astype(np.float64))
         self.n_samples += len(rows)
         self.n_features = rows.shape[1]
         # Lengths in half precision would keep two or three digits, and overflow in float16.
@@ -118,32 +121,40 @@ class CloudTally(Tally):
             finite = torch.isfinite(rows).all(-1).cpu().numpy()
             numbers, places = numbers[finite], places[finite]
             rows, lengths = self._count_nonfinite(rows)
-        self.zero_rows += int((lengths == 0).sum())
+        is_zero = (lengths == 0).cpu().numpy()
+        self.zero_rows += int(is_zero.sum())
+        self._zeros.add(places[is_zero])
         self._norms.add(numbers, lengths.double().cpu().numpy())
         if len(rows):
             self._spread(rows, lengths.double(), places)
 
-    def _count(self, hashes: np.ndarray) -> None:
+    def _count(self, hashes: np.ndarray, places: np.ndarray) -> None:
         """Adds rows of these hashes; those that come often are taken out before any are dropped."""
-        hashes = self._without_often(hashes)
+        hashes, places = self._without_often(hashes, places)
         if self._hashes.is_full(len(hashes)):
-            hashes = np.concatenate([self._hashes.all()[0], hashes])
+            kept, kept_places = self._hashes.all()
+            hashes, places = np.concatenate([kept, hashes]), np.concatenate([kept_places, places])
             values, counts = np.unique(hashes, return_counts=True)
             # Whether a hash is kept decides about all its copies, which is too much chance for rows that come often.
             often = counts >= max(32, thinning.KEPT_ROWS >> 10)
             self._often |= dict.fromkeys(values[often].tolist(), 0)
+            self._repeats.add(_later(hashes, places, np.isin(hashes, values[often])))
             self._hashes.replace(np.empty(0, np.uint64))
-            hashes = self._without_often(hashes)
-        self._hashes.add(hashes)
+            hashes, places = self._without_often(hashes, places, repeated=False)
+        self._hashes.add(hashes, places)
 
-    def _without_often(self, hashes: np.ndarray) -> np.ndarray:
-        """Counts those that come often, and gives back the rest."""
+    def _without_often(
+        self, hashes: np.ndarray, places: np.ndarray, *, repeated: bool = True
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Counts those that come often, and gives back the rest. `repeated`: each of them came before."""
         if not self._often:
-            return hashes
+            return hashes, places
         often = np.isin(hashes, np.fromiter(self._often, np.uint64))
         for value, count in zip(*np.unique(hashes[often], return_counts=True), strict=True):
             self._often[int(value)] += int(count)
-        return hashes[~often]
+        if repeated:
+            self._repeats.add(places[often])
+        return hashes[~often], places[~often]
 
     @property
     def kept(self) -> int:
@@ -156,14 +167,16 @@ class CloudTally(Tally):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.n_features = self.n_features or other.n_features
         self._norms.merge(other._norms)
-        kept = self._hashes.all()[0]
+        kept, places = self._hashes.all()
         self._often = dict.fromkeys(other._often, 0) | self._often
-        self._hashes.replace(self._without_often(kept))
+        self._hashes.replace(*self._without_often(kept, places))
         for value, count in other._often.items():
             self._often[value] += count
         # Both must have dropped the same hashes before they are one set.
         self._hashes.thin(other._hashes.halvings)
-        self._count(other._hashes.all()[0])
+        self._count(*other._hashes.all())
+        self._zeros.add(other._zeros.places)
+        self._repeats.add(other._repeats.places)
         if other._low is not None and other._high is not None:
             self._between(other._low, other._high)
         if other._lengths.n:
@@ -180,6 +193,7 @@ class CloudTally(Tally):
         return {
             "counts": counts, "norms": self._norms.state(), "hashes": self._hashes.state(),
             "often": {str(value): count for value, count in self._often.items()},
+            "zeros": self._zeros.places, "repeats": self._repeats.places,
             "low": self._low, "high": self._high, "unit": self._unit,
             "shortest": self._shortest, "longest": self._longest,
             "lengths": self._lengths.state(), "units": self._units.state(),
@@ -192,6 +206,7 @@ class CloudTally(Tally):
             setattr(made, name, count)
         made._norms, made._hashes = Thinned.from_state(state["norms"]), Thinned.from_state(state["hashes"])
         made._often = {int(value): count for value, count in state["often"].items()}
+        made._zeros, made._repeats = FirstPlaces(state["zeros"]), FirstPlaces(state["repeats"])
         made._low, made._high, made._unit = state["low"], state["high"], state["unit"]
         made._shortest, made._longest = state["shortest"], state["longest"]
         made._lengths, made._units = Moments.from_state(state["lengths"]), Moments.from_state(state["units"])
@@ -225,11 +240,6 @@ class CloudTally(Tally):
 
     def health(self) -> Health:
         """As the function `health` of all rows so far."""
-        lengths = torch.from_numpy(self._norms.settled()[1])
-        middle = _median(lengths) if len(lengths) else torch.zeros((), dtype=torch.float64)
-        away = (lengths - middle).abs()
-        # 1.4826 median deviations make a normal law's standard deviation. The lower bound is for rows of equal length.
-        spread = max(1.4826 * float(_median(away)) if len(lengths) else 0.0, 1e-3 * float(middle))
         constant = 0 if self._low is None or self._high is None else int((self._low == self._high).sum())
         hashes = self._hashes.settled()[0]
         ordered = np.sort(hashes)
@@ -244,8 +254,37 @@ class CloudTally(Tally):
             zero_rows=self.zero_rows,
             duplicate_rows=repeats + sum(count - 1 for count in self._often.values()),
             constant_features=constant,
-            extreme_norms=int((away > EXTREME_NORM * spread).sum()) << self._norms.halvings,
+            extreme_norms=int(self._is_extreme().sum()) << self._norms.halvings,
         )
+
+    def _is_extreme(self) -> np.ndarray:
+        """Which of the rows whose lengths are kept have an extreme one."""
+        lengths = torch.from_numpy(self._norms.settled()[1])
+        if not len(lengths):
+            return np.zeros(0, bool)
+        middle = _median(lengths)
+        away = (lengths - middle).abs()
+        # 1.4826 median deviations make a normal law's standard deviation. The lower bound is for rows of equal length.
+        spread = max(1.4826 * float(_median(away)), 1e-3 * float(middle))
+        return np.asarray((away > EXTREME_NORM * spread).numpy())
+
+    def first_rows(self) -> dict[str, tuple[int, ...]]:
+        """The first ten rows that each count of `health` is of, by its name; beyond 1,048,576 rows, of those that are kept."""
+        hashes, places = self._hashes.settled()
+        repeats = FirstPlaces(self._repeats.places)
+        repeats.add(_later(hashes, places))
+        extreme = unmixed(self._norms.settled()[0][self._is_extreme()]).astype(np.int64)
+        return {
+            "zero_rows": self._zeros.numbers,
+            "duplicate_rows": repeats.numbers,
+            "extreme_norms": tuple(np.sort(extreme)[:SHOWN].tolist()),
+        }
+
+    def constant_columns(self) -> tuple[int, ...]:
+        """The first ten columns with one value in all finite rows."""
+        if self._low is None or self._high is None:
+            return ()
+        return tuple(torch.nonzero(self._low == self._high)[:SHOWN, 0].tolist())
 
     def norms(self) -> Norms:
         """As the function `norms` of all finite rows so far."""
@@ -264,3 +303,12 @@ class CloudTally(Tally):
     def feature_std(self) -> float:
         """As the function `feature_std` of all finite rows so far."""
         return float((self._units.squares / self._units.n).sqrt().mean())
+
+
+def _later(hashes: np.ndarray, places: np.ndarray, among: np.ndarray | None = None) -> np.ndarray:
+    """Places of the rows, of those `among`, whose hash came before at a smaller place."""
+    if among is not None:
+        hashes, places = hashes[among], places[among]
+    order = np.lexsort((places, hashes))
+    hashes, places = hashes[order], places[order]
+    return places[1:][hashes[1:] == hashes[:-1]]

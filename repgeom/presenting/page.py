@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from repgeom.auditing.finding import numbers_named
 from repgeom.data.saving import write_whole
 from repgeom.presenting.escaping import printable
 from repgeom.presenting.figure import drawing_of
@@ -51,6 +52,7 @@ def html(reports: Sequence[Report], path: str | os.PathLike[str] | None = None) 
         compared=compared(reports),
         these_rows=THESE_ROWS,
         threshold=threshold,
+        numbers_named=numbers_named,
         verdict=verdict,
         figure=drawing_of(reports),
         version=__version__,

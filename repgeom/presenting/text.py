@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from repgeom.auditing.finding import Finding
+from repgeom.auditing.finding import Finding, numbers_named
 from repgeom.auditing.purposes import PURPOSES
 from repgeom.presenting.escaping import printable, shortened
 from repgeom.robustness.drift import MEASURES as DRIFT_MEASURES
@@ -114,6 +114,7 @@ def _verdict_lines(r: Report) -> list[str]:
             continue
         lines += [
             f"  {f.level.upper():<5}{f.reason}",
+            *(f"       {what}: {words}" for what, words in numbers_named(f).items()),
             f"       likely: {f.causes}",
             f"       try: {f.advice}",
             f"       threshold: {threshold(f)}",

@@ -34,9 +34,9 @@ class Thinned:
         self._pieces = [(numbers, values)]
         return numbers, values
 
-    def replace(self, numbers: np.ndarray) -> None:
-        """Keeps these numbers alone, without values."""
-        self._pieces = [(numbers, np.empty(0))]
+    def replace(self, numbers: np.ndarray, values: np.ndarray | None = None) -> None:
+        """Keeps these numbers alone, with these values if any."""
+        self._pieces = [(numbers, np.empty(0) if values is None else values)]
 
     def settled(self) -> tuple[np.ndarray, np.ndarray]:
         """Numbers and values, no more than `KEPT_ROWS`."""

@@ -179,6 +179,12 @@ def of_rows(change):
     return planted
 
 
+def of_index(value):
+    """So many columns count the rows."""
+    n_columns = round(value)
+    return {"features": np.c_[normal(60, 6), np.arange(60)[:, None] * np.arange(1, n_columns + 1)]}
+
+
 def of_repeats(value):
     x, k = normal(1000, 6), round(1000 * value)
     x[1000 - k :] = x[:1]
@@ -191,6 +197,7 @@ def of_constants(value):
 
 # Each with the smallest step that its planted value can take.
 PLANTED = {
+    "index_columns": (of_index, 1),
     "reference_order": (of_reference_order, 1e-3),
     "corrupted_order": (of_corrupted_order, 1e-3),
     "label_order": (of_label_order, 1e-3),

@@ -317,7 +317,7 @@ def test_intervals_of_findings_about_pairs_are_those_of_their_tables():
 
 def test_rows_in_another_order_have_nothing_in_common_with_the_reference():
     x = normal(400, 12)
-    assert finding(rg.audit(x[::-1].copy(), reference=x), "alike").level == "fail"
+    assert finding(rg.audit(x[::-1].copy(), reference=x), "reference_order").level == "fail"
     assert finding(rg.audit(x, reference=x @ normal(12, 12, 1)), "alike").level == "ok"
 
 

@@ -31,7 +31,11 @@ def _troubles():
     yield "extreme_norms", np.where(np.arange(1000)[:, None] < 150, 1e3, 1) * x, {}
     yield "live_directions", x[:, :4] @ healthy(4, 16), {}
     yield "rank_share", x[:, :1] @ healthy(1, 16), {}
-    yield "alike", x[::-1], {"reference": x}
+    yield "alike", x, {"reference": np.random.default_rng(9).standard_normal(x.shape)}
+    yield "reference_order", x[::-1], {"reference": x}
+    yield "corrupted_order", x, {"corrupted": x[::-1]}
+    yield "label_order", x + 9 * np.eye(16)[np.arange(1000) // 200], {"labels": np.arange(1000)[::-1] // 200}
+    yield "index_columns", np.c_[np.arange(1000), x], {}
     yield "rank_retained", x * np.where(np.arange(16) < 3, 1, 1e-2), {"reference": x}
     yield "corrupted_drift", x, {"corrupted": x[::-1]}
     yield "corrupted_rank_ratio", x, {"corrupted": x * np.where(np.arange(16) < 5, 1, 1e-2)}
