@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from repgeom.auditing.audit import Options, Titles, report_of
+from repgeom.auditing.audit import report_of
 from repgeom.auditing.audit_tally import Asked, AuditTally
 from repgeom.auditing.evidence_of import SCORED_ROWS
+from repgeom.auditing.options import Options
 from repgeom.auditing.purposes import TRANSFER, check_purpose
 from repgeom.auditing.report import Report
+from repgeom.auditing.titles import Titles
 from repgeom.data.arrays import as_features, check_normalize
 from repgeom.data.labels import as_values
 from repgeom.data.settings import own_settings

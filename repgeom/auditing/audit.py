@@ -13,12 +13,21 @@ from repgeom.auditing.evidence_of import SCORED_ROWS, evidence_of
 from repgeom.auditing.finding import Finding
 from repgeom.auditing.given import beside_dask, chosen_by_key, paired_rows, refuse_of, streamed_rows
 from repgeom.auditing.judging import judge
+from repgeom.auditing.options import Options
+from repgeom.auditing.preparation import (
+    DROP,
+    GROUP,
+    KEEP,
+    Preparation,
+    check_duplicates,
+    prepared,
+)
 from repgeom.auditing.purposes import TRANSFER, check_purpose
 from repgeom.auditing.readings_beside import notes_on_purpose
 from repgeom.auditing.report import Report
 from repgeom.auditing.row_identity import RowIdentity, row_marks, scored_rows
+from repgeom.auditing.titles import Titles, beside_of, titles_of
 from repgeom.data.arrays import check_normalize
-from repgeom.data.columns import Columns
 from repgeom.data.processes import ALONE, Processes
 from repgeom.data.settings import own_settings
 from repgeom.data.sources import is_stream
@@ -27,6 +36,7 @@ from repgeom.reading.dask_arrays import DaskRows, dask_rows, is_dask
 from repgeom.reading.pieces import PairedRows, StreamedRows
 from repgeom.reading.reader import read
 from repgeom.reading.shared_rows import OWN, mode_of, shared_rows
+from repgeom.reading.tally import Tallies
 from repgeom.spectral.decompose import overflow_error
 from repgeom.spectral.tally import STREAM_MARGIN
 
@@ -45,6 +55,9 @@ def audit(
     name: str | None = None,
     thresholds: Mapping[str, Any] | None = None,
     drop_nonfinite: bool = False,
+    drop_columns: Any = None,
+    duplicates: str = KEEP,
+    standardize: bool = False,
     k: int = 10,
     max_pair_rows: int = 4096,
     seed: int = 0,
@@ -78,6 +91,13 @@ def audit(
         name: heading of the report; the path, or "features".
         thresholds: {rule: (warn, fail)}, overriding `repgeom.auditing.rules.RULES`; None for never.
         drop_nonfinite: go on without rows that hold NaN or infinity; the report says how many.
+        drop_columns: columns to leave out of the features and of `corrupted`: numbers from 0, ranges such as "20-25", or names of
+            a table's columns, in a list or one text with commas.
+        duplicates: what becomes of rows that are equal bit for bit: "keep", "drop" (the first of each is kept; 16 bytes of memory
+            a row, another reading) or "group" (they form a group; not with `groups`). Only of the features' own rows.
+        standardize: bring each column to mean 0 and variance 1 (over n) before anything else is read, those of a reference
+            likewise, `corrupted` by the features' means and variances; constant columns become zeros. Another reading.
+            A stream can be neither standardised nor have its duplicates dropped.
         k: neighbours for mutual kNN and kNN accuracy.
         max_pair_rows: what needs all pairs (uniformity, both kNN) reads at most so many rows, drawn with `seed`.
         seed: of that sample.
@@ -112,24 +132,33 @@ def audit(
     """
     check_normalize(normalize)
     mode = mode_of(distributed)
-    options = Options(normalize, k, max_pair_rows, seed, drop_nonfinite, thresholds, check_purpose(purpose))
+    options = Options(
+        normalize, k, max_pair_rows, seed, drop_nonfinite, thresholds, check_purpose(purpose),
+        check_duplicates(duplicates, groups), bool(standardize),
+    )  # fmt: skip
     features = chosen_by_key(features, key)
     if is_dask(features):
         refuse_of("a Dask array, which its own workers read", checkpoint=checkpoint, distributed=mode)
         beside = beside_dask(features, reference, corrupted, labels, groups)
-        return _audited(dask_rows(features, **beside), options, name=name)
+        blocks = dask_rows(features, **beside)
+        return _audited(blocks, options.without(drop_columns, blocks.array.shape[1]), name=name)
     if is_stream(features):
-        refuse_of("a stream of batches, which can be read once", checkpoint=checkpoint, distributed=mode)
-        streamed = streamed_rows(features, reference, corrupted, labels, groups, drop_nonfinite, progress)
-        return _audited(streamed, options, name=name)
+        twice = {"standardize": standardize or None, "duplicates": "drop" if duplicates == DROP else None}
+        refuse_of("a stream of batches, which can be read once", checkpoint=checkpoint, distributed=mode, **twice)
+        # What is not finite in a column that is dropped does not matter; elsewhere it is refused at the end.
+        keep = drop_nonfinite or drop_columns is not None
+        streamed = streamed_rows(features, reference, corrupted, labels, groups, keep, progress)
+        return _audited(streamed, options.without(drop_columns), name=name)
     processes = Processes(mode is not None)
     paired = processes.agreed(
         functools.partial(paired_rows, features, reference, corrupted, labels, groups, part=mode == OWN)
     )
     paired = shared_rows(paired, mode, processes)
+    columns, width = paired.source.columns, paired.source.n_features
+    options = options.without(drop_columns, width, columns.used if columns is not None else None)
     kept = None
     if checkpoint is not None:
-        asked = (normalize, seed, max_pair_rows, drop_nonfinite, paired.first, paired.total)
+        asked = (*options.of_sums(), paired.first, paired.total)
         kept = processes.agreed(functools.partial(Checkpoint, checkpoint, processes, *asked))
     try:
         report = _audited(paired, options, name=name, processes=processes, checkpoint=kept, progress=progress)
@@ -140,19 +169,6 @@ def audit(
         if kept is not None:
             kept.close()
     return report
-
-
-@dataclasses.dataclass(frozen=True)
-class Options:
-    """How rows are audited; see `audit`."""
-
-    normalize: str | None = None
-    k: int = 10
-    max_pair_rows: int = 4096
-    seed: int = 0
-    drop_nonfinite: bool = False
-    thresholds: Mapping[str, Any] | None = None
-    purpose: str = TRANSFER
 
 
 def _audited(
@@ -172,20 +188,38 @@ def _audited(
         scored_rows=SCORED_ROWS,
         pair_rows=options.max_pair_rows,
         drop_nonfinite=options.drop_nonfinite,
-        beside=_beside(rows),
+        beside=beside_of(rows, options),
         n=_n_of_all(rows),
         # A stream is added up in float64 at least: it cannot be read again where float32 turns out not to do.
         method=None if again else "float64",
         margin=Asked.margin if again else STREAM_MARGIN,
     )
-    titles = _titles(rows)
+    titles = titles_of(rows, options)
     given = functools.partial(read, rows, processes=processes, checkpoint=checkpoint, progress=progress)
+    asked = _with_preparation(asked, options, titles, given, processes)
     tally = given(AuditTally(asked))
     # Other processes ask the first what is to be read again: they know only their own part of the rows.
     more_exact = processes.by_first(functools.partial(_second_pass, tally, options, titles, again))
     if more_exact is not None:
         tally.adopt(given(more_exact, name="features-again"))
     return processes.by_first(functools.partial(report_of, tally, options, name=name or titles.name, titles=titles))
+
+
+def _with_preparation(
+    asked: Asked, options: Options, titles: Titles, given: Callable[..., Any], processes: Processes
+) -> Asked:
+    """What is asked, with all that must be known of the rows before they are audited."""
+    preparation = prepared(
+        Preparation(options.drop_columns, equal_are_groups=options.duplicates == GROUP),
+        drop_repeats=options.duplicates == DROP,
+        standardized=("rows", *({"reference"} & set(asked.beside))) if options.standardize else (),
+        given=given,
+        tally_of=lambda first, tallies: AuditTally(dataclasses.replace(asked, preparation=first), Tallies(tallies)),
+        check=lambda tally: _refuse_unreadable(tally, options, titles),
+        by_first=processes.by_first,
+    )
+    left = None if asked.n is None else asked.n - len(preparation.repeats)
+    return dataclasses.replace(asked, preparation=preparation, n=left)
 
 
 def _n_of_all(rows: PairedRows | StreamedRows | DaskRows) -> int | None:
@@ -231,6 +265,7 @@ def report_of(tally: AuditTally, options: Options, *, name: str, titles: Titles)
             marks=row_marks(tally),
         ),
         columns=titles.columns,
+        prepared=options.convention(),
     )
 
 
@@ -252,61 +287,3 @@ def _too_few(tally: AuditTally) -> ValueError:
         f"`features` has {n} row{'s' * (n != 1)}{after} (shape {(n, d)}) and needs at least 2: rows are samples, "
         "columns are features."
     )
-
-
-# What the rows are called ------------------------------------------------------------------------------------------
-
-
-@dataclasses.dataclass(frozen=True)
-class Titles:
-    """What a report calls the features and what stands beside them, and what readers should know of how they came."""
-
-    name: str = "features"
-    reference: str = "reference"
-    corrupted: str = "corrupted"
-    notes: tuple[str, ...] = ()
-    columns: Columns | None = None  # of a table: which of its columns are the features
-    place_of: Callable[[int], str] = lambda row: (
-        ""
-    )  # the file that a row lies in, and its number there, of several files
-
-    @property
-    def of_rows(self) -> dict[str, str]:
-        """What errors call each kind of rows."""
-        kinds = {
-            "rows": ("features", self.name),
-            "reference": ("reference", self.reference),
-            "corrupted": ("corrupted", self.corrupted),
-        }
-        return {kind: f"`{what}`" + (f" ({title})" if title != what else "") for kind, (what, title) in kinds.items()}
-
-
-def _titles(rows: PairedRows | StreamedRows | DaskRows) -> Titles:
-    if isinstance(rows, DaskRows):
-        return Titles()
-    name = rows.source.name if isinstance(rows, PairedRows) else rows.name
-    names = {"reference": "reference", "corrupted": "corrupted"}
-    for kind in names:
-        source = getattr(rows, kind)
-        if source is not None:
-            names[kind] = source.name
-    if isinstance(rows, StreamedRows):
-        notes: tuple[str, ...] = ("The rows came as a stream and were read once.",)
-        return Titles(name, names["reference"], names["corrupted"], notes)
-    columns, notes = rows.source.columns, rows.source.notes
-    if columns is not None:
-        notes = (columns.sentence(), *notes)
-    titles = Titles(name, names["reference"], names["corrupted"], notes, columns)
-    # Of rows of other processes the files are not known here.
-    if rows.total is not None:
-        return titles
-    return dataclasses.replace(titles, place_of=rows.source.place_of)
-
-
-def _beside(rows: PairedRows | StreamedRows | DaskRows) -> tuple[str, ...]:
-    names = ("labels", "groups", "reference", "corrupted")
-    if isinstance(rows, DaskRows):
-        return tuple(name for name in names if name in rows.beside)
-    if isinstance(rows, StreamedRows):
-        return tuple(name for name in names if name in rows.columns)
-    return tuple(name for name in names if getattr(rows, name) is not None)

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from repgeom.auditing.preparation import NOTHING, Preparation
 from repgeom.data.arrays import first_nonfinite, nonfinite_message
 from repgeom.measures.class_tally import ClassTally
 from repgeom.measures.cloud_tally import CloudTally
@@ -40,6 +41,7 @@ class Asked:
         n: how many rows there will be; None where that is not known.
         method: the least exact way to add rows up; None for the cheapest that suits them.
         margin: see `Sums.will_not_do`.
+        preparation: what is done to the rows before anything is read from them.
     """
 
     normalize: str | None
@@ -51,6 +53,19 @@ class Asked:
     n: int | None = None
     method: str | None = None
     margin: float = FIRST_ROWS_MARGIN
+    preparation: Preparation = NOTHING
+
+    def state(self) -> State:
+        """Everything asked, as plain values."""
+        plain = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return plain | {"preparation": self.preparation.state()}
+
+    @classmethod
+    def from_state(cls, state: State) -> Asked:
+        """What `state` wrote down."""
+        # A list would not equal the tuple that another tally has, and `merge` compares the two.
+        beside, preparation = tuple(state["beside"]), Preparation.from_state(state["preparation"])
+        return cls(**(state | {"beside": beside, "preparation": preparation}))
 
     def tallies(self) -> Tallies:
         """Everything that adds up in the first pass."""
@@ -88,13 +103,13 @@ class Nonfinite:
     inf: int = 0
     first: str = ""
 
-    def add(self, rows: Tensor, start: int) -> None:
-        """Count those among these rows, of which the first is row `start` of all."""
-        bad = ~torch.isfinite(rows)
+    def add(self, rows: Tensor, start: int, left: Tensor) -> None:
+        """Count those among these rows, of which the first is row `start` of all, in the columns that are `left` (d,)."""
+        bad = ~torch.isfinite(rows) & left.to(rows.device)
         # A reader gives pieces in the order of rows, so the first with such a value names the place.
         self.first = self.first or first_nonfinite(rows, bad, start)
-        self.nan += int(torch.isnan(rows).sum())
-        self.inf += int(torch.isinf(rows).sum())
+        self.nan += int((torch.isnan(rows) & bad).sum())
+        self.inf += int((torch.isinf(rows) & bad).sum())
 
 
 class AuditTally(Tally):
@@ -107,7 +122,7 @@ class AuditTally(Tally):
         self.asked = asked
         self.tallies = asked.tallies() if tallies is None else tallies
         self.nonfinite = {kind: Nonfinite() for kind in ROW_KINDS}
-        self.n_read = self.n_dropped = 0
+        self.n_read = self.n_dropped = self.n_repeats = 0
         self.dropped = FirstPlaces()
         self.n_features: dict[str, int] = {}
         self.dtypes: dict[str, torch.dtype] = {}
@@ -143,22 +158,25 @@ class AuditTally(Tally):
             if beside is not None:
                 shapes = tuple(piece.rows.shape), tuple(beside.shape)
                 check_pair(*shapes, True, kind == "corrupted", ("features", kind))
-        keep: np.ndarray | None = None
+        preparation = self.asked.preparation
+        first_of_equal = preparation.is_kept(piece.places)
+        finite = np.ones(len(piece), bool)
         for kind in ROW_KINDS:
             rows = getattr(piece, kind)
             if rows is None:
                 continue
-            self.n_features[kind], self.dtypes[kind] = rows.shape[1], rows.dtype
-            finite = finite_rows_of(rows)
-            if finite is not None:
-                self.nonfinite[kind].add(rows, int(piece.places[0]))
+            left = preparation.columns_left(kind, rows.shape[1])
+            self.n_features[kind], self.dtypes[kind] = int(left.sum()), rows.dtype
+            is_finite = finite_rows_of(rows if left.all() else rows[:, left.to(rows.device)])
+            if is_finite is not None:
+                self.nonfinite[kind].add(rows, int(piece.places[0]), left)
                 # A row that is bad in one kind is left out of all: row i of each must stay the same sample.
-                keep = finite if keep is None else keep & finite
-        if keep is None:
-            return piece
-        self.n_dropped += int((~keep).sum())
-        self.dropped.add(piece.places[~keep])
-        return piece.selected(keep)
+                finite &= is_finite
+        self.n_repeats += int((~first_of_equal).sum())
+        self.n_dropped += int((first_of_equal & ~finite).sum())
+        self.dropped.add(piece.places[first_of_equal & ~finite])
+        piece = piece.selected(first_of_equal & finite)
+        return preparation.applied(preparation.grouped(piece))
 
     def merge(self, other: AuditTally) -> None:
         pairs = self.tallies.get("pairs")
@@ -173,6 +191,7 @@ class AuditTally(Tally):
                 counts.first or more.first,
             )
         self.n_read, self.n_dropped = self.n_read + other.n_read, self.n_dropped + other.n_dropped
+        self.n_repeats += other.n_repeats
         self.dropped.add(other.dropped.places)
         # A process without rows knows no widths and no types; the other one does.
         self.n_features |= other.n_features
@@ -180,22 +199,20 @@ class AuditTally(Tally):
 
     def state(self) -> State:
         return {
-            "asked": dataclasses.asdict(self.asked),
+            "asked": self.asked.state(),
             "tallies": self.tallies.state(),
             "nonfinite": {kind: dataclasses.asdict(counts) for kind, counts in self.nonfinite.items()},
             "n_read": self.n_read, "n_dropped": self.n_dropped, "dropped": self.dropped.places,
-             "n_features": self.n_features,
+            "n_repeats": self.n_repeats, "n_features": self.n_features,
             "dtypes": {kind: str(dtype).removeprefix("torch.") for kind, dtype in self.dtypes.items()},
         }  # fmt: skip
 
     @classmethod
     def from_state(cls, state: State) -> AuditTally:
-        # A list would not equal the tuple that another tally has, and `merge` compares the two.
-        asked = Asked(**(state["asked"] | {"beside": tuple(state["asked"]["beside"])}))
-        made = cls(asked, Tallies.from_state(state["tallies"]))
+        made = cls(Asked.from_state(state["asked"]), Tallies.from_state(state["tallies"]))
         made.nonfinite = {kind: Nonfinite(**counts) for kind, counts in state["nonfinite"].items()}
         made.n_read, made.n_dropped, made.n_features = state["n_read"], state["n_dropped"], state["n_features"]
-        made.dropped = FirstPlaces(state["dropped"])
+        made.dropped, made.n_repeats = FirstPlaces(state["dropped"]), state["n_repeats"]
         made.dtypes = {kind: getattr(torch, name) for kind, name in state["dtypes"].items()}
         return made
 
@@ -204,7 +221,7 @@ class AuditTally(Tally):
     @property
     def n_samples(self) -> int:
         """Rows that everything is read from."""
-        return self.n_read - self.n_dropped
+        return self.n_read - self.n_dropped - self.n_repeats
 
     def refuse_nonfinite(self, names: Mapping[str, str]) -> None:
         """Raises ValueError where rows hold NaN or infinity. `names`: what to call each kind of rows."""

@@ -184,6 +184,13 @@ def check_row_ids(ids: Collection[Any] | None, n_samples: int) -> None:
 
 def _refuse_other_rows(old: Report, new: Report) -> None:
     """Raise ValueError where no measure of the two means the same."""
+    standardized = [bool(r.convention.get("standardized")) for r in (old, new)]
+    if standardized[0] != standardized[1]:
+        words = ["standardized columns" if one else "columns as they are" for one in standardized]
+        raise ValueError(
+            f"the old report is of {words[0]} and the new one of {words[1]}, so their measures are different numbers: audit both "
+            "with the same `standardize` (--standardize)."
+        )
     scaled = [r.convention["normalize"] for r in (old, new)]
     if scaled[0] != scaled[1]:
         words = ["rows scaled to unit length" if one else "rows as they are" for one in scaled]

@@ -116,10 +116,12 @@ def _rows_counted(tally: AuditTally, cloud: CloudTally) -> dict[str, Numbered]:
 
 def _columns_counted(tally: AuditTally, cloud: CloudTally) -> dict[str, Numbered]:
     counting: tuple[int, ...] = tally.tallies["counting"].columns()
-    return {
-        "constant_features": Numbered(cloud.constant_columns(), cloud.health().constant_features),
-        "index_columns": Numbered(counting[:SHOWN], len(counting)),
+    numbers = {
+        "constant_features": (cloud.constant_columns(), cloud.health().constant_features),
+        "index_columns": (counting[:SHOWN], len(counting)),
     }
+    as_input = tally.asked.preparation.input_column
+    return {name: Numbered(tuple(map(as_input, first)), count) for name, (first, count) in numbers.items()}
 
 
 def _population(tally: AuditTally, directions: Directions, kind: str) -> Sample:
@@ -137,7 +139,7 @@ def _population(tally: AuditTally, directions: Directions, kind: str) -> Sample:
     here = Drawn(np.arange(len(drawn)), {kind: drawn.column(kind)})
     scored_sample = scored(directions, source_of(drawn.column(kind), kind), measures, here, groups, correlation, kind)
     # None stands for the rows 0 to n − 1 in `scored_rows`. After dropped rows the numbers have gaps and must be kept.
-    every_row = len(drawn) == tally.n_samples and not tally.n_dropped
+    every_row = len(drawn) == tally.n_read
     return dataclasses.replace(scored_sample, rows=None if every_row else drawn.places)
 
 
@@ -148,7 +150,12 @@ def _dominating(tally: AuditTally, population: Sample | None) -> tuple[Dominatin
     drawn = tally.tallies["grouped" if "groups" in tally.asked.beside else "sample"]
     scored = drawn.drawn() if "groups" in tally.asked.beside else drawn.drawn(tally.asked.scored_rows)
     cloud: CloudTally = tally.tallies["cloud"]
-    return dominating_of(population, scored.rows, scored.places, (cloud.longest_row, float(cloud.norms().maximum)))
+    found = dominating_of(population, scored.rows, scored.places, (cloud.longest_row, float(cloud.norms().maximum)))
+    as_input = tally.asked.preparation.input_column
+    return tuple(
+        dataclasses.replace(one, numbers=tuple(map(as_input, one.numbers))) if one.what == "columns" else one
+        for one in found
+    )
 
 
 def _of_labels(tally: AuditTally, pairs: Drawn, neighbours: Neighbours | None) -> LabelEvidence | None:
@@ -275,6 +282,11 @@ def _notes(tally: AuditTally, e: Evidence) -> tuple[str, ...]:
     n, notes, cloud = tally.n_samples, [], tally.tallies["cloud"]
     if cloud.kept < n:
         notes.append(f"Repeated rows, extreme norms and the median norm are read from {cloud.kept:,} of {n:,} rows.")
+    if tally.n_repeats:
+        notes.append(f"{tally.n_repeats:,} rows that repeat an earlier one were left out; one of each is kept.")
+    if tally.asked.preparation.equal_are_groups:
+        n_groups = n - e.health.duplicate_rows
+        notes.append(f"Rows that are equal form a group: {n:,} rows in {n_groups:,} groups.")
     if tally.n_dropped:
         notes.append(f"{tally.n_dropped:,} rows with NaN or infinity were left out; {n:,} remain.")
     if len(e.sample) < n:

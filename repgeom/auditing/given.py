@@ -103,12 +103,12 @@ def streamed_rows(
     corrupted: Any,
     labels: Any,
     groups: Any,
-    drop_nonfinite: bool,
+    keep_nonfinite: bool,
     progress: bool,
 ) -> StreamedRows:
     """The same where the rows come as batches that can be read once."""
     labelled = isinstance(labels, str) and labels == IN_STREAM
-    pieces = pieces_of(batches, "features", labelled=labelled, keep_nonfinite=drop_nonfinite, progress=progress)
+    pieces = pieces_of(batches, "features", labelled=labelled, keep_nonfinite=keep_nonfinite, progress=progress)
     # One batch is read ahead: what it holds shows what was given twice, before hours are spent on the rest.
     first = next(pieces)
     values = _values_beside(None if labelled else labels, groups, None)

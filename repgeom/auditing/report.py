@@ -72,6 +72,7 @@ class Report:
         contributions: Mapping[str, Contributions],
         rows: RowIdentity,
         columns: Columns | None = None,
+        prepared: Mapping[str, Any] | None = None,
     ) -> Report:
         """The report of this evidence. Keeps numbers of each row scored, but no rows and no directions."""
         from repgeom import __version__
@@ -85,6 +86,7 @@ class Report:
             "pair_rows": len(e.sample),
             "neighbours": e.neighbours,
             "seed": seed,
+            **(prepared or {}),
         }
         return cls(
             name=name,

@@ -48,6 +48,9 @@ def row_marks(tally: AuditTally) -> dict[str, str]:
         return {}
     sample: Any = tally.tallies["grouped" if "groups" in beside else "sample"]
     drawn = sample.drawn() if "groups" in beside else sample.drawn(tally.asked.scored_rows)
+    if tally.asked.preparation.equal_are_groups:
+        # Groups of equal rows are of these features alone.
+        beside.remove("groups")
     return {name: fingerprint(drawn.column(name)) for name in beside}
 
 

@@ -13,6 +13,7 @@ from repgeom.cli.gate import Gate, Judged, add_drop_options
 from repgeom.cli.joining import is_first_process, joined_processes
 from repgeom.cli.output import check_writable
 from repgeom.cli.results import add_result_files, check_result_files, deliver_result_files
+from repgeom.cli.row_options import add_row_options, add_saying_options, names_of, row_options, verdict_lines
 
 if TYPE_CHECKING:
     from repgeom.auditing.report import Report
@@ -53,6 +54,7 @@ def add_rows(group: Any) -> None:
     )
     add("--delimiter", metavar="SIGN", help="what stands between the cells of a text table: one character, or tab")
     add("--normalize", choices=["l2"], help="scale rows to unit length before centring")
+    add_row_options(add)
     add("--drop-nonfinite", action="store_true", help="go on without rows that hold NaN or infinity")
     add("--checkpoint", metavar="FOLDER", help="keep what was read in this folder, so that the same command, given again after "
         "an interruption, goes on from there; removed at the end")  # fmt: skip
@@ -100,6 +102,7 @@ def add_results(group: Any) -> None:
     add = group.add_argument
     add("--json", metavar="PATH", help="also write the report as JSON; - prints it in place of the table")
     add("--html", metavar="PATH", help="also write the report as a page")
+    add_saying_options(add)
     add_result_files(add)
     add("--keep-scores", action="store_true", help="keep in the JSON what each row adds to a measure (0.2 MB), so that a later "
         "report of the same rows can be compared row by row")  # fmt: skip
@@ -140,12 +143,13 @@ def _delivered(judged: Judged, args: argparse.Namespace) -> int:
     if print_json:
         delivery.json(_json(reports, args.keep_scores))
     else:
-        text = table(reports)
-        if len(reports) > 3:
+        text = verdict_lines(reports) if args.quiet else table(reports)
+        if len(reports) > 3 and not args.quiet:
             text += f"\nThese are {len(reports)} audits. For one audit of many shards, put the pattern in quotes."
         delivery.text(text)
-    for comparison in judged.comparisons:
-        delivery.changes(str(comparison), beside_json=print_json)
+    if not args.quiet:
+        for comparison in judged.comparisons:
+            delivery.changes(str(comparison), beside_json=print_json)
     delivery.reason(judged.sentence, beside_json=print_json)
     return delivery.status(judged.status)
 
@@ -178,9 +182,10 @@ def _audited(args: argparse.Namespace, thresholds: dict[str, tuple[float | None,
     if args.corrupted is not None:
         corrupted = open_source(args.corrupted, key=args.key, **_said_of(args.corrupted, args, said))
     reports: list[Report] = []
+    names = names_of(args)
     with joined_processes(args.distributed) as distributed:
         processes = Processes(distributed)
-        for path in args.features:
+        for path, name in zip(args.features, names, strict=True):
             try:
                 if args.labels_column is not None:
                     labels = processes.agreed(functools.partial(read_labels, path, key=args.labels_column, **layout))
@@ -199,7 +204,8 @@ def _audited(args: argparse.Namespace, thresholds: dict[str, tuple[float | None,
                     thresholds=thresholds,
                     drop_nonfinite=args.drop_nonfinite,
                     seed=args.seed,
-                    progress=True,
+                    name=name,
+                    **row_options(args),
                     checkpoint=args.checkpoint,
                     distributed=distributed,
                 )

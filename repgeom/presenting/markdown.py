@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from repgeom.presenting.compared import p_words, with_interval
 from repgeom.presenting.escaping import printable
-from repgeom.presenting.text import number, quoted
+from repgeom.presenting.text import convention, number, quoted
 
 if TYPE_CHECKING:
     from repgeom.auditing.changes import Change
@@ -31,7 +31,7 @@ _SIGNS = re.compile(r"([\\`*_{}\[\]<>|#~$@&])")
 
 def report_markdown(r: Report) -> str:
     """Verdict, the few numbers that one quotes, and what was found."""
-    how = ", rows scaled to unit length" if r.convention["normalize"] else ""
+    how = "" if convention(r) == "centred" else f", {convention(r)}"
     lines = [
         f"### {escaped(r.name)}: {r.level.upper()} for {escaped(r.purpose)}",
         "",

@@ -13,6 +13,7 @@ from repgeom.presenting.figure import drawing_of
 from repgeom.presenting.text import (
     THESE_ROWS,
     compared,
+    convention,
     drift_rows,
     interval,
     number,
@@ -53,6 +54,7 @@ def html(reports: Sequence[Report], path: str | os.PathLike[str] | None = None) 
         these_rows=THESE_ROWS,
         threshold=threshold,
         numbers_named=numbers_named,
+        convention=convention,
         verdict=verdict,
         figure=drawing_of(reports),
         version=__version__,

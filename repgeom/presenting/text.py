@@ -106,7 +106,7 @@ def rows_of(reports: Sequence[Report]) -> list[tuple[Value, list[Value | None]]]
 
 def _verdict_lines(r: Report) -> list[str]:
     size = f"{r.n_samples:,} samples × {r.n_features:,} features, {r.dtype}"
-    how = "rows scaled to unit length, then centred" if r.convention["normalize"] else "centred"
+    how = convention(r)
     against = f", against {r.reference.name}" if r.reference is not None and r.reference.name != "reference" else ""
     lines = [f"{r.name}: {size} ({how}){against}", f"  {r.summary[:1].upper()}{r.summary[1:]}."]
     for f in r.findings:
@@ -127,6 +127,17 @@ def _verdict_lines(r: Report) -> list[str]:
     )
     lines += [f"  Note: {note}" for note in r.notes]
     return [*lines, f"  Verdict: {verdict(r)}"]
+
+
+def convention(r: Report) -> str:
+    """What was done to the rows, in words."""
+    words = []
+    # Reports of before know no standardising.
+    if r.convention.get("standardized"):
+        words.append("columns standardized")
+    if r.convention["normalize"]:
+        words.append("rows scaled to unit length")
+    return ", then ".join([*words, "centred"])
 
 
 def verdict(r: Report) -> str:
