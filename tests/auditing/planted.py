@@ -36,7 +36,16 @@ def solved(read, target, low=-4.0, high=8.0):
 
 def stub(*, n=1000, d=100, **known):
     """Evidence without labels, reference or corruption, of n rows and d features, with what is given."""
-    empty = {"labels": None, "reference": None, "drift": None, "independent": None, "dominating": (), "estimates": {}}
+    empty = {
+        "labels": None,
+        "reference": None,
+        "drift": None,
+        "independent": None,
+        "dominating": (),
+        "estimates": {},
+        "rows": {},
+        "columns": {},
+    }
     return SimpleNamespace(**{"n_samples": n, "n_features": d, "population": object(), **empty, **known})
 
 

@@ -34,7 +34,8 @@ def _troubles():
     yield "alike", x, {"reference": np.random.default_rng(9).standard_normal(x.shape)}
     yield "reference_order", x[::-1], {"reference": x}
     yield "corrupted_order", x, {"corrupted": x[::-1]}
-    yield "label_order", x + 9 * np.eye(16)[np.arange(1000) // 200], {"labels": np.arange(1000)[::-1] // 200}
+    in_turn = np.concatenate([np.arange(rank, 1000, 4) for rank in range(4)])
+    yield "label_order", x + 9 * np.eye(16)[np.arange(1000) // 200], {"labels": in_turn // 200}
     yield "index_columns", np.c_[np.arange(1000), x], {}
     yield "rank_retained", x * np.where(np.arange(16) < 3, 1, 1e-2), {"reference": x}
     yield "corrupted_drift", x, {"corrupted": x[::-1]}
