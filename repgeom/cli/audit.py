@@ -25,8 +25,10 @@ def add_parser(commands: Any) -> None:
         "audit",
         help="measure features from a file and say what is wrong with them",
         description="Measures features from a file (.npy .npz .pt .safetensors .parquet .csv .h5 .zarr and others), a "
-        "URI or standard input and says what is wrong with them. Exit status: 0 if audited; 1 if --fail-on or --fail-on-drop was reached; 2 for an error, 130 if interrupted. Started by torchrun, the "
-        "processes share the rows and print one report; torchrun's own status is then 1 for either.",
+        "URI or standard input and says what is wrong with them. Exit status: 0 if audited; 1 if --fail-on or --fail-on-drop "
+        "was reached; 2 for anything else, such as memory that ran out or a report that was not written; 130 if interrupted. "
+        "Started by torchrun, the processes share the rows and print one report; torchrun's own status is then 1 for either. "
+        "REPGEOM_TRACEBACK=1 in the environment adds the traceback to an error.",
     )
     parser.set_defaults(run=run)
     add_rows(parser.add_argument_group("rows"))
