@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 from pathlib import Path
 
 import numpy as np
@@ -37,10 +38,14 @@ def write(path: Path, x: np.ndarray) -> Path:
         case ".parquet":
             pytest.importorskip("pyarrow")
             frame.to_parquet(path)
-        case ".csv":
+        case ".feather" | ".arrow":
+            write_arrow(path, frame)
+        case ".csv" | ".csv.gz" | ".csv.bz2" | ".csv.xz":
             frame.to_csv(path, index=False)
-        case ".tsv":
+        case ".tsv" | ".tsv.gz" | ".tsv.bz2" | ".tsv.xz":
             frame.to_csv(path, index=False, sep="\t")
+        case ".jsonl" | ".jsonl.gz" | ".json" | ".json.gz":
+            write_json(path, frame)
         case ".h5" | ".hdf5":
             with pytest.importorskip("h5py").File(path, "w") as file:
                 file["x"] = x
@@ -51,6 +56,28 @@ def write(path: Path, x: np.ndarray) -> Path:
             write_zarr(path, x)
         case ".vec" | ".vec.gz" | ".txt":
             write_vectors(path, x)
+    return path
+
+
+def write_arrow(path: Path, frame: pandas.DataFrame, batch_rows: int = 64_000) -> Path:
+    """`.feather` with an index of its batches, `.arrow` as a stream."""
+    pa = pytest.importorskip("pyarrow")
+    content = pa.Table.from_pandas(frame)
+    new = pa.ipc.new_file if path.suffix == ".feather" else pa.ipc.new_stream
+    with new(path, content.schema) as writer:
+        writer.write_table(content, batch_rows)
+    return path
+
+
+def write_json(path: Path, frame: pandas.DataFrame) -> Path:
+    records = [
+        {name: value.item() if isinstance(value, np.generic) else value for name, value in row.items()}
+        for row in frame.to_dict("records")
+    ]
+    text = "".join(json.dumps(record) + "\n" for record in records)
+    if ".jsonl" not in path.name:
+        text = json.dumps(records)
+    path.write_bytes(gzip.compress(text.encode()) if path.suffix == ".gz" else text.encode())
     return path
 
 
@@ -115,8 +142,12 @@ def table(path: Path, columns: dict[str, object]) -> Path:
     if path.suffix == ".parquet":
         pytest.importorskip("pyarrow")
         frame.to_parquet(path)
+    elif path.suffix in (".feather", ".arrow"):
+        write_arrow(path, frame)
+    elif ".json" in path.name:
+        write_json(path, frame)
     else:
-        frame.to_csv(path, index=False, sep="\t" if path.suffix == ".tsv" else ",")
+        frame.to_csv(path, index=False, sep="\t" if ".tsv" in path.name else ",")
     return path
 
 
@@ -125,4 +156,6 @@ def write_text_array(path: Path, x: np.ndarray) -> Path:
     return path
 
 
-BOTH = pytest.mark.parametrize("extension", [".parquet", ".csv", ".tsv"])
+BOTH = pytest.mark.parametrize(
+    "extension", [".parquet", ".csv", ".tsv", ".csv.gz", ".feather", ".arrow", ".jsonl", ".json", ".jsonl.gz"]
+)

@@ -71,10 +71,12 @@ def open_source(
         raise ValueError("give `key` or `columns`, not both: either names the columns of a table.")
     layout = {name: said for name, said in (("header", header), ("delimiter", delimiter)) if said is not None}
     name, places = _named_places(path, format)
+    if any(labels_column in place.partitions for place in places):
+        selection = dataclasses.replace(selection, labels=None)  # it is no column of the files
     shards = []
     for place in places:
         with place.at_hand():
-            arrays = [place.kept(array) for array in _features(place.path, selection, layout)]
+            arrays = [place.kept(_with_partitions(array, place)) for array in _features(place.path, selection, layout)]
         for array in arrays:
             shards.append(_Shard(place, array, _read(place, array, 0, 0).dtype))
             if len(places) > 1:
@@ -109,7 +111,7 @@ def read_labels(path: str | os.PathLike[str], *, key: str | None = None, **layou
     labels = []
     for place in places:
         with place.at_hand():
-            labels.append(_labels(place.path, key, layout))
+            labels.append(_labels_at(place, key, layout))
         place.check()
         place.let_go()
     for place, values in zip(places, labels, strict=True):
@@ -202,6 +204,30 @@ def _check_features(array: StoredArray, where: str) -> None:
         if array.shape[0] == 0:
             missing = "rows"
         raise ValueError(f"{seen}: it has no {missing}.")
+
+
+def _with_partitions(array: StoredArray, place: Place) -> StoredArray:
+    if not place.partitions:
+        return array
+    note = f"The values in the names of folders are no features: {', '.join(place.partitions)}."
+    return dataclasses.replace(array, notes=(*array.notes, note))
+
+
+def _labels_at(place: Place, key: str | None, layout: Mapping[str, Any]) -> np.ndarray:
+    """The labels in a file, or the one that the folder it lies in gives all its rows."""
+    if key is None or key not in place.partitions:
+        return _labels(place.path, key, layout)
+    arrays = _opened(place.path, FORMATS, layout)
+    if key in arrays:
+        raise ValueError(
+            f"{place.name} has a column {key!r}, and its folder says {key}={place.partitions[key]}: rename one."
+        )
+    n_rows = {array.shape[0] for array in arrays.values() if array.shape}
+    if len(n_rows) != 1:
+        raise ValueError(
+            f"{place.name} holds arrays of different length, so that {key!r} of its folder has no rows to label."
+        )
+    return np.full(n_rows.pop(), place.partitions[key])
 
 
 def _labels(path: str, key: str | None, layout: Mapping[str, Any]) -> np.ndarray:

@@ -14,8 +14,9 @@ from stored_files import D, N, rows, several, truncate, whole, write, write_text
 from repgeom.data.files import open_source, read_labels
 from repgeom.data.formats import FORMATS
 
-TEXT = (".csv", ".tsv", ".vec", ".vec.gz", ".txt")
-TABLES = (".csv", ".tsv", ".parquet")
+PLAIN = (".csv", ".tsv", ".jsonl")  # cut off at a line, they are whole
+TEXT = tuple(e for e in FORMATS if e.startswith((".csv", ".tsv", ".json", ".vec", ".txt")))
+TABLES = (*TEXT, ".parquet", ".feather", ".arrow")
 
 safetensors_torch = pytest.importorskip("safetensors.torch")
 
@@ -107,7 +108,7 @@ def test_garbage_and_empty_files_are_value_errors(tmp_path: Path, extension: str
 @pytest.mark.parametrize("fraction", [0.1, 0.5, 0.9, 0.99])
 def test_truncated_files_are_value_errors(tmp_path: Path, extension: str, fraction: float) -> None:
     path = write(tmp_path / f"x{extension}", rows(n=300))
-    if extension in (".csv", ".tsv"):
+    if extension in PLAIN:
         return  # a shorter text is a text
     truncate(path, fraction)
     with pytest.raises(ValueError, match=rf"x\{extension}"):
@@ -193,6 +194,7 @@ def test_several_arrays_need_a_key(tmp_path: Path, extension: str) -> None:
         (".h5", "h5py", r"'repgeom\[hdf5\]'"),
         (".h5ad", "h5py", r"'repgeom\[hdf5\]'"),
         (".parquet", "pyarrow", r"'repgeom\[parquet\]'"),
+        (".feather", "pyarrow", r"'repgeom\[parquet\]'"),
         (".zarr", "zarr", r"'repgeom\[zarr\]'"),
     ],
 )

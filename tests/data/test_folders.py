@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from stored_files import D, N, rows, whole, write
+from stored_files import D, N, rows, table, whole, write
 
-from repgeom.data.files import open_source
+from repgeom.cli.main import main
+from repgeom.data.files import open_source, read_labels
 from repgeom.data.formats import FORMATS
 
 
@@ -26,7 +27,31 @@ def test_a_folder_joins_its_files_in_natural_order(tmp_path: Path, extension: st
     assert source.name == str(tmp_path)
 
 
-@pytest.mark.parametrize("extension", [".parquet", ".npy", ".csv"])
+PARTITIONED = pytest.mark.parametrize("extension", [".parquet", ".npy", ".csv", ".feather", ".jsonl"])
+
+
+@PARTITIONED
+def test_the_names_of_partitions_are_labels(tmp_path: Path, extension: str) -> None:
+    for label in (10, 2):
+        (tmp_path / f"label={label}").mkdir()
+        write(tmp_path / f"label={label}" / f"x{extension}", rows(n=60, d=4, seed=label))
+    assert read_labels(tmp_path, key="label").tolist() == ["2"] * 60 + ["10"] * 60
+    source = open_source(tmp_path, labels_column="label")
+    assert source.n_features == 4
+    assert source.notes[-1] == "The values in the names of folders are no features: label."
+    with pytest.raises((ValueError, TypeError), match="day"):
+        read_labels(tmp_path, key="day")
+    assert main(["audit", str(tmp_path), "--labels-column", "label"]) == 0
+
+
+def test_a_partition_and_a_column_of_one_name(tmp_path: Path) -> None:
+    (tmp_path / "label=2").mkdir()
+    table(tmp_path / "label=2" / "x.csv", {"f0": [0.5, 1.5], "label": [3, 4]})
+    with pytest.raises(ValueError, match=r"has a column 'label', and its folder says label=2: rename one"):
+        read_labels(tmp_path, key="label")
+
+
+@PARTITIONED
 def test_partitions_are_no_features(tmp_path: Path, extension: str) -> None:
     for label in (10, 2, 1):
         for day in ("a", "b"):

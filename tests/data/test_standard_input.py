@@ -19,7 +19,7 @@ from repgeom.cli.main import main
 from repgeom.data.files import open_source, read_labels
 from repgeom.data.formats import FORMATS
 
-CERTAIN = [".npy", ".npz", ".pt", ".safetensors", ".parquet", ".csv", ".tsv", ".h5"]
+CERTAIN = [".npy", ".npz", ".pt", ".safetensors", ".parquet", ".csv", ".tsv", ".h5", ".feather", ".jsonl", ".json"]
 OTHERS = [extension for extension in FORMATS if extension not in CERTAIN and not extension.startswith(".zarr")]
 
 

@@ -17,7 +17,7 @@ import numpy as np
 import pandas
 import pytest
 import torch
-from stored_files import rows, write
+from stored_files import rows, write, write_arrow, write_zarr
 
 from repgeom.data.arrays import CHUNK_VALUES
 from repgeom.data.files import open_source
@@ -32,10 +32,18 @@ STREAMED = {
     "groups.parquet": lambda path, x: pandas.DataFrame(x, columns=list("abcd")).to_parquet(path, row_group_size=700),
     "lists.parquet": lambda path, x: pandas.DataFrame({"emb": list(x)}).to_parquet(path),
     "x.npy": np.save,
+    "x.arrow": lambda path, x: write_arrow(path, pandas.DataFrame(x, columns=list("abcd")), batch_rows=700),
+    "x.feather": lambda path, x: write_arrow(path, pandas.DataFrame({"emb": list(x)}), batch_rows=700),
+    "x.zarr": lambda path, x: write_zarr(path, x, chunks=(700, 4)),
+    "x.h5ad": lambda path, x: write(path, x),
+    "x.vec": lambda path, x: write(path, x),
+    "x.vec.gz": lambda path, x: write(path, x),
 }
 SHARD_BY_SHARD = {
     "column-major.npz": lambda path, x: np.savez_compressed(path, x=np.asfortranarray(x)),
     "x.csv": lambda path, x: write(path, x),
+    "x.csv.gz": lambda path, x: write(path, x),
+    "x.jsonl": lambda path, x: write(path, x),
 }
 by_kind = pytest.mark.parametrize("kind", STREAMED | SHARD_BY_SHARD)
 

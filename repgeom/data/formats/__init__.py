@@ -20,6 +20,7 @@ from collections.abc import Callable, Mapping
 from repgeom.data.formats.delimited import open_delimited
 from repgeom.data.formats.h5ad import open_h5ad
 from repgeom.data.formats.hdf5 import open_hdf5
+from repgeom.data.formats.json_records import open_json, open_json_lines
 from repgeom.data.formats.lines import open_lines
 from repgeom.data.formats.npy import open_npy
 from repgeom.data.formats.npz import open_npz
@@ -39,8 +40,20 @@ FORMATS: dict[str, Opener] = {
     ".pth": open_torch,
     ".safetensors": open_safetensors,
     ".parquet": open_parquet,
+    ".arrow": open_parquet,
+    ".feather": open_parquet,
     ".csv": open_delimited,
+    ".csv.gz": open_delimited,
+    ".csv.bz2": open_delimited,
+    ".csv.xz": open_delimited,
     ".tsv": open_delimited,
+    ".tsv.gz": open_delimited,
+    ".tsv.bz2": open_delimited,
+    ".tsv.xz": open_delimited,
+    ".jsonl": open_json_lines,
+    ".jsonl.gz": open_json_lines,
+    ".json": open_json,
+    ".json.gz": open_json,
     ".h5": open_hdf5,
     ".hdf5": open_hdf5,
     ".h5ad": open_h5ad,
@@ -51,4 +64,4 @@ FORMATS: dict[str, Opener] = {
     ".txt": open_vectors,
 }
 LABEL_FORMATS: dict[str, Opener] = {".txt": open_lines}  # read as labels, never as features
-TEXT_TABLES = (".csv", ".tsv")
+TEXT_TABLES = tuple(extension for extension, opener in FORMATS.items() if opener is open_delimited)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from repgeom.data.formats.parquet import _ForwardRows as ForwardRows
+from repgeom.data.formats.forward import ForwardRows
 from repgeom.data.formats.stored import StoredArray, damage_named
 from repgeom.data.formats.text_lines import is_compressed, lines_of
 
