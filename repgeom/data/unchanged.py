@@ -70,7 +70,7 @@ class OpenedFile:
             )
 
 
-MOST_FILES = 1000  # of a folder that are looked at with every piece; of more only those at its top, which describe it
+MOST_FILES = 200  # of a folder that are looked at with every piece; of more only those at its top, which describe it
 
 
 @dataclasses.dataclass(frozen=True)

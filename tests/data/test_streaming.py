@@ -17,7 +17,7 @@ import numpy as np
 import pandas
 import pytest
 import torch
-from stored_files import rows, write, write_arrow, write_zarr
+from stored_files import rows, write, write_arrow
 
 from repgeom.data.arrays import CHUNK_VALUES
 from repgeom.data.files import open_source
@@ -34,10 +34,7 @@ STREAMED = {
     "x.npy": np.save,
     "x.arrow": lambda path, x: write_arrow(path, pandas.DataFrame(x, columns=list("abcd")), batch_rows=700),
     "x.feather": lambda path, x: write_arrow(path, pandas.DataFrame({"emb": list(x)}), batch_rows=700),
-    "x.zarr": lambda path, x: write_zarr(path, x, chunks=(700, 4)),
     "x.h5ad": lambda path, x: write(path, x),
-    "x.vec": lambda path, x: write(path, x),
-    "x.vec.gz": lambda path, x: write(path, x),
 }
 SHARD_BY_SHARD = {
     "column-major.npz": lambda path, x: np.savez_compressed(path, x=np.asfortranarray(x)),
