@@ -22,7 +22,7 @@ from repgeom.data.columns import VECTOR, Selection, patterns_of
 from repgeom.data.formats import FORMATS, LABEL_FORMATS, TEXT_TABLES, Opener
 from repgeom.data.formats.stored import StoredArray, StoredTable, damage_named, extension_of
 from repgeom.data.labels import as_labels
-from repgeom.data.places import Place, places_of, shown_name
+from repgeom.data.places import Place, named_places, places_of
 from repgeom.data.settings import own_settings
 from repgeom.data.sources import Source
 
@@ -70,7 +70,7 @@ def open_source(
     if key is not None and columns is not None:
         raise ValueError("give `key` or `columns`, not both: either names the columns of a table.")
     layout = {name: said for name, said in (("header", header), ("delimiter", delimiter)) if said is not None}
-    name, places = _named_places(path, format)
+    name, places = named_places(path, format)
     if any(labels_column in place.partitions for place in places):
         selection = dataclasses.replace(selection, labels=None)  # it is no column of the files
     shards = []
@@ -84,21 +84,6 @@ def open_source(
     source = _joined(name, shards)
     reads = selection.sentence()
     return dataclasses.replace(source, reads=reads) if reads else source
-
-
-def _named_places(
-    path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]], format: str | None
-) -> tuple[str, list[Place]]:
-    """What messages call all files together, and the files."""
-    if isinstance(path, (str, os.PathLike)):
-        return shown_name(os.fsdecode(path)), places_of(os.fsdecode(path), format)
-    places = [place for one in path for place in places_of(os.fsdecode(one), format)]
-    if not places:
-        raise ValueError("the list of paths is empty.")
-    name = places[0].name
-    if len(places) > 1:
-        name = f"{name} and {len(places) - 1} more"
-    return name, places
 
 
 def read_labels(path: str | os.PathLike[str], *, key: str | None = None, **layout: Any) -> np.ndarray:

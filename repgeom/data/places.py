@@ -8,7 +8,7 @@ import difflib
 import glob
 import os
 import posixpath
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +110,21 @@ def shown_name(name: str) -> str:
     if remote.is_uri(name):
         return remote.shown(name)
     return name
+
+
+def named_places(
+    path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]], format: str | None
+) -> tuple[str, list[Place]]:
+    """What messages call all files together, and the files."""
+    if isinstance(path, (str, os.PathLike)):
+        return shown_name(os.fsdecode(path)), places_of(os.fsdecode(path), format)
+    places = [place for one in path for place in places_of(os.fsdecode(one), format)]
+    if not places:
+        raise ValueError("the list of paths is empty.")
+    name = places[0].name
+    if len(places) > 1:
+        name = f"{name} and {len(places) - 1} more"
+    return name, places
 
 
 # ---- on this machine ----
