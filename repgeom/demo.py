@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from repgeom.data.arrays import as_features
 from repgeom.data.settings import own_settings
 
 __all__ = ["digit_features", "digit_halves", "encode", "info_nce", "pull_together", "train_encoder"]
@@ -83,6 +84,7 @@ def info_nce(a: Tensor, b: Tensor, temperature: float = 0.2) -> Tensor:
     >>> round(float(info_nce(torch.ones(8, 3), torch.ones(8, 3))), 4)  # ln 8
     2.0794
     """
+    a, b = as_features(a, "a", min_rows=1), as_features(b, "b", min_rows=1)
     logits = F.normalize(a) @ F.normalize(b).mT / temperature
     return F.cross_entropy(logits, torch.arange(len(a), device=a.device))
 
@@ -100,6 +102,7 @@ def pull_together(a: Tensor, b: Tensor) -> Tensor:
     >>> round(float(pull_together(torch.eye(2), torch.eye(2).flip(0))), 4)  # each row at a right angle to its partner
     1.0
     """
+    a, b = as_features(a, "a", min_rows=1), as_features(b, "b", min_rows=1)
     return 1 - F.cosine_similarity(a, b).mean()
 
 

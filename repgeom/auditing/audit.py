@@ -27,7 +27,7 @@ from repgeom.auditing.readings_beside import notes_on_purpose
 from repgeom.auditing.report import Report
 from repgeom.auditing.row_identity import RowIdentity, row_marks, scored_rows
 from repgeom.auditing.titles import Titles, beside_of, titles_of
-from repgeom.data.arrays import check_normalize
+from repgeom.data.arrays import check_normalize, too_large_error
 from repgeom.data.processes import ALONE, Processes
 from repgeom.data.settings import own_settings
 from repgeom.data.sources import is_stream
@@ -37,7 +37,6 @@ from repgeom.reading.pieces import PairedRows, StreamedRows
 from repgeom.reading.reader import read
 from repgeom.reading.shared_rows import OWN, mode_of, shared_rows
 from repgeom.reading.tally import Tallies
-from repgeom.spectral.decompose import overflow_error
 from repgeom.spectral.tally import STREAM_MARGIN
 
 
@@ -248,7 +247,7 @@ def report_of(tally: AuditTally, options: Options, *, name: str, titles: Titles)
     _refuse_unreadable(tally, options, titles)
     overflow = tally.overflowed()
     if overflow is not None:
-        raise overflow_error(overflow)
+        raise too_large_error(overflow)
     evidence = evidence_of(tally, titles.reference, titles.corrupted, k=options.k)
     return Report.of(
         evidence,

@@ -8,6 +8,7 @@ import math
 import numpy as np
 
 from repgeom.auditing.evidence import EVIDENCE, Evidence
+from repgeom.data.arrays import TooLargeError
 from repgeom.data.settings import own_settings
 from repgeom.inference.compare import Comparison
 from repgeom.inference.estimate import Estimate
@@ -123,6 +124,8 @@ def reading_of(m: Measure, e: Evidence) -> tuple[float | None, str]:
     """The number of these rows, or None and the reason."""
     try:
         value = m.value(*(EVIDENCE[need](e) for need in m.needs))
+    except TooLargeError as error:
+        return None, str(error)
     except ValueError as error:
         # A measure refuses what it is not defined on; the report shows the reason in the number's place.
         return None, m.missing or str(error)

@@ -22,6 +22,8 @@ from repgeom.data.frames import is_table, whole_table
 # that the first rows show whether a spectrum is steep. A GPU needs larger pieces to be busy.
 CHUNK_VALUES = 1 << 21
 _GPU_TIMES = 32
+# A hundred million values of this size can be added in float64.
+LARGEST = 1e300
 
 
 def as_features(features: Any, name: str = "features", *, min_rows: int = 2) -> Tensor:
@@ -232,10 +234,8 @@ def row_chunks(x: Tensor) -> Iterator[Tensor]:
 def finite_rows(features: Any, name: str = "features") -> Tensor:
     """float64 rows, or an error that counts what is not finite."""
     x = as_features(features, name)
-    rows = x.double()
-    if not torch.isfinite(rows).all():
-        raise nonfinite_error(x.detach(), name) or AssertionError("unreachable: every float type fits float64")
-    return rows
+    refuse_nonfinite(x, name)
+    return x.double()
 
 
 def finite_matrix(features: Any, name: str, dtype: torch.dtype | None = None) -> Tensor:
@@ -243,9 +243,7 @@ def finite_matrix(features: Any, name: str, dtype: torch.dtype | None = None) ->
     x = as_features(features, name, min_rows=1).detach()
     if x.ndim != 2:
         raise ValueError(f"`{name}` must be (n_samples, n_features), got shape {shape_of(x)}.")
-    error = nonfinite_error(x, name)
-    if error is not None:
-        raise error
+    refuse_nonfinite(x, name)
     cast = x.to(dtype or (torch.float64 if x.dtype == torch.float64 else torch.float32))
     if cast.dtype != x.dtype and not bool(torch.isfinite(cast).all()):
         raise ValueError(f"`{name}` holds values beyond the range of {cast.dtype}; divide by their largest.")
@@ -259,9 +257,24 @@ def pair_blocks(x: Tensor) -> Iterator[tuple[int, Tensor]]:
 
 
 def refuse_nonfinite(x: Tensor, name: str) -> None:
-    """Raises `nonfinite_error`, which is slow to count, where there is something to count."""
-    if not bool(torch.isfinite(x).all()):
-        raise nonfinite_error(x, name) or AssertionError("unreachable: a value is not finite")
+    """Raises ValueError for NaN and infinity, which are counted, and for values that cannot be added in float64."""
+    if not x.numel():
+        return
+    low, high = x.detach().aminmax()
+    if bool((low >= -LARGEST) & (high <= LARGEST)):  # neither holds where a value is NaN
+        return
+    raise nonfinite_error(x.detach(), name) or too_large_error(name)
+
+
+class TooLargeError(ValueError):
+    """Values are finite, and sums that a measure rests on are not."""
+
+
+def too_large_error(name: str) -> TooLargeError:
+    """The error for rows whose sums leave the range of float64."""
+    return TooLargeError(
+        f"`{name}` holds values too large to be squared or added in float64; divide them by their largest."
+    )
 
 
 def nonfinite_error(x: Tensor, name: str) -> ValueError | None:

@@ -69,9 +69,12 @@ def population(
     """
     from scipy.optimize import nnls
 
-    positive = variances[variances > 0]
+    # Smaller ones are rounding of the largest, and ratios to them would leave the range of floats.
+    positive = variances[variances > 1e-100 * variances[:1]]
     mean, ratio = float(positive.sum()) / n_features, n_features / freedom
     alone = np.empty(0) if alone is None else alone
+    if len(alone) == len(positive):
+        return Population(alone, np.ones(len(alone)), len(alone))
     grid = _grid(positive[len(alone) :], mean)
     # Variances are real, so these points keep away from them. From far inwards, so that each solution starts the next.
     z = 1j * np.geomspace(4 * positive[0], grid[0], _POINTS)

@@ -69,6 +69,9 @@ def split_in_halves(rows: Tensor, directions: Directions, squares: Array, groups
         directions_of(source_of(h, "rows"), center=center, normalize=None, tail=False) for h in (x, y)
     )
     log_weights = np.concatenate([_log_weights(x, of_second), _log_weights(y, of_first)])
+    if not np.isfinite(log_weights).all():
+        # One half varies by no more than rounding beside the other, in units of which no length is finite.
+        return None
     found = of_first.variances[: of_first.moving], of_second.variances[: of_second.moving]
     return Halves(np.concatenate([first, second]), log_weights, found, (of_first.freedom, of_second.freedom))
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from repgeom.data.arrays import centred, finite_rows
+from repgeom.data.arrays import centred, finite_rows, too_large_error
 from repgeom.data.labels import as_labels
 from repgeom.data.settings import own_settings
 from repgeom.data.sources import as_source, nonfinite_error_of, source_of
@@ -77,6 +77,8 @@ def class_effective_rank(features: Any, labels: Any, *, normalize: str | None = 
     tallies = read(rows, tallies)
     if tallies["health"].nonfinite_rows:
         raise nonfinite_error_of(source, "features") or AssertionError("unreachable: a value is not finite")
+    if not bool(torch.isfinite(tallies["classes"].means).all()):
+        raise too_large_error("features")
     return class_ranks(tallies["classes"])
 
 

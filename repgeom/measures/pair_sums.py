@@ -9,7 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from repgeom.data.arrays import centred, finite_rows, row_chunks
+from repgeom.data.arrays import centred, finite_rows, row_chunks, too_large_error
+
+_MOST_PAIRED = 4096  # rows whose products are held: 134 MB of float64 for each kernel
 
 
 @dataclasses.dataclass
@@ -43,6 +45,8 @@ class PairSums:
         self.ab = self.ab + (a * b).sum(-1)
 
     def linear_cka(self, debiased: bool = True) -> Tensor:
+        """CKA; NaN where nothing is left without the diagonal. Raises TooLargeError where a sum is not finite."""
+        _refuse_overflow(self.aa, self.bb)
         xy = _squared(self.cross)
         xx, yy = _squared(self.square_x), _squared(self.square_y)
         if debiased:
@@ -63,9 +67,17 @@ class PairSums:
         return square - products + totals / ((n - 1) * (n - 2)) - 2 * products / (n - 2)
 
     def procrustes_distance(self) -> Tensor:
+        """The squared distance. Raises TooLargeError where a sum is not finite."""
+        _refuse_overflow(self.cross, self.a * self.b)
         nuclear = torch.linalg.svdvals(self.cross).sum(-1)
         # a and b are ‖X‖² and ‖Y‖² in Frobenius norm: both come to unit norm without another pass.
         return (2 - 2 * nuclear / (self.a * self.b) ** 0.5).clamp(min=0)
+
+
+def _refuse_overflow(*sums: Any) -> None:
+    """Sums of rows that were given to an audit are not scaled first: their fourth powers may leave the range of float64."""
+    if not all(bool(torch.isfinite(torch.as_tensor(part)).all()) for part in sums):
+        raise too_large_error("features` or `reference")
 
 
 def _squared(matrix: Tensor) -> Tensor:
@@ -81,6 +93,47 @@ def pair_sums(features: Any, reference: Any, min_rows: int = 2) -> PairSums:
     for a, b in zip(x.split(step, -2), y.split(step, -2), strict=True):
         sums.update(a, b)
     return sums
+
+
+def cka_of(features: Any, reference: Any, debiased: bool = True) -> Tensor:
+    """Linear CKA from sums over rows, and from all pairs where a few rows far from all others hide the rest in the sums."""
+    found = pair_sums(features, reference, min_rows=4 if debiased else 2).linear_cka(debiased)
+    hidden = torch.isnan(found.detach())
+    if bool(hidden.any()):
+        found = torch.where(hidden, cka_of_pairs(features, reference), found)
+    return found
+
+
+def cka_of_pairs(features: Any, reference: Any) -> Tensor:
+    """Debiased linear CKA from the products of all pairs of rows, of which none far from the rest hides another.
+
+    NaN where all rows of one lie equally far apart, and where there are so many rows that their products take gigabytes.
+    """
+    x, y = as_pair(features, reference, same_rows=True)
+    lead = torch.broadcast_shapes(x.shape[:-2], y.shape[:-2])
+    if x.shape[-2] > _MOST_PAIRED or x.shape[-2] < 4:
+        return x.new_full(lead, torch.nan)
+    k, structured_k = _without_diagonal(varying(x, "features"))
+    other, structured_other = _without_diagonal(varying(y, "reference"))
+    both = structured_k & structured_other
+    k, other = k / k.abs().amax((-2, -1), keepdim=True), other / other.abs().amax((-2, -1), keepdim=True)
+    found = (k * other).sum((-2, -1)) / (_squared(k) * _squared(other)).sqrt()
+    return torch.where(both, found, torch.nan)
+
+
+def _without_diagonal(rows: Tensor) -> tuple[Tensor, Tensor]:
+    """The kernel (..., n, n) of rows, centred without its diagonal (Székely & Rizzo 2014); whether more than rounding is left."""
+    n = rows.shape[-2]
+    # This centring does not feel a shift. About the median row, products of the many near it are small and exact.
+    rows = rows - rows.detach().median(-2, keepdim=True).values
+    kernel = rows @ rows.mT
+    off = ~torch.eye(n, dtype=torch.bool, device=rows.device)
+    kernel = torch.where(off, kernel, 0)
+    sums = kernel.sum(-1, keepdim=True)
+    total = sums.sum(-2, keepdim=True)
+    left = torch.where(off, kernel - (sums + sums.mT) / (n - 2) + total / ((n - 1) * (n - 2)), 0)
+    rounding = 4 * n * torch.finfo(rows.dtype).eps * kernel.abs().amax((-2, -1))
+    return left, left.detach().abs().amax((-2, -1)) > rounding
 
 
 def _rows_per_chunk(x: Tensor) -> int:

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from repgeom.data.arrays import give_back, pair_blocks, unit_rows
-from repgeom.data.settings import own_settings
+from repgeom.data.settings import own_settings, warn_caller
 from repgeom.measures.measure import REFERENCE, Measure, Size, register
 from repgeom.measures.nearest_rows import check_neighbours, group_codes, nearest
-from repgeom.measures.pair_sums import as_pair, check_k, pair_sums, varying
+from repgeom.measures.pair_sums import as_pair, check_k, cka_of, pair_sums, varying
 from repgeom.measures.rank import effective_rank
 from repgeom.spectral.spectrum import Spectrum
 
@@ -190,8 +190,8 @@ def linear_cka(features: Any, reference: Any, *, debiased: bool = True) -> Any:
         debiased: False gives the original, which lies in [0, 1].
 
     Returns:
-        1 for equal features up to rotation, translation and scale; about 0 (of either sign) for unrelated ones. NaN if
-        debiased where all rows of one lie equally far apart: without its diagonal nothing of its kernel is left.
+        1 for equal features up to rotation, translation and scale; about 0 (of either sign) for unrelated ones. NaN, with
+        a warning, if debiased where all rows of one lie equally far apart: without its diagonal nothing of its kernel is left.
 
     Raises:
         ValueError: different numbers of rows, fewer than 4 rows if debiased, no variance; else as `effective_rank`.
@@ -200,8 +200,13 @@ def linear_cka(features: Any, reference: Any, *, debiased: bool = True) -> Any:
     >>> round(linear_cka(x, [[2 * b, -2 * a] for a, b in x]), 12)
     1.0
     """
-    sums = pair_sums(features, reference, min_rows=4 if debiased else 2)
-    return give_back(features)(sums.linear_cka(debiased))
+    found = cka_of(features, reference, debiased)
+    if bool(torch.isnan(found.detach()).any()):
+        warn_caller(
+            "debiased linear CKA is NaN: all rows of `features` or of `reference` lie equally far apart, so nothing of the kernel "
+            "is left without its diagonal. `debiased=False` is defined."
+        )
+    return give_back(features)(found)
 
 
 register(

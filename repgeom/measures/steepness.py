@@ -109,7 +109,8 @@ def numerical_rank(
         raise ValueError(f"`tolerance` is a share of the largest singular value, in [0, 1); got {tolerance!r}.")
     s, give = read_spectrum(features, center=center, normalize=normalize, tail=True)
     sigma = torch.as_tensor(s.singular_values)
-    return give((sigma > rounding(s, tolerance)[..., None]).sum(-1))
+    # Rows that differ vary along one direction at least, however little of it is more than rounding.
+    return give((sigma > rounding(s, tolerance)[..., None]).sum(-1).clamp(min=1))
 
 
 register(

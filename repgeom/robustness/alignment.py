@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from repgeom.measures.pairs import linear_cka
+from repgeom.measures.pair_sums import cka_of
 from repgeom.robustness.measurement import Measurement
 from repgeom.robustness.tails import heavy_tails
 
@@ -21,7 +21,7 @@ def cka_measurement(x: Tensor, y: Tensor, squared_steps: Tensor | None = None) -
     Its contributions are the jackknife's pseudo-values, centred on the value: CKA is debiased already. `squared_steps`
     (n,) say how far each row moved, where both are of one space.
     """
-    n, value = len(x), float(linear_cka(x, y))
+    n, value = len(x), float(cka_of(x, y))
     if not math.isfinite(value):
         return Measurement("linear_cka", value, n, note="all rows of one side lie equally far apart")
     if n < FEWEST_ROWS:

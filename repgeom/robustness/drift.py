@@ -256,6 +256,10 @@ def _norms_about_mean(away: Tensor) -> Tensor:
 
 def _centred_cosine_drift(away: Tensor, moved: Tensor) -> Measurement:
     """1 − mean cosine of rows about the clean mean, which every clean row has a part in."""
+    # In units of the largest value: lengths of subnormal rows could not be divided by.
+    largest = torch.maximum(away.abs().max(), moved.abs().max())
+    if largest > 0:
+        away, moved = away / largest, moved / largest
     # A cosine pᵀq changes with its row by (q − cos p) / length, and with the corrupted row likewise. The mean that is
     # subtracted from both moves it by minus the sum, and every clean row moves the mean.
     cosine, p, q = _cosines(away, moved)[:, None], unit_rows(away), unit_rows(moved)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from repgeom.data.arrays import as_features, check_normalize, give_back, refuse_nonfinite
+from repgeom.data.arrays import as_features, check_normalize, give_back, refuse_nonfinite, too_large_error
 from repgeom.data.settings import own_settings
 from repgeom.data.sources import Source, nonfinite_error_of, source_of
 from repgeom.reading.pieces import PairedRows
@@ -142,6 +142,8 @@ def centered_svd(features: Any, *, center: bool = True, normalize: str | None = 
     rows, mean = centred_rows(x, center, normalize, "features")
     U, S, Vh = torch.linalg.svd(rows, full_matrices=False)
     dtype = torch.promote_types(x.dtype, torch.float32)
+    if bool((S.detach() > torch.finfo(dtype).max).any()):
+        raise ValueError("`features` has singular values beyond the range of float32; give the rows as float64.")
     give = give_back(features)
     return CenteredSVD(*(give(part.to(dtype)) for part in (U, S, Vh, mean)))
 
@@ -175,7 +177,7 @@ def made_exact(rows: PairedRows, tally: SpectrumTally, name: str) -> None:
     refuse_nonfinite_sums(tally, rows.source, name)
     tally.adopt(read(rows, tally.more_exact(names)))
     if any(not tally.sums[name].is_finite() for name in names):
-        raise overflow_error(name)
+        raise too_large_error(name)
 
 
 def refuse_nonfinite_sums(tally: SpectrumTally, source: Source, name: str) -> None:
@@ -185,10 +187,3 @@ def refuse_nonfinite_sums(tally: SpectrumTally, source: Source, name: str) -> No
             error = nonfinite_error_of(source, name)
             if error is not None:
                 raise error
-
-
-def overflow_error(name: str) -> ValueError:
-    """The error for rows whose sums leave the range of float64."""
-    return ValueError(
-        f"`{name}` holds values too large to be squared or added in float64; divide them by their largest."
-    )

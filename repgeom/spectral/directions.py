@@ -93,7 +93,9 @@ class Directions:
     def near(self) -> bool:
         """Whether the mean is so near zero that subtracting it in float32 leaves no rounding that matters."""
         # Up to ten times the spread: float32 then rounds a difference by less than 1e-6 of the spread.
-        return bool((self.mean / self.unit).square().sum() <= 100 * self.variances.sum())
+        # Beyond these spreads, differences and squares would leave the range of float32.
+        within_float32 = 1e-30 < self.unit < 1e30
+        return within_float32 and bool((self.mean / self.unit).square().sum() <= 100 * self.variances.sum())
 
     def dtype(self, rows: Tensor) -> torch.dtype:
         """In which to multiply: influences need no more than the features' own precision."""
@@ -117,4 +119,5 @@ def directions_in(found: SpectrumRead) -> Directions:
     assert found.directions is not None
     spectrum = found.spectrum
     mean = spectrum.mean if spectrum.centered else torch.zeros_like(spectrum.mean)
-    return Directions(spectrum, mean, found.directions)
+    # Sums of few rows know more directions than the rows span.
+    return Directions(spectrum, mean, found.directions[:, : spectrum.singular_values.shape[-1]])

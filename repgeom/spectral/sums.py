@@ -182,6 +182,9 @@ class Sums:
         checked = self.factor
         if self.method != "qr":
             checked = checked.diagonal(dim1=-2, dim2=-1)
+            if self.mean is not None:
+                # Sums about zero are those about the mean and its squares.
+                checked = checked + self.n_samples * self.mean.square()
         return bool(torch.isfinite(checked).all())
 
     def _limits(self, scatter: Tensor, largest: Tensor, center: bool) -> tuple[Tensor, Tensor]:
