@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from repgeom.data.arrays import as_features
+from repgeom.data.numbers import real_number
 from repgeom.data.settings import own_settings
 
 __all__ = ["digit_features", "digit_halves", "encode", "info_nce", "pull_together", "train_encoder"]
@@ -85,7 +86,10 @@ def info_nce(a: Tensor, b: Tensor, temperature: float = 0.2) -> Tensor:
     2.0794
     """
     a, b = as_features(a, "a", min_rows=1), as_features(b, "b", min_rows=1)
-    logits = F.normalize(a) @ F.normalize(b).mT / temperature
+    number = real_number(temperature)
+    if number is None or not number > 0:
+        raise ValueError(f"`temperature` must be a positive number, got {temperature!r}.")
+    logits = F.normalize(a) @ F.normalize(b).mT / number
     return F.cross_entropy(logits, torch.arange(len(a), device=a.device))
 
 

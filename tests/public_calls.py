@@ -108,7 +108,7 @@ def _accumulated(rows):
     acc = rg.AuditAccumulator().update(rows.x[:half], labels=rows.labels[:half], start=0)
     rest = rg.AuditAccumulator().update(rows.x[half:], labels=rows.labels[half:], start=half)
     acc.merge(rg.AuditAccumulator.from_bytes(rest.to_bytes()))
-    return acc.n_samples, acc.report(k=rows.k)
+    return acc.n_samples, acc.report(k=rows.k).to_dict()
 
 
 def _spectrum_accumulated(rows):

@@ -13,6 +13,7 @@ from repgeom.corruptions.images import as_images, as_indices, give_back, in_batc
 from repgeom.corruptions.jpeg import jpeg_compression
 from repgeom.corruptions.registry import check_name, check_severity, corruption_for
 from repgeom.corruptions.seeds import Draws
+from repgeom.data.numbers import real_number
 from repgeom.data.settings import own_settings
 
 
@@ -177,8 +178,11 @@ def _in_batches(
 ) -> Tensor:
     """Corrupt (b, 3, h, w) a few images at a time, and clip, quantise and store each result as the published sets do."""
     _check_quantize(quantize, x.dtype)
-    if storage_jpeg is not None and not 1 <= storage_jpeg <= 100:
-        raise ValueError(f"`storage_jpeg` must be a quality from 1 to 100, got {storage_jpeg!r}.")
+    if storage_jpeg is not None:
+        quality = real_number(storage_jpeg)
+        if quality is None or not 1 <= quality <= 100:
+            raise ValueError(f"`storage_jpeg` must be a quality from 1 to 100, got {storage_jpeg!r}.")
+        storage_jpeg = quality
 
     def finished_batch(rows: slice) -> Tensor:
         y = corrupt_batch(unit(x[rows]), rows)

@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -17,6 +16,7 @@ from repgeom.corruptions.filters import disk_reach
 from repgeom.corruptions.images import as_images, unit
 from repgeom.corruptions.seeds import Draws, Params
 from repgeom.corruptions.strengths import TABLES, Strength, interpolated, table_for
+from repgeom.data.numbers import real_number
 from repgeom.data.settings import own_settings
 
 # Smaller images lose more in the borders of the kernels than they keep: 8 pixels is also one block of JPEG.
@@ -127,9 +127,10 @@ def check_name(name: str) -> str:
 
 def check_severity(severity: float) -> float:
     """The severity as a float. Raises ValueError unless it is a number in [0, 5]."""
-    if isinstance(severity, bool) or not isinstance(severity, (int, float, np.number)) or not 0 <= severity <= 5:
+    number = real_number(severity)
+    if number is None or not 0 <= number <= 5:
         raise ValueError(f"`severity` must be a number from 0 (unchanged) to 5 (strongest), got {severity!r}.")
-    return float(severity)
+    return number
 
 
 def corruption_for(

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from repgeom.corruptions.images import as_images, as_indices, plus_noise
 from repgeom.corruptions.seeds import Draws
+from repgeom.data.numbers import real_number
 from repgeom.data.settings import own_settings
 
 # What these models divide pixels in [0, 1] by after subtracting their mean: red, green, blue. The first is of CLIP's
@@ -83,22 +84,23 @@ def noise_rms(sigma: float, *, space: str = "pixel", std: Sequence[float] | None
     """
     deviations = _channel_deviations(sigma, space, std)
     if space == "pixel":
-        return sigma
+        return deviations[0]
     return math.sqrt(sum(deviation * deviation for deviation in deviations) / 3)
 
 
 def _channel_deviations(sigma: float, space: str, std: Sequence[float] | None) -> list[float]:
     """Standard deviation of the noise in red, green and blue, in units of the range [0, 1]. Raises ValueError."""
-    if not (isinstance(sigma, (int, float)) and 0 <= sigma < math.inf):
+    size = real_number(sigma)
+    if size is None or not 0 <= size < math.inf:
         raise ValueError(f"`sigma` must be a finite number of at least 0, got {sigma!r}.")
     if space == "pixel":
         if std is not None:
             raise ValueError('`std` belongs to `space="normalized"`; noise in pixels does not feel it.')
-        return [sigma] * 3
+        return [size] * 3
     if space != "normalized":
         raise ValueError(f'`space` must be "pixel" or "normalized", got {space!r}.')
     if std is None or np.shape(std) != (3,) or not all(float(channel_std) > 0 for channel_std in std):
         raise ValueError(
             f'`space="normalized"` needs `std`, three numbers above 0: those that the model divides pixels by; got {std!r}.'
         )
-    return [sigma * float(channel_std) for channel_std in std]
+    return [size * float(channel_std) for channel_std in std]

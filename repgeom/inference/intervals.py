@@ -9,14 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from repgeom.data.numbers import real_number
+
 # scipy.special loads a third of a second sooner than scipy.stats, so that is what the functions here import where they can.
 
 
 def check_confidence(confidence: float) -> float:
     """Return the confidence as a float. Raises ValueError where it does not lie between 0 and 1."""
-    if not (isinstance(confidence, (int, float, np.number)) and 0 < confidence < 1):
+    number = real_number(confidence)
+    if number is None or not 0 < number < 1:
         raise ValueError(f"`confidence` must lie between 0 and 1, such as 0.95, got {confidence!r}.")
-    return float(confidence)
+    return number
 
 
 def quantile(confidence: float, degrees: float) -> float:

@@ -44,7 +44,7 @@ def sample_size_curve(
 
     Returns:
         A data frame with one row per subset: n_samples, draw, value, low, high (NaN where none is
-        known), in_these_rows. Names mean what they mean in an `Estimate`.
+        known), in_these_rows. Names mean what they mean in an `Estimate`. `attrs["no_interval"]` lists why a size has none.
 
     Raises:
         ValueError: as `estimate`; sizes beyond the number of rows.
@@ -64,6 +64,7 @@ def sample_size_curve(
     if not (isinstance(draws, (int, np.integer)) and draws >= 1):
         raise ValueError(f"`draws` must be a whole number of at least 1, got {draws!r}.")
     random, found = np.random.default_rng(seed), []
+    reasons: dict[str, None] = {}  # a dict keeps the order
     for size in wanted:
         for draw in range(draws if size < n else 1):
             # Ascending, as `Source.rows` asks for: a file is read in one run forward.
@@ -73,10 +74,13 @@ def sample_size_curve(
                 e = estimate(subset, record.name, center=center, normalize=normalize, confidence=confidence)
             except ValueError as error:
                 raise ValueError(f"of {size:,} rows drawn from `{name}`: {error} Try larger `sizes`.") from None
+            if e.low is None:
+                reasons[f"{size:,} rows: {e.warnings[-1]}"] = None
             ends = [np.nan if end is None else end for end in (e.low, e.high)]
             found.append((size, draw, e.value, *ends, e.in_these_rows))
     table = pd.DataFrame(found, columns=["n_samples", "draw", "value", "low", "high", "in_these_rows"])
     table.attrs["measure"] = record.name  # for the label of a plot
+    table.attrs["no_interval"] = list(reasons)
     return table
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 from torch import Tensor
 
-from repgeom.data.arrays import unit_rows
+from repgeom.data.arrays import too_large_error, unit_rows
 from repgeom.reading.hashing import mixed
 from repgeom.reading.tally import Piece, State, Tally
 
@@ -179,6 +181,8 @@ class ClassTally(Tally):
         counts, means = self.counts[:n], self.means[:n]
         centre = (counts[:, None] * means).sum(0) / counts.sum()
         between = float((counts * (means - centre).square().sum(1)).sum())
+        if not math.isfinite(between + self.within):
+            raise too_large_error("features")
         if between + self.within <= 0:
             raise ValueError("`features` has zero variance: all rows are equal, so there is nothing to divide.")
         return between / (between + self.within)

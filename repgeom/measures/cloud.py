@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from repgeom.data.arrays import centred, finite_rows, give_back, pair_blocks, row_norms, unit_rows
+from repgeom.data.numbers import real_number
 from repgeom.data.settings import own_settings
 from repgeom.data.sources import as_source
 from repgeom.measures.cloud_tally import CloudTally, Health, Norms, norms_of
@@ -82,8 +83,10 @@ def uniformity(features: Any, *, t: float = 2.0) -> Any:
     >>> round(uniformity([[1.0, 0.0], [-1.0, 0.0]]), 12)
     -8.0
     """
-    if not t > 0:
+    number = real_number(t)
+    if number is None or not number > 0:
         raise ValueError(f"`t` must be positive, got {t!r}.")
+    t = number
     return give_back(features)(_log_mean_kernel(unit_rows(finite_rows(features)), t))
 
 
@@ -157,8 +160,10 @@ def alignment(features: Any, positives: Any, *, alpha: float = 2.0) -> Any:
     >>> alignment([[1.0, 0.0], [0.0, 1.0]], [[2.0, 0.0], [0.0, -1.0]])
     2.0
     """
-    if not alpha > 0:
+    number = real_number(alpha)
+    if number is None or not number > 0:
         raise ValueError(f"`alpha` must be positive, got {alpha!r}.")
+    alpha = number
     a, b = finite_rows(features), finite_rows(positives, "positives")
     if a.shape != b.shape:
         raise ValueError(f"`features` and `positives` must have one shape, got {tuple(a.shape)} and {tuple(b.shape)}.")

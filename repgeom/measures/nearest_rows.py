@@ -11,21 +11,49 @@ from torch import Tensor
 from repgeom.data.labels import as_labels
 from repgeom.measures.pair_sums import check_k
 
+# Cosines of float64 rows that differ by less differ by rounding; cosines have no scale.
+_TIED = 1e-12
+
 
 def nearest(queries: Tensor, units: Tensor, start: int, k: int, groups: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Similarities and indices (..., q, k) of the k most similar other rows; query i is row start + i itself.
 
     `groups` (n,): codes of the rows' groups; rows of a query's own group are left out as well.
     """
+    most_similar = _similarities(queries, units, start, groups).topk(k, dim=-1)
+    return most_similar.values, most_similar.indices
+
+
+def neighbour_counts(queries: Tensor, units: Tensor, start: int, k: int, groups: Tensor | None = None) -> Tensor:
+    """How much of a neighbour each row is to each query (..., q, n): 1 for the k nearest, and a part for those that tie.
+
+    Rows as near as the k-th, to rounding, share the places that nearer rows leave.
+    """
+    similarity = _similarities(queries, units, start, groups)
+    last = similarity.topk(k, dim=-1).values[..., -1:]
+    nearer = similarity > last + _TIED
+    tied = (similarity - last).abs() <= _TIED
+    places = k - nearer.sum(-1, keepdim=True)
+    return nearer + tied * (places / tied.sum(-1, keepdim=True).to(units.dtype))
+
+
+def refuse_one_direction(units: Tensor, name: str) -> None:
+    """Raises ValueError where all rows of unit length are equal: each is then as near as any other."""
+    if bool(((units - units[..., :1, :]).abs() <= _TIED).all((-2, -1)).any()):
+        raise ValueError(
+            f"all rows of `{name}` point one way, so every row is as near as any other: none is a neighbour."
+        )
+
+
+def _similarities(queries: Tensor, units: Tensor, start: int, groups: Tensor | None) -> Tensor:
+    """Cosines (..., q, n) of queries and rows; −∞ for a query itself and for rows of its group."""
     similarity = queries @ units.mT
     own = torch.arange(start, start + queries.shape[-2], device=units.device)
     if groups is None:
         # Each row is most similar to itself.
         similarity[..., own - start, own] = -torch.inf
-    else:
-        similarity = similarity.masked_fill(groups[own][:, None] == groups, -torch.inf)
-    most_similar = similarity.topk(k, dim=-1)
-    return most_similar.values, most_similar.indices
+        return similarity
+    return similarity.masked_fill(groups[own][:, None] == groups, -torch.inf)
 
 
 def group_codes(groups: Any, n: int, device: Any = "cpu") -> Tensor | None:

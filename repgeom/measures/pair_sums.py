@@ -5,11 +5,11 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from repgeom.data.arrays import centred, finite_rows, row_chunks, too_large_error
+from repgeom.data.numbers import whole_number
 
 _MOST_PAIRED = 4096  # rows whose products are held: 134 MB of float64 for each kernel
 
@@ -183,9 +183,10 @@ def check_pair(
 
 
 def check_k(k: int, most: int) -> int:
-    if not (isinstance(k, (int, np.integer)) and not isinstance(k, bool) and 1 <= k <= most):
+    number = whole_number(k)
+    if number is None or not 1 <= number <= most:
         raise ValueError(f"`k` must be a whole number from 1 to {most} here, got {k!r}.")
-    return int(k)
+    return number
 
 
 def varying(x: Tensor, name: str) -> Tensor:

@@ -12,7 +12,7 @@ from torch import Tensor
 from repgeom.data.arrays import give_back, pair_blocks, unit_rows
 from repgeom.data.settings import own_settings, warn_caller
 from repgeom.measures.measure import REFERENCE, Measure, Size, register
-from repgeom.measures.nearest_rows import check_neighbours, group_codes, nearest
+from repgeom.measures.nearest_rows import check_neighbours, group_codes, neighbour_counts, refuse_one_direction
 from repgeom.measures.pair_sums import as_pair, check_k, cka_of, pair_sums, varying
 from repgeom.measures.rank import effective_rank
 from repgeom.spectral.spectrum import Spectrum
@@ -136,7 +136,7 @@ def principal_angles(features: Any, reference: Any, *, k: int = 10) -> Any:
     array([1.570796])
     """
     x, y = as_pair(features, reference, same_rows=False, same_width=True)
-    check_k(k, min(x.shape[-2] - 1, y.shape[-2] - 1, x.shape[-1]))
+    k = check_k(k, min(x.shape[-2] - 1, y.shape[-2] - 1, x.shape[-1]))
     v, w = (_leading(varying(z, name), k, name) for z, name in ((x, "features"), (y, "reference")))
     return give_back(features)(subspace_angles(v, w))
 
@@ -174,8 +174,18 @@ def subspace_angles(v: Tensor, w: Tensor) -> Tensor:
     cosines = torch.linalg.svdvals(v.mT @ w).clamp(max=1)
     # Sines ascend where cosines descend.
     sines = torch.linalg.svdvals(w - v @ (v.mT @ w)).clamp(max=1).flip(-1)
-    # The arccosine loses half of its digits near 0, the arcsine near π/2; they change over at π/4.
-    return torch.where(cosines.square() > 0.5, sines.asin(), cosines.acos())
+    # The arccosine loses half of its digits near 0, the arcsine near π/2; they change over at π/4. Each is given only what
+    # it is read at: at 1 both have an infinite slope, which would make the gradient NaN where it is not even read.
+    near = cosines.square() > 0.5
+    small = torch.where(near, _without_kink(sines, v), 0).asin()
+    large = torch.where(near, 0, _without_kink(cosines, v)).acos()
+    return torch.where(near, small, large)
+
+
+def _without_kink(values: Tensor, like: Tensor) -> Tensor:
+    """Singular values; those that are rounding without a gradient, as each is a length, which has none at 0."""
+    rounding = 8 * max(like.shape[-2:]) * torch.finfo(like.dtype).eps
+    return torch.where(values > rounding, values, values.detach())
 
 
 @own_settings
@@ -203,8 +213,8 @@ def linear_cka(features: Any, reference: Any, *, debiased: bool = True) -> Any:
     found = cka_of(features, reference, debiased)
     if bool(torch.isnan(found.detach()).any()):
         warn_caller(
-            "debiased linear CKA is NaN: all rows of `features` or of `reference` lie equally far apart, so nothing of the kernel "
-            "is left without its diagonal. `debiased=False` is defined."
+            "debiased linear CKA is NaN: all rows of `features` or of `reference` lie equally far apart, exactly or to "
+            "rounding, so nothing of the kernel is left without its diagonal. `debiased=False` is defined."
         )
     return give_back(features)(found)
 
@@ -266,6 +276,10 @@ def mutual_knn(features: Any, reference: Any, *, k: int = 10, groups: Any = None
 
     Mean over samples of |N_k(x_i) ∩ N_k(y_i)| / k; a sample is not its own neighbour. Costs O(n² (d1 + d2)), in blocks.
 
+    Rows as near as the k-th (rows that repeat, binary codes) share the places that are left: of t such rows for p places each
+    counts p/t, in both representations alike, and a sample's share is the cosine of the two lists of counts. Without ties that
+    is the formula above, and no order of the rows decides.
+
     Args:
         features, reference: (..., n, d1) and (..., n, d2), the same n samples in the same order.
         k: neighbours, from 1 to n − 1.
@@ -276,8 +290,8 @@ def mutual_knn(features: Any, reference: Any, *, k: int = 10, groups: Any = None
         In [0, 1]; about k/(n − 1) for unrelated features, of groups k over the number of rows outside of a group.
 
     Raises:
-        ValueError: different numbers of rows, k out of range, a group that leaves its rows fewer than k neighbours; else as
-            `effective_rank`.
+        ValueError: different numbers of rows, k out of range, a group that leaves its rows fewer than k neighbours, rows that
+            all point one way (every row is then as near as any other); else as `effective_rank`.
 
     >>> x = [[1.0, 0.0], [1.0, 0.1], [0.0, 1.0], [0.1, 1.0]]
     >>> mutual_knn(x, x, k=1)
@@ -286,14 +300,17 @@ def mutual_knn(features: Any, reference: Any, *, k: int = 10, groups: Any = None
     x, y = as_pair(features, reference, same_rows=True)
     n = x.shape[-2]
     own = group_codes(groups, n, x.device)
-    check_neighbours(k, n, own)
+    k = check_neighbours(k, n, own)
     lead = torch.broadcast_shapes(x.shape[:-2], y.shape[:-2])
     x, y = unit_rows(x).expand(*lead, -1, -1), unit_rows(y).expand(*lead, -1, -1)
+    for units, name in ((x, "features"), (y, "reference")):
+        refuse_one_direction(units, name)
     shared = x.new_zeros(lead)
     for (start, a), (_, b) in zip(pair_blocks(x), pair_blocks(y), strict=True):
-        marked = x.new_zeros((*a.shape[:-1], n), dtype=torch.bool).scatter_(-1, nearest(a, x, start, k, own)[1], True)
-        shared = shared + marked.gather(-1, nearest(b, y, start, k, own)[1]).sum((-2, -1))
-    return give_back(features)(shared / (n * k))
+        mine, theirs = neighbour_counts(a, x, start, k, own), neighbour_counts(b, y, start, k, own)
+        lengths = mine.square().sum(-1) * theirs.square().sum(-1)
+        shared = shared + ((mine * theirs).sum(-1) / lengths.sqrt()).sum(-1)
+    return give_back(features)(shared / n)
 
 
 def _share_by_chance(size: Size) -> float | None:

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from repgeom.data.numbers import real_number
 from repgeom.data.settings import own_settings
 from repgeom.measures.functionals import entropy, participation, stable
 from repgeom.measures.measure import DIMENSIONS, Measure, Size, register
@@ -107,11 +108,12 @@ def rankme(features: Any, *, eps: float = 1e-7) -> Any:
     """
     if isinstance(features, Spectrum) and features.centered:
         raise ValueError("RankMe is defined on features that are not centred; make the spectrum with `center=False`.")
-    if not 0 <= eps < math.inf:
+    floor = real_number(eps)
+    if floor is None or not 0 <= floor < math.inf:
         raise ValueError(f"`eps` must be a finite number of at least 0, 1e-7 as published; got {eps!r}.")
     p, give = shares(features, of="singular_values", center=False)
     # Shares then add up to more than one; that is how it was published.
-    return give(_entropy(p + eps).exp())
+    return give(_entropy(p + floor).exp())
 
 
 def _rankme_range(size: Size) -> tuple[float, float]:
@@ -160,8 +162,10 @@ def hill_number(features: Any, *, order: float, center: bool = True, normalize: 
     >>> [round(hill_number(s, order=q), 3) for q in (0, 2, float("inf"))]
     [4, 2.909, 2.0]
     """
-    if not order >= 0:
+    number = real_number(order)
+    if number is None or not number >= 0:
         raise ValueError(f"`order` must be a number ≥ 0, got {order!r}.")
+    order = number
     if order == 0:
         return numerical_rank(features, center=center, normalize=normalize)
     p, give = shares(features, center=center, normalize=normalize, tail=order < 1)

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import torch
 
+from repgeom.data.numbers import real_number
 from repgeom.data.settings import own_settings
 from repgeom.measures.functionals import components
 from repgeom.measures.measure import DIMENSIONS, Family, Measure, register, register_family
@@ -49,11 +50,12 @@ def n_components(features: Any, *, variance: float = 0.9, center: bool = True, n
     >>> n_components(Spectrum.from_variances([6.0, 3.0, 1.0]), variance=0.9)
     2
     """
-    if not 0 < variance <= 1:
+    share = real_number(variance)
+    if share is None or not 0 < share <= 1:
         raise ValueError(f"`variance` is a share of the total variance, in (0, 1]; got {variance!r}.")
     p, give = shares(features, center=center, normalize=normalize)
     # 9 × 0.1 must count as 0.9, whatever the last bit says.
-    short = p.cumsum(-1) < variance * (1 - 1e-12)
+    short = p.cumsum(-1) < share * (1 - 1e-12)
     return give((short.sum(-1) + 1).clamp(max=p.shape[-1]))
 
 
@@ -105,8 +107,11 @@ def numerical_rank(
     >>> numerical_rank([[1.0, 2.0, 3.0], [2.0, 4.0, 6.0], [0.0, 0.0, 0.0]])
     1
     """
-    if tolerance is not None and not 0 <= tolerance < 1:
-        raise ValueError(f"`tolerance` is a share of the largest singular value, in [0, 1); got {tolerance!r}.")
+    if tolerance is not None:
+        number = real_number(tolerance)
+        if number is None or not 0 <= number < 1:
+            raise ValueError(f"`tolerance` is a share of the largest singular value, in [0, 1); got {tolerance!r}.")
+        tolerance = number
     s, give = read_spectrum(features, center=center, normalize=normalize, tail=True)
     sigma = torch.as_tensor(s.singular_values)
     # Rows that differ vary along one direction at least, however little of it is more than rounding.

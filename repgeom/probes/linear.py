@@ -14,6 +14,7 @@ from torch import Tensor
 
 from repgeom.data.arrays import check_normalize, finite_matrix, unit_rows
 from repgeom.data.labels import as_labels, codes_among
+from repgeom.data.numbers import one_or_several, real_number
 from repgeom.data.settings import own_settings, warn_caller
 from repgeom.probes.logistic import LogisticPath
 
@@ -187,18 +188,19 @@ def _checked_rows(features: Any, normalize: str | None, dtype: torch.dtype | Non
 
 def _checked_strengths(C: float | Sequence[float]) -> tuple[float, ...]:
     """The inverse regularisation strengths, each once, in ascending order. Raises ValueError unless all are above 0."""
-    values: list[Any] = [C]
-    if not isinstance(C, (int, float, np.number)):
-        values = list(C)
-    if not values or not all(isinstance(c, (int, float, np.number)) and 0 < c < math.inf for c in values):
+    found = [real_number(value) for value in one_or_several(C)]
+    strengths = {c for c in found if c is not None and 0 < c < math.inf}
+    if not found or not all(c in strengths for c in found):
         raise ValueError(f"`C` must be one or more numbers above 0, got {C!r}.")
-    return tuple(sorted({float(c) for c in values}))
+    return tuple(sorted(strengths))
 
 
 def _held_out(codes: np.ndarray, share: float, seed: int) -> Tensor:
     """Which rows are held out to choose C on, (n,) bool: a share of each class, never a whole class."""
-    if not (isinstance(share, (int, float)) and 0 < share < 1):
+    number = real_number(share)
+    if number is None or not 0 < number < 1:
         raise ValueError(f"`validation` must lie between 0 and 1, got {share!r}.")
+    share = number
     rng = np.random.default_rng(seed)
     mask = np.zeros(len(codes), dtype=bool)
     for code in range(codes.max() + 1):

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from repgeom.data.arrays import finite_matrix, unit_rows
 from repgeom.data.labels import as_labels, codes_among
+from repgeom.data.numbers import real_number
 from repgeom.data.settings import own_settings
 from repgeom.data.sources import as_source
 from repgeom.measures.measure import LABELS, Measure, Size, register
@@ -172,13 +173,15 @@ def fit_knn_probe(
     """
     x = unit_rows(finite_matrix(features, "features"))
     codes, classes = as_labels(labels, len(x))
-    if not isinstance(k, (Sequence, np.ndarray)):
-        k = (k,)
-    numbers = tuple(check_k(number, len(x)) for number in k)
+    several = k if isinstance(k, (Sequence, np.ndarray)) and np.ndim(k) else (k,)
+    numbers = tuple(check_k(number, len(x)) for number in several)
     if not numbers:
         raise ValueError("`k` is empty; give one number of neighbours or several.")
-    if temperature is not None and not (isinstance(temperature, (int, float)) and 0 < temperature < math.inf):
-        raise ValueError(f"`temperature` must be a positive number or None, got {temperature!r}.")
+    if temperature is not None:
+        number = real_number(temperature)
+        if number is None or not 0 < number < math.inf:
+            raise ValueError(f"`temperature` must be a positive number or None, got {temperature!r}.")
+        temperature = number
     own = group_codes(groups, len(x), x.device)
     return KNNProbe(x, torch.as_tensor(codes, device=x.device), classes, numbers, temperature, own)
 
@@ -206,7 +209,7 @@ def knn_accuracy(features: Any, labels: Any, *, k: int = 10, groups: Any = None)
     """
     source = as_source(features)
     x = source.read(0, source.n_samples)
-    check_neighbours(k, len(x), group_codes(groups, len(x)))
+    k = check_neighbours(k, len(x), group_codes(groups, len(x)))
     probe = fit_knn_probe(x, labels, k=k, groups=groups)
     return probe.accuracy(x, labels, leave_out=np.arange(len(x)))[k]
 

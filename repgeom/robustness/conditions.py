@@ -6,11 +6,11 @@ import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-import numpy as np
 from torch import Tensor
 
 from repgeom.corruptions.corrupting import corrupt
 from repgeom.corruptions.registry import CORRUPTIONS, check_name, check_severity, corruption_for, name_in_tables
+from repgeom.data.numbers import one_or_several
 from repgeom.data.settings import warn_caller
 from repgeom.probes.linear import LinearProbe
 from repgeom.probes.nearest import KNNProbe
@@ -89,10 +89,10 @@ def _names(corruptions: str | Sequence[str]) -> list[str]:
 
 
 def _severities(severities: float | Sequence[float]) -> list[float]:
-    given: Sequence[float] = [severities] if isinstance(severities, (int, float, np.number)) else severities
+    given = one_or_several(severities)
     found = sorted({check_severity(s) for s in given})
     if not found or found[0] == 0:
-        raise ValueError(f"`severities` must be numbers above 0 and up to 5, got {list(given)!r}.")
+        raise ValueError(f"`severities` must be numbers above 0 and up to 5, got {given!r}.")
     return found
 
 

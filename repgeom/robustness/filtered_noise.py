@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from repgeom.corruptions.images import as_images, as_indices, plus_noise
 from repgeom.corruptions.seeds import Draws
+from repgeom.data.numbers import real_number
 from repgeom.data.settings import own_settings
 
 
@@ -53,7 +53,8 @@ def band_noise(
     x = as_images(images)
     h, w = x.shape[-2:]
     image_numbers = as_indices(indices, len(x), x.device)
-    if not (isinstance(rms, (int, float, np.number)) and 0 <= rms < math.inf):
+    size = real_number(rms)
+    if size is None or not 0 <= size < math.inf:
         raise ValueError(f"`rms` must be a number of at least 0, got {rms!r}.")
     in_band = _frequencies_in_band(h, w, low, high, units).to(x.device)
 
@@ -62,7 +63,7 @@ def band_noise(
         white = Draws(seed, image_numbers[rows], "band_noise").normal(3, h, w).double()
         noise = torch.fft.irfft2(torch.fft.rfft2(white) * in_band, s=(h, w))
         # Scaled after the filter: the share of the energy in the band differs from draw to draw.
-        noise = noise * (rms / noise.square().mean((2, 3), keepdim=True).sqrt())
+        noise = noise * (size / noise.square().mean((2, 3), keepdim=True).sqrt())
         return noise.float()
 
     return plus_noise(images, x, noise_for, clip=clip)

@@ -15,6 +15,7 @@ from repgeom.corruptions.images import as_images, unit
 from repgeom.corruptions.seeds import Draws
 from repgeom.data.arrays import row_norms
 from repgeom.data.labels import codes_among
+from repgeom.data.numbers import real_number
 from repgeom.data.settings import own_settings
 from repgeom.probes.linear import LinearProbe
 from repgeom.robustness.encoding import EncoderError, encoded, images_per_batch
@@ -106,8 +107,10 @@ def fourier_heatmap(
         raise ValueError("`labels` and `probe` go together: the error needs both, the drift neither.")
     if norm is None:
         norm = PUBLISHED_RMS * math.sqrt(h * w)
-    if not 0 < norm < math.inf:
+    length = real_number(norm)
+    if length is None or not 0 < length < math.inf:
         raise ValueError(f"`norm` must be a positive number, got {norm!r}.")
+    norm = length
     waves = _Waves(h, norm, phase, seed, x.device)
     clean = _clean_features(encoder, x, batch_size)
     # Features that do not differ have no scale in which a distance could be large or small.
@@ -233,14 +236,15 @@ class _Waves:
 
     def __init__(self, h: int, norm: float, phase: str | float, seed: int, device: torch.device) -> None:
         """Waves of h × h pixels and this L2 norm in each channel. Raises ValueError for an unknown phase."""
-        is_number = isinstance(phase, (int, float, np.number)) and math.isfinite(phase)
+        number = real_number(phase)
+        is_number = number is not None and math.isfinite(number)
         if not is_number and phase != "random":
             raise ValueError(f'`phase` must be "random" or a number of radians, got {phase!r}.')
         self.h, self.norm, self.seed = h, norm, seed
         self.fixed_phase = None
         self.mirror_is_same = True
-        if is_number:
-            self.fixed_phase = float(phase)
+        if number is not None:
+            self.fixed_phase = number
             # A fixed φ is −φ in the mirror image: another wave, unless the two differ by no more than a sign.
             self.mirror_is_same = abs(math.sin(2 * self.fixed_phase)) < 1e-12
         self.radians_per_cycle = 2 * math.pi / h * torch.arange(h, dtype=torch.float64, device=device)

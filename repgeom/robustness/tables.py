@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -19,6 +18,7 @@ from repgeom.corruptions.images import as_images
 from repgeom.corruptions.white_noise import add_noise, noise_rms
 from repgeom.data.arrays import finite_matrix
 from repgeom.data.labels import as_labels
+from repgeom.data.numbers import one_or_several, real_number
 from repgeom.data.settings import own_settings
 from repgeom.inference.intervals import check_confidence
 from repgeom.probes.linear import LinearProbe
@@ -161,8 +161,9 @@ def noise_robustness(
     [['normalized_noise', 0.1, 0.025]]
     """
     x = as_images(images)
-    several: Sequence[float] = [sigmas] if isinstance(sigmas, (int, float, np.number)) else sigmas
-    rms = {float(sigma): noise_rms(float(sigma), space=space, std=std) for sigma in several}
+    several = one_or_several(sigmas)
+    deviations = [(sigma, noise_rms(sigma, space=space, std=std)) for sigma in several]
+    rms = {float(sigma): deviation for sigma, deviation in deviations}
     if not rms or 0 in rms:
         raise ValueError("`sigmas` must be numbers above 0; the clean images are measured in any case.")
 
@@ -262,13 +263,13 @@ def _table(
 def _checked_key(key: Any) -> Key:
     """A name, or a name and a severity above 0, as a key of the table."""
     name, severity = key if isinstance(key, tuple) and len(key) == 2 else (key, 1)
-    number = isinstance(severity, (int, float, np.number)) and severity > 0
-    if isinstance(name, tuple) or name == CLEAN_KEY[0] or not number:
+    number = real_number(severity)
+    if isinstance(name, tuple) or name == CLEAN_KEY[0] or number is None or not number > 0:
         raise ValueError(
             f"`corrupted` has the key {key!r}; keys are a name other than {CLEAN_KEY[0]!r}, or (name, severity) with a "
             "severity above 0."
         )
-    return str(name), float(severity)
+    return str(name), number
 
 
 def _row(key: Key, row: Row) -> Row:

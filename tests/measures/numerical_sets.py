@@ -34,7 +34,9 @@ def numerical_sets():
     found = {f"times {scale:g}": x * scale for scale in (
         5e-324, 1e-320, 1e-310, 1e-300, 1e-200, 1e-160, 1e-100, 1e-30, 1e-10, 1e10, 1e30, 1e100, 1e154, 1e160, 1e200, 1e300, 1e307,
     )}  # fmt: skip
-    found |= {f"float32 times {scale:g}": (x * scale).astype(f32) for scale in (1e-45, 1e-40, 1e-38, 1e-20, 1e18, 1e20, 1e37)}
+    found |= {
+        f"float32 times {scale:g}": (x * scale).astype(f32) for scale in (1e-45, 1e-40, 1e-38, 1e-20, 1e18, 1e20, 1e37)
+    }
     found |= {f"float16 times {scale:g}": (x * scale).astype(f16) for scale in (1e-7, 1e-5, 1e3, 1e4)}
     found |= {
         "signs of the largest float64": _signs() * largest,
