@@ -13,7 +13,7 @@ from torch import Tensor
 
 from repgeom.data.arrays import finite_matrix, unit_rows
 from repgeom.data.labels import as_labels, codes_among
-from repgeom.data.numbers import real_number
+from repgeom.data.numbers import one_or_several, real_number
 from repgeom.data.settings import own_settings
 from repgeom.data.sources import as_source
 from repgeom.measures.measure import LABELS, Measure, Size, register
@@ -173,7 +173,7 @@ def fit_knn_probe(
     """
     x = unit_rows(finite_matrix(features, "features"))
     codes, classes = as_labels(labels, len(x))
-    several = k if isinstance(k, (Sequence, np.ndarray)) and np.ndim(k) else (k,)
+    several = one_or_several(k)
     numbers = tuple(check_k(number, len(x)) for number in several)
     if not numbers:
         raise ValueError("`k` is empty; give one number of neighbours or several.")
