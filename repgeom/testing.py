@@ -69,6 +69,7 @@ def features_with_spectrum(
     return np.asarray((left * sigma) @ right.T + mean, dtype=dtype)
 
 
+@own_settings
 def assert_healthy(
     x: Any,
     *,

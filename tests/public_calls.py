@@ -121,7 +121,7 @@ def _spectrum_accumulated(rows):
 def _report(rows):
     report = rg.audit(rows.x, labels=rows.labels, reference=rows.y, corrupted=rows.x, k=rows.k)
     again = rg.Report.from_json(report.to_json())
-    shown = report.headline, str(again), report.to_markdown()
+    shown = report.headline, str(again), report.to_markdown(), report.verdict_text
     return shown, report.to_dict(), report.to_frame(), report.compare(report)
 
 
@@ -246,6 +246,7 @@ CALLS: dict[str, Callable[[Rows], Any]] = {
     "robustness.mean_corruption_error": lambda r: robustness.mean_corruption_error(table(), table()),
     "robustness.noise_robustness": lambda r: robustness.noise_robustness(pixels, images(), sigmas=[0.1], k=2),
     "robustness.severity_auc": lambda r: robustness.severity_auc(table()),
+    "testing.assert_healthy": lambda r: rg.testing.assert_healthy(r.x),
     "testing.features_with_spectrum": lambda r: rg.testing.features_with_spectrum([3.0, 1.0], 10, mean=7.0),
 }
 # Records without arithmetic of their own come with the answers of the functions above.

@@ -21,6 +21,7 @@ class Numbered:
 NONE = Numbered()
 
 
+@own_settings
 @dataclasses.dataclass(frozen=True)
 class Finding:
     """What one rule found.
