@@ -121,6 +121,9 @@ def errors_named(name: str) -> Iterator[None]:
 
 
 def _told(error: Exception, name: str) -> Exception:
+    cause = error.__cause__
+    if isinstance(error, FileNotFoundError) and isinstance(cause, OSError):
+        error = cause  # fsspec calls a server that does not answer a missing file
     reason = _secrets_removed(reason_of(error))
     status = _status_of(error)
     if isinstance(error, ImportError):

@@ -147,6 +147,13 @@ def with_status(status: int) -> Exception:
     return error
 
 
+def unreachable() -> Exception:
+    """As fsspec tells of a server that does not answer."""
+    error = FileNotFoundError("x")
+    error.__cause__ = ConnectionRefusedError("Connect call failed")
+    return error
+
+
 class NoCredentialsError(Exception):
     """As botocore names it."""
 
@@ -155,6 +162,7 @@ class NoCredentialsError(Exception):
     ("error", "kind", "message"),
     [
         (FileNotFoundError("x"), FileNotFoundError, r"There is no file refusing://x\.npy\."),
+        (unreachable(), OSError, r"refusing://x\.npy cannot be read: Connect call failed\. Is it reachable"),
         (with_status(404), FileNotFoundError, r"There is no file refusing://x\.npy\."),
         (
             PermissionError("Forbidden"),
