@@ -29,7 +29,8 @@ from repgeom.measures.cloud_tally import CloudTally, Health
 from repgeom.measures.measure import functional, names_of_estimable
 from repgeom.measures.nearest_rows import group_codes, mean_candidates, most_neighbours
 from repgeom.measures.pair_tally import PairTally
-from repgeom.measures.pairs import captured_curve, subspace_angles
+from repgeom.measures.pairs import captured_curve
+from repgeom.measures.subspaces import subspace_angles
 from repgeom.reading.first_places import SHOWN
 from repgeom.reading.sample import Drawn, RowSample
 from repgeom.robustness.drift import Clean

@@ -15,20 +15,16 @@ from repgeom.measures.measure import REFERENCE, Measure, Size, register
 from repgeom.measures.nearest_rows import check_neighbours, group_codes, neighbour_counts, refuse_one_direction
 from repgeom.measures.pair_sums import as_pair, check_k, cka_of, pair_sums, varying
 from repgeom.measures.rank import effective_rank
+from repgeom.measures.subspaces import subspace_angles
 from repgeom.spectral.spectrum import Spectrum
 
 __all__ = [
-    "captured_variance",
-    "cosine_alignment",
-    "linear_cka",
-    "mutual_knn",
-    "principal_angles",
-    "procrustes_distance",
-]
+    "captured_variance", "cosine_alignment", "linear_cka", "mutual_knn", "principal_angles", "procrustes_distance",
+]  # fmt: skip
 
 CAPTURED_K = 20  # as the paper reads it
 _WIDTHS = "the two have different widths, so their directions cannot be compared"
-# In simulations an interval from the spread of rows held the population's value 0 to 90 % of the time.
+# Intervals from the spread of rows held the population's value 0 to 90 % of the time.
 _FITTED = "the directions are fitted to the same rows, which biases it by more than rows spread"
 
 
@@ -169,25 +165,6 @@ def _leading(rows: Tensor, k: int, name: str) -> Tensor:
     return directions.mT[..., :k]
 
 
-def subspace_angles(v: Tensor, w: Tensor) -> Tensor:
-    """Angles between the column spans of two orthonormal bases, ascending."""
-    cosines = torch.linalg.svdvals(v.mT @ w).clamp(max=1)
-    # Sines ascend where cosines descend.
-    sines = torch.linalg.svdvals(w - v @ (v.mT @ w)).clamp(max=1).flip(-1)
-    # The arccosine loses half of its digits near 0, the arcsine near π/2; they change over at π/4. Each is given only what
-    # it is read at: at 1 both have an infinite slope, which would make the gradient NaN where it is not even read.
-    near = cosines.square() > 0.5
-    small = torch.where(near, _without_kink(sines, v), 0).asin()
-    large = torch.where(near, 0, _without_kink(cosines, v)).acos()
-    return torch.where(near, small, large)
-
-
-def _without_kink(values: Tensor, like: Tensor) -> Tensor:
-    """Singular values; those that are rounding without a gradient, as each is a length, which has none at 0."""
-    rounding = 8 * max(like.shape[-2:]) * torch.finfo(like.dtype).eps
-    return torch.where(values > rounding, values, values.detach())
-
-
 @own_settings
 def linear_cka(features: Any, reference: Any, *, debiased: bool = True) -> Any:
     """Linear centred kernel alignment (Kornblith et al. 2019), by default with the unbiased HSIC of Song et al. (2012).
@@ -303,8 +280,8 @@ def mutual_knn(features: Any, reference: Any, *, k: int = 10, groups: Any = None
     k = check_neighbours(k, n, own)
     lead = torch.broadcast_shapes(x.shape[:-2], y.shape[:-2])
     x, y = unit_rows(x).expand(*lead, -1, -1), unit_rows(y).expand(*lead, -1, -1)
-    for units, name in ((x, "features"), (y, "reference")):
-        refuse_one_direction(units, name)
+    refuse_one_direction(x, "features")
+    refuse_one_direction(y, "reference")
     shared = x.new_zeros(lead)
     for (start, a), (_, b) in zip(pair_blocks(x), pair_blocks(y), strict=True):
         mine, theirs = neighbour_counts(a, x, start, k, own), neighbour_counts(b, y, start, k, own)
