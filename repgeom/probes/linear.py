@@ -20,6 +20,7 @@ from repgeom.probes.logistic import LogisticPath
 
 # Twenty strengths from 1e-5 to 1e4, evenly spaced in log10 up to the sixth decimal of the exponent.
 DEFAULT_C = tuple(10.0**power for power in np.linspace(-5, 4, 20).round(6).tolist())
+MOST_CLASSES_OF_FEW_ROWS = 10_000  # of fewer than 3 rows on average
 
 
 @own_settings
@@ -129,7 +130,8 @@ def fit_linear_probe(
         max_iter: iterations, at most.
 
     Raises:
-        ValueError: NaN, one class only, labels of another length, C or `validation` out of range.
+        ValueError: NaN, one class only, labels of another length, C or `validation` out of range; more than 10,000 classes
+            of fewer than 3 rows on average, which look like ids of samples and would take hours.
 
     Warns:
         UserWarning: the chosen strength had not converged after `max_iter`; `path` says it of the others.
@@ -145,6 +147,7 @@ def fit_linear_probe(
     codes, classes = as_labels(labels, len(x))
     if len(classes) < 2:
         raise ValueError(f"`labels` has one class only ({classes.tolist()[0]!r}); a probe needs at least two.")
+    _refuse_sample_ids(len(classes), len(x))
     y = torch.as_tensor(codes, device=x.device)
     if len(strengths) == 1:
         fit = LogisticPath(x, y, len(classes), strengths, tol, max_iter).solve()
@@ -157,6 +160,15 @@ def fit_linear_probe(
     final = LogisticPath(x, y, len(classes), strengths[best : best + 1], tol, max_iter)
     final.solve(start=split.parameters[best : best + 1])
     return _fitted_probe(final, classes, normalize, _path_points(split, accuracies, losses))
+
+
+def _refuse_sample_ids(n_classes: int, n_samples: int) -> None:
+    """Raise ValueError for so many classes of so few rows that a fit takes hours and says nothing."""
+    if n_classes > MOST_CLASSES_OF_FEW_ROWS and n_samples < 3 * n_classes:
+        raise ValueError(
+            f"`labels` has {n_classes:,} classes for {n_samples:,} rows, fewer than 3 rows each. These look like ids of "
+            "samples; give the class of each row."
+        )
 
 
 def _fitted_probe(

@@ -269,3 +269,9 @@ def test_row_space_is_where_differences_of_logits_change(d, n_classes, dtype, sc
     moved = (step - step @ q @ q.T) @ (weight - weight[0]).T
     assert np.abs(moved).max() <= 1e-5
     assert np.abs(step @ q @ q.T @ (weight - weight[0]).T).max() > 0.1
+
+
+@pytest.mark.parametrize("labels", [np.arange(12_000) % 10_001, np.arange(20_000).astype(str)])
+def test_ids_of_samples_are_refused_at_once(labels):
+    with pytest.raises(ValueError, match=r"classes for .* rows, fewer than 3 rows each\. These look like ids"):
+        rg.probes.fit_linear_probe(np.zeros((len(labels), 2)), labels)

@@ -121,7 +121,14 @@ def _float_of(text: str) -> float | None:
 
 def numbers_of(cells: np.ndarray) -> np.ndarray:
     """Objects that are numbers, text of numbers, bools or empty as float64; empty ones are NaN."""
-    return np.array([np.nan if _is_empty(cell) else float(cell) for cell in cells])
+    return np.array([np.nan if _is_empty(cell) else _as_float(cell) for cell in cells])
+
+
+def _as_float(cell: Any) -> float:
+    try:
+        return float(cell)
+    except OverflowError:  # a whole number of 400 digits; as text of a fraction it would be infinity too
+        return float("inf") if cell > 0 else float("-inf")
 
 
 def cells_of(series: Any) -> np.ndarray:
