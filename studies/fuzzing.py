@@ -12,7 +12,7 @@ ABOUT = """\
 Small valid files of every kind are damaged: bits, bytes and numbers are changed, parts cut, moved and repeated, also within
 the members of archives, whose checksums are made right again; so are CIFAR's pickles and archives, and checkpoints. Each is
 read as a user would read it, and one in 40 of those that can be read is audited. Good ends are a report and a refusal
-(ValueError, TypeError, OSError, ImportError). Bad ends are any other exception, a signal, more than 10 seconds, and more
+(ValueError, TypeError, OSError, ImportError). Bad ends are any other exception, a signal, more than 10 seconds of the processor (or a minute), and more
 memory than 1 GB or 4 times the file. `python -m tests.fuzz --case N` runs one case again.
 
 Assumed: one file at a time, from seeds of a few kilobytes. Not tried: files that change while they are read (tests do),

@@ -41,7 +41,8 @@ KINDS = [Kind("audited", lambda path, case: None), Kind("refused", refused), Kin
 def test_every_end_is_told_from_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "planted_kinds.py").write_text(PLANTED)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    monkeypatch.setattr(fuzz, "MOST_SECONDS", 5.0)
+    monkeypatch.setattr(fuzz, "MOST_SECONDS", 4.0)
+    monkeypatch.setattr(fuzz, "WAITED", 3)
     record = fuzz.run(cases=8, first=8, kinds="planted_kinds")
     assert record.n_cases == 8
     assert all(kind == end for kind, end in record.counts)

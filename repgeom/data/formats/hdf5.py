@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from repgeom.data.formats.forked import check_survival
 from repgeom.data.formats.stored import StoredArray, damage_named, dtype_name, needed, read_nothing
 
 MOST_CHUNK_BYTES = 1 << 30  # a chunk is decompressed whole
@@ -25,9 +26,14 @@ def open_hdf5(path: str) -> dict[str, StoredArray]:
             problem = f"is a link to another file ({link.filename}), which is never followed; open that file itself."
             arrays[name] = StoredArray((), "link", read_nothing, problem)
 
-    with damage_named(path), h5py.File(path, "r") as file:
-        file.visititems(visit)
-        file.visititems_links(visit_link)
+    def look_through() -> None:
+        with h5py.File(path, "r") as file:
+            file.visititems(visit)
+            file.visititems_links(visit_link)
+
+    with damage_named(path):
+        check_survival(look_through, "HDF5's library")
+        look_through()
     return arrays
 
 
