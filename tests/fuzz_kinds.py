@@ -203,12 +203,13 @@ def _read_checkpoint(path: Path, case: int) -> None:
     rg.audit(folder / "x.npy", checkpoint=folder / "kept")
 
 
+FOLDERS = (".zarr",)  # no single file that could be damaged
+NO_LABELS = (*FOLDERS, ".h5ad", ".vec", ".vec.gz", ".txt")  # of which `write` makes features alone
+FEATURES = [extension for extension in FORMATS if extension not in FOLDERS]
+LABELS = [*LABEL_FORMATS, *(extension for extension in FORMATS if extension not in NO_LABELS)]
 KINDS: tuple[Kind, ...] = (
-    *(Kind(e, f"x{e}", functools.partial(_feature_seeds, e), _read_features) for e in FORMATS),
-    *(
-        Kind(f"labels {e}", f"y{e}", functools.partial(_label_seeds, e), _read_labels)
-        for e in (*LABEL_FORMATS, *FORMATS)
-    ),
+    *(Kind(e, f"x{e}", functools.partial(_feature_seeds, e), _read_features) for e in FEATURES),
+    *(Kind(f"labels {e}", f"y{e}", functools.partial(_label_seeds, e), _read_labels) for e in LABELS),
     *(Kind(f"cifar {n}", n, functools.partial(_cifar_seeds, n), _read_cifar) for n in ("train", "meta")),
     Kind("cifar archive", "cifar-100-python.tar.gz", _archive_seeds, _read_archive),
     Kind("checkpoint", "x.checkpoint", lambda: [_interrupted()[2]], _read_checkpoint, _damaged_checkpoint),

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from repgeom.data.formats.forked import check_survival
 from repgeom.data.formats.hdf5 import dataset_array, problem_of
 from repgeom.data.formats.stored import StoredArray, damage_named, dtype_name, needed, read_nothing
 
@@ -16,7 +17,13 @@ ROWS_OF_SAMPLES = ("layers", "obsm", "raw")  # groups whose arrays have a row fo
 
 def open_h5ad(path: str) -> dict[str, StoredArray]:
     h5py = needed("h5py", path, "'repgeom[hdf5]'")
-    with damage_named(path), h5py.File(path, "r") as file:
+    with damage_named(path):
+        check_survival(lambda: _arrays(path, h5py), "HDF5's library")
+        return _arrays(path, h5py)
+
+
+def _arrays(path: str, h5py: Any) -> dict[str, StoredArray]:
+    with h5py.File(path, "r") as file:
         names = [name for name in ("X", *_members(file, *ROWS_OF_SAMPLES, h5py=h5py)) if _is_inside(file, name, h5py)]
         if not names:
             raise ValueError("it has neither X nor layers nor obsm, which AnnData writes")
