@@ -40,7 +40,6 @@ SHARD_BY_SHARD = {
     "column-major.npz": lambda path, x: np.savez_compressed(path, x=np.asfortranarray(x)),
     "x.csv": lambda path, x: write(path, x),
     "x.csv.gz": lambda path, x: write(path, x),
-    "x.jsonl": lambda path, x: write(path, x),
 }
 by_kind = pytest.mark.parametrize("kind", STREAMED | SHARD_BY_SHARD)
 
