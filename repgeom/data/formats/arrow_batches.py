@@ -87,24 +87,26 @@ class ArrowFile:
     def metadata(self) -> _Metadata:
         """How many rows each group has. They are counted: only the batches themselves say it."""
         first = [0] if len(self.schema_arrow) else []
-        sizes = [batch.num_rows for batch in self._batches(0, first)]
+        sizes = [batch.num_rows for batch in self._batches(range(self.num_row_groups), first)]
         return _Metadata([sum(sizes)] if self._is_stream else sizes)
 
-    def iter_batches(self, size: int, row_groups: range, columns: Sequence[str]) -> Iterator[Any]:
-        """Some columns of all rows from a group on, at most `size` rows at a time."""
-        places = [self.schema_arrow.get_all_field_indices(name)[-1] for name in columns]
-        if not places:
-            return
-        for batch in self._batches(row_groups.start, sorted(places)):
+    def iter_batches(self, size: int, row_groups: Sequence[int], columns: Sequence[str] | None = None) -> Iterator[Any]:
+        """Some columns, or all, of the rows of some groups, at most `size` rows at a time."""
+        places: list[int] = []
+        if columns is not None:
+            places = sorted(self.schema_arrow.get_all_field_indices(name)[-1] for name in columns)
+            if not places:
+                return
+        for batch in self._batches(row_groups, places):
             # Offsets and lengths in a damaged file may lead outside of its values.
             batch.validate(full=True)
             for start in range(0, batch.num_rows, size):
                 yield batch.slice(start, size)
 
-    def _batches(self, start: int, columns: Sequence[int]) -> Iterator[Any]:
+    def _batches(self, groups: Sequence[int], columns: Sequence[int]) -> Iterator[Any]:
         reader = self._opened(columns)
         if self._is_stream:
             yield from reader
             return
-        for i in range(start, reader.num_record_batches):
+        for i in groups:
             yield reader.get_batch(i)
