@@ -7,14 +7,22 @@ import os
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from repgeom.cli import audit, compare, completion, demo, schema
+from repgeom.cli import audit, audit_model, compare, completion, demo, layers, schema
 from repgeom.cli.ending import ERROR, INTERRUPTED, described, interruptible, traceback_of
 from repgeom.cli.joining import is_first_process
 from repgeom.cli.output import flush_output, print_text, readable_streams, say
 from repgeom.cli.supervising import supervised
 from repgeom.presenting.escaping import printable
 
-COMMANDS = (audit, compare, demo, schema, completion)  # in the order in which `repgeom --help` lists them
+COMMANDS = (
+    audit,
+    audit_model,
+    layers,
+    compare,
+    demo,
+    schema,
+    completion,
+)  # in the order in which `repgeom --help` lists them
 
 
 def main(argv: Sequence[str] | None = None) -> int:

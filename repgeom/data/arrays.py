@@ -132,6 +132,10 @@ def _as_numpy(values: Any, name: str) -> np.ndarray:
         raise ValueError(f"`{name}` cannot be made into one array; its rows may differ in length ({error}).") from None
     if array.ndim == 0 and hasattr(values, "spectrum"):
         raise TypeError(f"`{name}` is a {type(values).__name__}; read what it holds: `accumulator.spectrum()`.")
+    if isinstance(values, torch.nn.Module):
+        raise TypeError(
+            f"`{name}` is a model ({type(values).__name__}): audit what it gives, `repgeom.models.layer_profile(model, loader)`."
+        )
     if array.ndim == 0 and hasattr(values, "__code__"):
         raise TypeError(f"`{name}` is a function; call it, and pass what it gives.")
     if array.ndim == 0 and array.dtype == object:

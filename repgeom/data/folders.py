@@ -18,6 +18,13 @@ def files_in(folder: str) -> list[str]:
     return [Path(path).relative_to(folder).as_posix() for path in _walk(folder, deeper=True)]
 
 
+def _is_model(members: list[str]) -> bool:
+    """Whether these are the files of a transformers or sentence-transformers model."""
+    starts, ends = ("model", "pytorch_model"), (".safetensors", ".bin")
+    weights = [name for name in members if name.startswith(starts) and name.endswith(ends)]
+    return "modules.json" in members or ("config.json" in members and bool(weights))
+
+
 def _walk(folder: str, *, deeper: bool) -> Iterator[str]:
     for entry in os.scandir(folder):
         if not entry.is_dir() or extension_of(entry.name) == ZARR:
@@ -38,6 +45,12 @@ def shards_of(folder: str, members: Iterable[str]) -> list[str]:
     Raises ValueError where the files are of several kinds, or lie in folders that are no partitions: with a pattern that
     says which are meant.
     """
+    members = list(members)
+    if _is_model(members):
+        raise ValueError(
+            f"{folder} holds a model and no features: audit what it gives, `repgeom audit-model {folder} --texts FILE` (or `--images "
+            "FOLDER`)."
+        )
     kinds: dict[str, list[str]] = {}
     for member in _visible(members):
         extension = extension_of(member)

@@ -1,7 +1,8 @@
 """From a model to numbers: which layers it has, what they give for a loader, and the audit of each in one pass."""
 
+from repgeom.models.checkpoints import Checkpoint, load_checkpoint
 from repgeom.models.extract import extract_features
 from repgeom.models.layers import layers
 from repgeom.models.profile import LayerProfile, layer_profile
 
-__all__ = ["LayerProfile", "extract_features", "layer_profile", "layers"]
+__all__ = ["Checkpoint", "LayerProfile", "extract_features", "layer_profile", "layers", "load_checkpoint"]

@@ -6,19 +6,17 @@ import os
 from collections.abc import Iterable
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from repgeom.data.saving import check_writable
 from repgeom.data.settings import own_settings
 from repgeom.models.batches import Batch, Forward
+from repgeom.models.npy_file import NpyFile
 from repgeom.models.passing import Pass
 from repgeom.models.pooling import Pooled
 
 __all__ = ["extract_features"]
-
-_HEADER_BYTES = 128  # of a .npy whose number of rows is written at the end
 
 
 @own_settings
@@ -59,7 +57,7 @@ def extract_features(
     one_pass = Pass(model, batches, layer, pool, forward=forward, mask=mask, autocast=autocast, max_samples=max_samples)
     if len(one_pass.chosen) > 1:
         raise ValueError(f"`layer` fits {len(one_pass.chosen)} layers: {', '.join(one_pass.chosen[:8])}. Give one.")
-    sink: _Held | _NpyFile = _Held() if out is None else _NpyFile(os.fspath(out))
+    sink: _Held | NpyFile = _Held() if out is None else NpyFile(os.fspath(out))
 
     def receive(_path: str, rows: Pooled, _batch: Batch, _start: int) -> None:
         sink.add(rows.rows)
@@ -92,39 +90,3 @@ class _Held:
 
     def discard(self) -> None:
         self._parts.clear()
-
-
-class _NpyFile:
-    """Rows appended to a `.npy` beside its target, which takes its name once it is whole."""
-
-    def __init__(self, path: str) -> None:
-        self._path, self._part = path, f"{path}.{os.getpid()}.part"
-        self._file = open(self._part, "wb")  # noqa: SIM115, it stays open from batch to batch
-        self._shape = (0, 0)
-        self._dtype = np.dtype(np.float32)
-
-    def add(self, rows: Tensor) -> None:
-        values = rows.cpu().numpy()
-        if not self._shape[1]:
-            self._dtype = values.dtype
-            self._file.write(bytes(_HEADER_BYTES))
-        self._shape = (self._shape[0] + len(values), values.shape[1])
-        self._file.write(np.ascontiguousarray(values, self._dtype).tobytes())
-
-    def result(self) -> str:
-        self._file.seek(0)
-        self._file.write(self._header())
-        self._file.close()
-        os.replace(self._part, self._path)
-        return self._path
-
-    def _header(self) -> bytes:
-        words = {"descr": np.lib.format.dtype_to_descr(self._dtype), "fortran_order": False, "shape": self._shape}
-        text = repr(words).encode("latin-1")
-        start = b"\x93NUMPY\x01\x00" + (_HEADER_BYTES - 10).to_bytes(2, "little")
-        return start + text + b" " * (_HEADER_BYTES - len(start) - len(text) - 1) + b"\n"
-
-    def discard(self) -> None:
-        self._file.close()
-        if os.path.exists(self._part):
-            os.unlink(self._part)

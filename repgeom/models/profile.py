@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -19,7 +21,7 @@ from repgeom.data.saving import write_whole
 from repgeom.data.settings import own_settings
 from repgeom.models.batches import Batch, Forward
 from repgeom.models.beside import Beside
-from repgeom.models.layers import Layer
+from repgeom.models.npy_file import NpyFile
 from repgeom.models.passing import Pass
 from repgeom.models.pooling import Pooled
 
@@ -62,7 +64,7 @@ class LayerProfile(Mapping[str, Report]):
         return f"<LayerProfile {self.name}: {len(self)} layers, worst {self.worst} ({self[self.worst].level})>"
 
     def __str__(self) -> str:
-        frame = self.to_frame()[["width", "effective_rank", "low", "high", "share", "mean_cosine", "verdict"]]
+        frame = self.to_frame()[["pool", "width", "effective_rank", "low", "high", "share", "mean_cosine", "verdict"]]
         lines = [f"{self.name}: {len(self)} layers, {next(iter(self.values())).n_samples:,} rows each"]
         lines.append(frame.to_string(float_format=lambda v: f"{v:.4g}", na_rep="–"))
         lines += [f"Not measured: {layer} ({why})." for layer, why in self.unmeasured.items()]
@@ -116,6 +118,10 @@ class LayerProfile(Mapping[str, Report]):
 
         return plot_profile(self, ax)
 
+    def with_notes(self, *notes: str) -> LayerProfile:
+        """The same profile with further notes for its reader."""
+        return dataclasses.replace(self, notes=(*self.notes, *notes))
+
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain values: the report of each layer under its path."""
         return {
@@ -161,6 +167,8 @@ def layer_profile(
     rows_kept: int = ROWS_KEPT,
     seed: int = 0,
     name: str | None = None,
+    features_to: str | os.PathLike[str] | None = None,
+    say: Callable[[str], object] | None = None,
 ) -> LayerProfile:
     """Audits layers of a model in one pass over the data; features are added up and not stored.
 
@@ -185,6 +193,8 @@ def layer_profile(
         rows_kept: of each layer, for what needs pairs of rows, and for intervals.
         seed: of the rows that are kept.
         name: of the model, for titles; its class by default.
+        features_to: a folder; the rows of each layer are also written there, as `LAYER.npy`.
+        say: called with a sentence on the memory that will be needed, before the pass (`print`).
 
     Returns:
         A `LayerProfile`.
@@ -215,8 +225,11 @@ def layer_profile(
         autocast=autocast,
         max_samples=max_samples,
     )
-    sums = _Sums(one_pass.chosen, beside, normalize, rows_kept, seed)
-    beside.check_length(one_pass.run(sums.receive), bool(max_samples))
+    if say is not None:
+        say(_memory(one_pass, rows_kept))
+    with _kept_features(features_to, one_pass.chosen) as files:
+        sums = _Sums(one_pass.chosen, beside, normalize, rows_kept, seed, files)
+        beside.check_length(one_pass.run(sums.receive), bool(max_samples))
     reports: dict[str, Report] = {}
     unmeasured: dict[str, str] = {}
     for path in one_pass.chosen:
@@ -242,19 +255,47 @@ def _notes(layers: str | Sequence[str], one_pass: Pass) -> tuple[str, ...]:
     return (f"Ran more than once a batch and not taken: {', '.join(repeated[:5])}.",)
 
 
-def memory_of(layers: Iterable[Layer], rows_kept: int) -> int:
-    """Bytes that a profile of these layers needs, beside the model: sums of squares and kept rows, twice while they are cut."""
-    widths = [one.shape[1] if len(one.shape) in (2, 4) else one.shape[-1] for one in layers]
-    return sum(8 * width**2 + 2 * 4 * rows_kept * width for width in widths)
+def _memory(one_pass: Pass, rows_kept: int) -> str:
+    """The sentence on what a profile needs beside the model: sums of squares, and kept rows, twice while they are cut."""
+    shapes = [one_pass.found[path].shape for path in one_pass.chosen]
+    widths = [shape[1] if len(shape) in (2, 4) else shape[-1] for shape in shapes if shape]
+    n_bytes = sum(8 * width**2 + 2 * 4 * rows_kept * width for width in widths)
+    return f"Profile of {len(widths)} layers: at most {n_bytes / 1e6:,.0f} MB beside the model."
+
+
+@contextlib.contextmanager
+def _kept_features(folder: str | os.PathLike[str] | None, paths: Sequence[str]) -> Iterator[dict[str, NpyFile]]:
+    """A `.npy` for each layer in the folder, whole at the end; nothing is left of them after an error."""
+    if folder is None:
+        yield {}
+        return
+    target = Path(folder)
+    target.mkdir(parents=True, exist_ok=True)
+    files = {path: NpyFile(str(target / f"{path}.npy")) for path in paths}
+    try:
+        yield files
+        for file in files.values():
+            file.result()
+    finally:
+        for file in files.values():
+            file.discard()
 
 
 class _Sums:
     """Adds up what each layer gives, batch by batch."""
 
-    def __init__(self, chosen: Sequence[str], beside: Beside, normalize: str | None, rows_kept: int, seed: int) -> None:
+    def __init__(
+        self,
+        chosen: Sequence[str],
+        beside: Beside,
+        normalize: str | None,
+        rows_kept: int,
+        seed: int,
+        files: Mapping[str, NpyFile],
+    ) -> None:
         options: dict[str, Any] = {"normalize": normalize, "seed": seed, "max_pair_rows": min(rows_kept, ROWS_KEPT)}
         self._layers = {path: AuditAccumulator(**options, scored_rows=rows_kept) for path in chosen}
-        self._beside = beside
+        self._beside, self._files = beside, files
         self._how: dict[str, str] = {}
 
     def receive(self, path: str, rows: Pooled, batch: Batch, start: int) -> None:
@@ -264,6 +305,8 @@ class _Sums:
             columns.setdefault("groups", rows.groups + start)
         self._how[path] = rows.how
         self._layers[path].update(rows.rows, **columns)
+        if path in self._files:
+            self._files[path].add(rows.rows)
 
     def report(self, path: str, purpose: str, thresholds: Mapping[str, Any] | None) -> Report:
         report = self._layers[path].report(name=path, purpose=purpose, thresholds=thresholds)

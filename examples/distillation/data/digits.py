@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import torch
 
-from .images import Dataset, Images, resized
+from repgeom.models.preprocessing import resized
+
+from .images import Dataset, Images
 
 TEST_SHARE = 1 / 3
 

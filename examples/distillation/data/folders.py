@@ -9,7 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .images import Dataset, Images, center_cropped, resized
+from repgeom.models.preprocessing import center_cropped, resized
+
+from .images import Dataset, Images
 
 ENDINGS = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".ppm"}
 TEST_SHARE = 0.2

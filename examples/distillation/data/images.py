@@ -7,7 +7,6 @@ import hashlib
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,32 +49,3 @@ class Dataset:
     test: Images
     classes: tuple[str, ...]
     real: bool
-
-
-def resized(images: Tensor, size: int) -> Tensor:
-    """(b, 3, h, w) uint8, the shorter side brought to `size`, bicubic and antialiased: within 1 of 255 of Pillow."""
-    h, w = images.shape[-2:]
-    if min(h, w) == size:
-        return images
-    height, width = (size, round(w * size / h)) if h <= w else (round(h * size / w), size)
-    # Sideways, then upright, with whole levels in between, as Pillow does; in floats, since a GPU has no kernel for uint8.
-    sideways = _levels(F.interpolate(images.float(), size=(h, width), mode="bicubic", antialias=True))
-    return _levels(F.interpolate(sideways, size=(height, width), mode="bicubic", antialias=True)).to(torch.uint8)
-
-
-def _levels(values: Tensor) -> Tensor:
-    """Rounded, halves upwards, and cut to 0 ... 255, in place."""
-    return values.add_(0.5).floor_().clamp_(0, 255)
-
-
-def center_cropped(images: Tensor, size: int) -> Tensor:
-    """The square in the middle; a half pixel goes to the upper left, as in torchvision.
-
-    Raises:
-        ValueError: the images are smaller than that.
-    """
-    h, w = images.shape[-2:]
-    if min(h, w) < size:
-        raise ValueError(f"a square of {size} pixels cannot be cut from images of {h} × {w}.")
-    top, left = round((h - size) / 2), round((w - size) / 2)
-    return images[..., top : top + size, left : left + size]

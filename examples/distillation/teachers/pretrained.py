@@ -14,6 +14,7 @@ from torch import Tensor
 
 from repgeom.corruptions import CLIP_STD, IMAGENET_STD
 from repgeom.data.unchanged import OpenedFile
+from repgeom.models.preprocessing import SETTINGS, preprocessing_of
 
 from .teacher import Preprocessing, Teacher, frozen, weights_digest
 
@@ -22,7 +23,6 @@ DINOV2 = "facebook/dinov2-small"  # S/14; facebook/dinov2-base is B/14
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
-SETTINGS = {"processor_config.json": "image_processor", "preprocessor_config.json": None}  # files, and the key within
 
 
 def load_clip(path: str | None, device: torch.device | str) -> Teacher:
@@ -64,7 +64,7 @@ def _teacher(
 ) -> Teacher:
     frozen(model, device)
     recipe = {"teacher": kind, "checkpoint": Path(name).name, "weights": weights_digest(model)}
-    return Teacher(kind, encode, width, _preprocessing(name, usual), pretrained=True, recipe=recipe)
+    return Teacher(kind, encode, width, preprocessing_of(name, usual), pretrained=True, recipe=recipe)
 
 
 def _loaded(kind: str, name: str) -> Any:
@@ -158,29 +158,3 @@ def _check_inside(folder: Path) -> None:
     for file in ("config.json", *WEIGHTS, *SETTINGS):
         if (folder / file).exists():
             OpenedFile.of(str(folder / file))
-
-
-def _preprocessing(name: str, usual: Preprocessing) -> Preprocessing:
-    """As the checkpoint's own file says, where one lies in the folder: transformers 5 and 4 have each their own."""
-    for file_name, key in SETTINGS.items():
-        file = Path(name).expanduser() / file_name
-        if not file.is_file():
-            continue
-        try:
-            found = json.loads(file.read_text(encoding="utf-8"))
-            found = found[key] if key else found
-            resize = _side(found.get("size"), usual.resize)
-            crop = _side(found.get("crop_size"), usual.crop) if found.get("do_center_crop", True) else resize
-            return Preprocessing(
-                resize, crop, tuple(found.get("image_mean", usual.mean)), tuple(found.get("image_std", usual.std))
-            )
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"{file} is not the settings of an image processor ({error}).") from None
-    return usual
-
-
-def _side(value: Any, usual: int) -> int:
-    # Some files give one number, others the sides by name.
-    if isinstance(value, dict):
-        value = value.get("shortest_edge", value.get("height"))
-    return usual if value is None else int(value)

@@ -10,30 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..data.images import center_cropped, resized
+from repgeom.models.preprocessing import Preprocessing
 
-
-@dataclasses.dataclass(frozen=True)
-class Preprocessing:
-    """How uint8 images become what a model sees: shorter side to `resize`, the middle `crop`, then (x − mean) / std."""
-
-    resize: int
-    crop: int
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
-
-    def sized(self, images: Tensor) -> Tensor:
-        """(b, 3, h, w) uint8 to (b, 3, crop, crop) uint8."""
-        return center_cropped(resized(images, self.resize), self.crop)
-
-    def normalized(self, images: Tensor) -> Tensor:
-        """uint8, or floats in units of [0, 1], of any size."""
-        unit = images.float() / 255 if images.dtype == torch.uint8 else images
-        return (unit - unit.new_tensor(self.mean)[:, None, None]) / unit.new_tensor(self.std)[:, None, None]
-
-    def __call__(self, images: Tensor) -> Tensor:
-        """uint8 images as the model sees them."""
-        return self.normalized(self.sized(images))
+__all__ = ["Preprocessing", "Teacher", "frozen", "weights_digest"]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 from repgeom_examples.distillation.data.digits import load_digits_set
-from repgeom_examples.distillation.data.images import resized
+from repgeom.models.preprocessing import resized
 from sklearn.datasets import load_digits
 
 

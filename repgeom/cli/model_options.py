@@ -1,0 +1,51 @@
+"""Options that `layers` and `audit-model` share: which model, which samples, and how they go through it."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from repgeom.models.checkpoints import Checkpoint
+    from repgeom.models.inputs import Inputs
+
+
+def add_model(parser: Any) -> None:
+    """Options of the model and its input."""
+    add = parser.add_argument
+    add("model", metavar="MODEL", help="folder of a transformers model (config.json) or a sentence-transformers model "
+        "(modules.json), a name on the hub, or package.module:function that gives an nn.Module, or the module and a collate "
+        "function")  # fmt: skip
+    add("--texts", metavar="FILE", help="texts: .txt with one a line, or a column of .jsonl, .csv, .tsv, .parquet")
+    add(
+        "--text-column", metavar="NAME", help="the column of --texts that holds them (default: its only column of text)"
+    )
+    add("--images", metavar="FOLDER", help="images: all files below this folder")
+    add("--batch-size", type=int, default=64, metavar="N", help="samples a forward pass (default 64)")
+    add("--device", default="auto", metavar="NAME", help="where the model runs: auto (default), cpu, cuda, cuda:1, mps")
+    add("--dtype", default="float32", choices=["float32", "float64", "bfloat16", "float16"], help="of the model's weights "
+        "(default float32); pooling and sums stay in float32 and float64")  # fmt: skip
+
+
+def opened(args: argparse.Namespace) -> tuple[Checkpoint, Inputs]:
+    """The model and its samples. Raises ValueError where neither texts nor images are given, or those of the other kind."""
+    import torch
+
+    from repgeom.models.checkpoints import load_checkpoint
+    from repgeom.models.inputs import images_from, texts_from
+
+    if (args.texts is None) == (args.images is None):
+        raise ValueError("give the model its input: --texts FILE or --images FOLDER, one of the two.")
+    if args.batch_size < 1:
+        raise ValueError(f"--batch-size takes a whole number of at least 1, got {args.batch_size}.")
+    labels = getattr(args, "labels", None)
+    # Samples first: a mistyped path must not cost the loading of a model.
+    if args.texts is not None:
+        inputs = texts_from(args.texts, args.text_column, getattr(args, "labels_column", None))
+    else:
+        inputs = images_from(args.images, labels == "folders")
+    checkpoint = load_checkpoint(args.model, device=args.device, dtype=getattr(torch, args.dtype))
+    given = "texts" if args.texts is not None else "images"
+    if checkpoint.takes not in (given, "anything"):
+        raise ValueError(f"{args.model} takes {checkpoint.takes}, and {given} were given: use --{checkpoint.takes}.")
+    return checkpoint, inputs

@@ -1,0 +1,261 @@
+"""From a folder, a name or a function to a model that is ready for texts or images."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import importlib
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from repgeom.models.preprocessing import Preprocessing, preprocessing_of
+
+__all__ = ["Checkpoint", "load_checkpoint"]
+
+MODULES = "modules.json"  # what marks a folder of sentence-transformers
+CONFIG = "config.json"
+_TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "vocab.txt", "vocab.json", "spiece.model", "tokenizer.model")
+
+
+@dataclasses.dataclass(frozen=True)
+class Checkpoint:
+    """A model with what turns its raw input into batches.
+
+    Attributes:
+        model: the module.
+        name: for titles.
+        collate: a list of texts, or of uint8 images (3, h, w), to what the model takes.
+        takes: "texts", "images", or "anything" for a model of the user's own.
+        notes: what a reader of a report should know about how it was loaded.
+    """
+
+    model: nn.Module
+    name: str
+    collate: Callable[[Sequence[Any]], Any]
+    takes: str
+    notes: tuple[str, ...] = ()
+
+
+def load_checkpoint(spec: str, *, device: str = "auto", dtype: torch.dtype = torch.float32) -> Checkpoint:
+    """A model from a transformers folder, a sentence-transformers folder, a name on the hub, or a function.
+
+    No code of a checkpoint is run: only classes that transformers has itself, and weights from safetensors or loaded as weights only.
+
+    Args:
+        spec: the folder; a name such as "org/model" where there is a network; or "package.module:function" of a function that takes
+            no argument and gives an `nn.Module`, or the module and a collate function (a list of texts or images to a batch).
+        device: "auto" (a GPU where there is one), or a name that torch knows.
+        dtype: of the weights. float32 by default, whatever they were saved in.
+
+    Raises:
+        FileNotFoundError: no such folder; a folder without a configuration or weights.
+        ValueError: weights that the model needs are missing or of another shape; a kind that is not supported.
+        ImportError: transformers is not installed; no such module or function.
+        OSError: a name that cannot be fetched.
+    """
+    where = _device(device)
+    if ":" in spec and not os.path.exists(spec):
+        found = _from_function(spec)
+    else:
+        folder = Path(spec).expanduser()
+        if folder.is_dir() and (folder / MODULES).is_file():
+            from repgeom.models.sentences import load_sentence_model
+
+            found = load_sentence_model(folder, dtype)
+        else:
+            found = _from_transformers(spec, dtype)
+    found.model.eval().to(where)
+    return found
+
+
+def _is_weights(name: str) -> bool:
+    return name.startswith(("model", "pytorch_model")) and name.endswith((".safetensors", ".bin", ".index.json"))
+
+
+def _device(name: str) -> torch.device:
+    if name != "auto":
+        return torch.device(name)
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+# A function of the user's own -------------------------------------------------------------------------------------
+
+
+def _from_function(spec: str) -> Checkpoint:
+    module_name, _, function_name = spec.partition(":")
+    sys.path.insert(0, os.getcwd())  # where the user's own module lies
+    try:
+        module = importlib.import_module(module_name)
+    except ImportError as error:
+        raise ImportError(f"{spec}: {module_name} cannot be imported ({error}).") from None
+    finally:
+        sys.path.pop(0)
+    function = getattr(module, function_name, None)
+    if not callable(function):
+        raise ImportError(f"{spec}: {module_name} has no function {function_name!r}.")
+    given = function()
+    model, collate = given if isinstance(given, tuple) and len(given) == 2 else (given, None)
+    if not isinstance(model, nn.Module):
+        raise ValueError(
+            f"{spec} gave a {type(model).__name__}; it must give an `nn.Module`, or the module and a collate function."
+        )
+    return Checkpoint(model, spec, collate or _stacked, "anything")
+
+
+def _stacked(items: Sequence[Any]) -> Tensor:
+    """Images of one size as a batch of floats in [0, 1]."""
+    if not all(isinstance(item, Tensor) for item in items):
+        raise ValueError("the function gave no collate function, and these are texts: return `(model, collate)`.")
+    return torch.stack([item.float() / 255 for item in items])
+
+
+# transformers -----------------------------------------------------------------------------------------------------
+
+
+def transformers_of(what: str) -> Any:
+    """The package, or an ImportError that says how to install it."""
+    try:
+        return importlib.import_module("transformers")
+    except ImportError as error:
+        raise ImportError(f"{what} needs transformers ({error}): `pip install 'repgeom[models]'`.") from None
+
+
+def _from_transformers(spec: str, dtype: torch.dtype) -> Checkpoint:
+    transformers = transformers_of(spec)
+    folder = Path(spec).expanduser()
+    if not folder.is_dir() and (spec.startswith((".", "/", "~")) or spec.count("/") != 1):
+        raise FileNotFoundError(
+            f"{spec} is no folder, no name on the hub (such as org/model) and no package.module:function."
+        )
+    if folder.is_dir():
+        check_model_folder(folder)
+    model = whole_model(transformers, spec, dtype)
+    name = folder.resolve().name if folder.is_dir() else spec
+    if _has_tokenizer(folder) or (not folder.is_dir() and _is_text(model)):
+        return Checkpoint(model, name, tokenizing(transformers, spec, None), "texts")
+    preprocessing = preprocessing_of(folder, _usual(model)) if folder.is_dir() else _usual(model)
+    if preprocessing is not None and _is_image(model):
+        return Checkpoint(model, name, _preprocessing(preprocessing), "images")
+    kind = type(model).__name__
+    needed = "tokenizer.json" if _is_text(model) else "preprocessor_config.json"
+    raise FileNotFoundError(
+        f"{spec} holds a {kind} and no {needed}: its input cannot be made. Save that beside the model."
+    )
+
+
+def check_model_folder(folder: Path) -> None:
+    """Raises FileNotFoundError where a folder holds no configuration or no weights, ValueError for links out of it."""
+    if not (folder / CONFIG).is_file():
+        raise FileNotFoundError(f"{folder} has no {CONFIG}: it holds no transformers model.")
+    weights = [entry.name for entry in folder.iterdir() if _is_weights(entry.name)]
+    if not weights:
+        raise FileNotFoundError(
+            f"{folder} has no weights (model.safetensors): save the model there with `save_pretrained`."
+        )
+    for index in (folder / name for name in weights if name.endswith(".index.json")):
+        for part in set(json.loads(index.read_text(encoding="utf-8")).get("weight_map", {}).values()):
+            if os.path.isabs(part) or ".." in Path(part).parts:
+                raise ValueError(
+                    f"{index} names {part!r}, which lies outside {folder}. Copy the weights into the folder."
+                )
+
+
+def whole_model(transformers: Any, spec: str, dtype: torch.dtype) -> nn.Module:
+    """The base model of a checkpoint, with all its weights.
+
+    Raises ValueError where weights are missing: transformers would draw them at random and say so in its log alone.
+    """
+    options: dict[str, Any] = {"dtype": dtype, "output_loading_info": True, "trust_remote_code": False}
+    with quiet(transformers):
+        try:
+            model, info = transformers.AutoModel.from_pretrained(spec, **options)
+            missing = sorted(info["missing_keys"])
+            if missing and all(key.startswith("pooler.") for key in missing):
+                # A model that was trained to fill in words has no pooler, and its base class would make one up.
+                model, info = transformers.AutoModel.from_pretrained(spec, add_pooling_layer=False, **options)
+                missing = sorted(info["missing_keys"])
+        except Exception as error:  # safetensors, tokenizers and transformers raise many kinds of their own
+            raise OSError(f"{spec} cannot be loaded: {_first_line(error)}") from None
+    wrong = [str(key) for key in info.get("mismatched_keys", ())]
+    if missing or wrong:
+        first = (missing or wrong)[0]
+        raise ValueError(
+            f"{spec} lacks {len(missing) or len(wrong)} weights that its {type(model).__name__} needs, such as {first}: they would be "
+            "random. Save the whole model."
+        )
+    found: nn.Module = model
+    return found
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0][:300]
+
+
+@contextlib.contextmanager
+def quiet(transformers: Any) -> Iterator[None]:
+    """Errors only, and no bars, while a model is loaded."""
+    log = transformers.utils.logging
+    verbosity, bars = log.get_verbosity(), log.is_progress_bar_enabled()
+    log.set_verbosity(log.ERROR)
+    log.disable_progress_bar()
+    try:
+        yield
+    finally:
+        log.set_verbosity(verbosity)
+        if bars:
+            log.enable_progress_bar()
+
+
+def _has_tokenizer(folder: Path) -> bool:
+    return any((folder / name).is_file() for name in _TOKENIZER)
+
+
+def _is_text(model: nn.Module) -> bool:
+    return getattr(model, "main_input_name", "") == "input_ids"
+
+
+def _is_image(model: nn.Module) -> bool:
+    return getattr(model, "main_input_name", "") == "pixel_values"
+
+
+def _usual(model: nn.Module) -> Preprocessing | None:
+    """The square that the configuration names, scaled as ImageNet is."""
+    size = getattr(getattr(model, "config", None), "image_size", None)
+    if not isinstance(size, int):
+        return None
+    return Preprocessing(size, size, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+
+
+def tokenizing(transformers: Any, spec: str, max_length: int | None) -> Callable[[Sequence[str]], Any]:
+    """A function from texts to a padded batch with its mask."""
+    with quiet(transformers):
+        tokenizer = transformers.AutoTokenizer.from_pretrained(spec, trust_remote_code=False)
+    if tokenizer.pad_token is None:
+        # Models that only continue texts have none; what stands there is masked.
+        tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
+    most = max_length or min(int(tokenizer.model_max_length), 1 << 20)
+
+    def collate(texts: Sequence[str]) -> dict[str, Tensor]:
+        made = tokenizer(list(texts), padding=True, truncation=True, max_length=most, return_tensors="pt")
+        return {key: value for key, value in made.items() if isinstance(value, Tensor)}
+
+    return collate
+
+
+def _preprocessing(preprocessing: Preprocessing) -> Callable[[Sequence[Tensor]], dict[str, Tensor]]:
+    def collate(images: Sequence[Tensor]) -> dict[str, Tensor]:
+        # Images differ in size until each has been cropped.
+        sized = torch.cat([preprocessing.sized(image[None]) for image in images])
+        return {"pixel_values": preprocessing.normalized(sized)}
+
+    return collate
