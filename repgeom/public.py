@@ -2,7 +2,7 @@
 
 from importlib.metadata import version as _version
 
-from repgeom import corruptions, demo, models, probes, robustness, testing, types
+from repgeom import corruptions, demo, files, models, probes, robustness, testing, types
 from repgeom.auditing.accumulator import AuditAccumulator
 from repgeom.auditing.audit import audit
 from repgeom.auditing.comparing import compare_reports
@@ -51,6 +51,7 @@ __all__ = [
     "corruptions",
     "demo",
     "estimate",
+    "files",
     "influence",
     "isotropic_baseline",
     "models",

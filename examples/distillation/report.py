@@ -6,7 +6,7 @@ import base64
 import io
 from pathlib import Path
 
-from repgeom.data.saving import write_whole
+from repgeom.files import write_whole
 
 from .figures import FIGURES, figure
 from .findings import TABLES, Findings

@@ -23,7 +23,7 @@ from safetensors.torch import load as arrays_of
 from safetensors.torch import save as bytes_of
 from torch import Tensor
 
-from repgeom.data.saving import write_whole
+from repgeom.files import write_whole
 
 
 class Stored(NamedTuple):

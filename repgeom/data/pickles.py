@@ -64,6 +64,10 @@ def read_pickle(
     Raises:
         AsksForCode: a name that is not among `calls`.
         ValueError: anything else that is damaged, or that plain values do not need.
+
+    >>> import io, pickle
+    >>> read_pickle(io.BytesIO(pickle.dumps({"a": [1, 2.5]})), {})
+    {'a': [1, 2.5]}
     """
     machine = _Machine(calls, persistent)
     try:

@@ -30,6 +30,8 @@ def write_whole(path: str | os.PathLike[str], content: str | bytes) -> None:
 
     Raises:
         OSError: it cannot be written, or the disk is full; what was there before is still there. The message names `path`.
+
+    >>> write_whole(os.devnull, "nobody reads this")
     """
     if isinstance(content, str):
         content = content.encode("utf-8", "backslashreplace")

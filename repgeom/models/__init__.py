@@ -3,6 +3,18 @@
 from repgeom.models.checkpoints import Checkpoint, load_checkpoint
 from repgeom.models.extract import extract_features
 from repgeom.models.layers import layers
+from repgeom.models.preprocessing import Preprocessing, center_cropped, preprocessing_of, resized
 from repgeom.models.profile import LayerProfile, layer_profile
 
-__all__ = ["Checkpoint", "LayerProfile", "extract_features", "layer_profile", "layers", "load_checkpoint"]
+__all__ = [
+    "Checkpoint",
+    "LayerProfile",
+    "Preprocessing",
+    "center_cropped",
+    "extract_features",
+    "layer_profile",
+    "layers",
+    "load_checkpoint",
+    "preprocessing_of",
+    "resized",
+]

@@ -59,6 +59,9 @@ def load_checkpoint(spec: str, *, device: str = "auto", dtype: torch.dtype = tor
         ValueError: weights that the model needs are missing or of another shape; a kind that is not supported.
         ImportError: transformers is not installed; no such module or function.
         OSError: a name that cannot be fetched.
+
+    >>> load_checkpoint("torch.nn:Flatten", device="cpu").model
+    Flatten(start_dim=1, end_dim=-1)
     """
     where = _device(device)
     if ":" in spec and not os.path.exists(spec):

@@ -18,7 +18,15 @@ SETTINGS = {"processor_config.json": "image_processor", "preprocessor_config.jso
 
 
 def resized(images: Tensor, size: int) -> Tensor:
-    """(b, 3, h, w) uint8, the shorter side brought to `size`, bicubic and antialiased: within 1 of 255 of Pillow."""
+    """Images with the shorter side brought to a size, bicubic and antialiased: within 1 of 255 of Pillow.
+
+    Args:
+        images: (b, 3, h, w), uint8.
+        size: of the shorter side, in pixels.
+
+    >>> resized(torch.zeros(1, 3, 20, 40, dtype=torch.uint8), 10).shape[2:]
+    torch.Size([10, 20])
+    """
     h, w = images.shape[-2:]
     if min(h, w) == size:
         return images
@@ -36,8 +44,15 @@ def _levels(values: Tensor) -> Tensor:
 def center_cropped(images: Tensor, size: int) -> Tensor:
     """The square in the middle; a half pixel goes to the upper left, as in torchvision.
 
+    Args:
+        images: (..., h, w).
+        size: of the square, in pixels.
+
     Raises:
         ValueError: the images are smaller than that.
+
+    >>> center_cropped(torch.arange(16).view(4, 4), 2).tolist()
+    [[5, 6], [9, 10]]
     """
     h, w = images.shape[-2:]
     if min(h, w) < size:
@@ -70,9 +85,18 @@ class Preprocessing:
 
 
 def preprocessing_of(folder: str | Path, usual: Preprocessing | None) -> Preprocessing | None:
-    """As the checkpoint's own file in its folder says; `usual` where there is none.
+    """How a checkpoint wants its images, as its own file says.
 
-    Raises ValueError for a file that is not the settings of an image processor.
+    Args:
+        folder: of the checkpoint, with `preprocessor_config.json` or `processor_config.json`.
+        usual: what is taken where there is neither, or where it leaves something open.
+
+    Raises:
+        ValueError: a file that is not the settings of an image processor.
+
+    >>> usual = Preprocessing(256, 224, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+    >>> preprocessing_of("no-such-folder", usual) == usual
+    True
     """
     for file_name, key in SETTINGS.items():
         file = Path(folder).expanduser() / file_name

@@ -23,7 +23,7 @@ def cases():
     choices = subparsers()
     yield ["repgeom", ""], {*choices, "-h", "--help", "--version"}
     yield ["repgeom", "--v"], {"--version"}
-    yield ["repgeom", "au"], {"audit"}
+    yield ["repgeom", "au"], {"audit", "audit-model"}
     yield ["repgeom", "completion", ""], {"bash", "zsh", "fish"}
     yield ["repgeom", "completion", "f"], {"fish"}
     yield ["repgeom", "audit", ""], set()

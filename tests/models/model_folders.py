@@ -12,7 +12,28 @@ import transformers
 from PIL import Image
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
-WORDS = "the a cat dog sat ran on under mat tree red blue house river and then slowly fast away again".split()
+WORDS = [
+    "the",
+    "a",
+    "cat",
+    "dog",
+    "sat",
+    "ran",
+    "on",
+    "under",
+    "mat",
+    "tree",
+    "red",
+    "blue",
+    "house",
+    "river",
+    "and",
+    "then",
+    "slowly",
+    "fast",
+    "away",
+    "again",
+]
 
 
 def lines(n: int = 120, seed: int = 0) -> list[str]:

@@ -204,3 +204,20 @@ def test_images_come_in_natural_order_with_their_folders_as_labels(tmp_path):
     with pytest.raises(FileNotFoundError, match="There is no folder"):
         images_from(str(tmp_path / "nowhere"))
     assert write_tokenizer is not None
+
+
+def test_settings_of_an_image_processor_are_read_in_either_form(tmp_path):
+    usual = models.Preprocessing(256, 224, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+    assert models.preprocessing_of(tmp_path, None) is None
+    flat = {"size": 40, "crop_size": {"height": 32, "width": 32}, "image_mean": [0.1, 0.2, 0.3], "image_std": [1, 2, 3]}
+    for name, content in (("preprocessor_config.json", flat), ("processor_config.json", {"image_processor": flat})):
+        (tmp_path / name).write_text(json.dumps(content))
+        assert models.preprocessing_of(tmp_path, None) == models.Preprocessing(40, 32, (0.1, 0.2, 0.3), (1, 2, 3))
+        (tmp_path / name).write_text(
+            json.dumps(content | {"do_center_crop": False, "image_processor": flat | {"do_center_crop": False}})
+        )
+        assert models.preprocessing_of(tmp_path, usual).crop == 40
+        (tmp_path / name).write_text("[1, 2]")
+        with pytest.raises(ValueError, match="not the settings of an image processor"):
+            models.preprocessing_of(tmp_path, usual)
+        (tmp_path / name).unlink()

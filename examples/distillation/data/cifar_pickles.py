@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from repgeom.data.pickles import Built, read_pickle
+from repgeom.files import Built, read_pickle
 
 DTYPES = {"u1": np.uint8, "i8": np.int64}  # all that CIFAR's files hold
 NAMES = {"f4": "float32", "f8": "float64", "O8": "objects"}  # of some others, for the message

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from repgeom.models.preprocessing import resized
+from repgeom.models import resized
 
 from .images import Dataset, Images
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from repgeom.models.preprocessing import center_cropped, resized
+from repgeom.models import center_cropped, resized
 
 from .images import Dataset, Images
 

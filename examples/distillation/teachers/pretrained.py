@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from repgeom.corruptions import CLIP_STD, IMAGENET_STD
-from repgeom.data.unchanged import OpenedFile
-from repgeom.models.preprocessing import SETTINGS, preprocessing_of
+from repgeom.files import OpenedFile
+from repgeom.models import preprocessing_of
 
 from .teacher import Preprocessing, Teacher, frozen, weights_digest
 
@@ -22,6 +22,7 @@ CLIP = "openai/clip-vit-base-patch32"
 DINOV2 = "facebook/dinov2-small"  # S/14; facebook/dinov2-base is B/14
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
+SETTINGS = ("processor_config.json", "preprocessor_config.json")
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
 
 
@@ -64,7 +65,7 @@ def _teacher(
 ) -> Teacher:
     frozen(model, device)
     recipe = {"teacher": kind, "checkpoint": Path(name).name, "weights": weights_digest(model)}
-    return Teacher(kind, encode, width, preprocessing_of(name, usual), pretrained=True, recipe=recipe)
+    return Teacher(kind, encode, width, preprocessing_of(name, usual) or usual, pretrained=True, recipe=recipe)
 
 
 def _loaded(kind: str, name: str) -> Any:

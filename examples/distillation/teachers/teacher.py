@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from repgeom.models.preprocessing import Preprocessing
+from repgeom.models import Preprocessing
 
 __all__ = ["Preprocessing", "Teacher", "frozen", "weights_digest"]
 
