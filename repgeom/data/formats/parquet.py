@@ -188,7 +188,7 @@ def _dtypes(path: str, names: Sequence[str]) -> dict[str, np.dtype]:
 
     with _opened(path) as file:
         schema = file.schema_arrow
-        _check_groups(file)
+        _check_groups(file, names)
         with_empty_cells = _with_empty_cells(path, file.metadata, names)
     dtypes: dict[str, np.dtype] = {}
     others = {}
@@ -216,13 +216,13 @@ def _dtypes_by_example(fields: dict[str, Any], metadata: Any, empty_cells: int) 
     return {name: cells_of(frame.iloc[:, i]).dtype for i, name in enumerate(fields)}
 
 
-def _check_groups(file: Any) -> None:
+def _check_groups(file: Any, names: Sequence[str]) -> None:
     """Raise an error where what the file says of a column in a group of rows is damaged.
 
     Arrow says so where rows are read; where its metadata is looked at, as for statistics, it ends the process.
     """
     for group in range(file.num_row_groups):
-        next(file.iter_batches(1, row_groups=[group]), None)
+        next(file.iter_batches(1, row_groups=range(group, group + 1), columns=list(names)), None)
 
 
 def _with_empty_cells(path: str, metadata: Any, names: Sequence[str]) -> set[str]:
