@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from studies import comparisons, corruptions, estimates, groups, real, robustness, verdicts
+from studies import comparisons, corruptions, estimates, fuzzing, groups, real, robustness, verdicts
 from studies.study import Study
 
 STUDIES: dict[str, Study] = {
@@ -18,6 +18,7 @@ STUDIES: dict[str, Study] = {
         verdicts.STUDY,
         corruptions.STUDY,
         robustness.STUDY,
+        fuzzing.STUDY,
     )
 }
 
