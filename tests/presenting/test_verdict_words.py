@@ -67,7 +67,7 @@ def test_text_and_page_say_the_same(report):
     words = page_of(report)
     for line in lines_of(report)[2:-1]:
         content = line.strip()
-        for mark in ("WARN", "FAIL", "likely:", "try:", "threshold:", "Note:"):
+        for mark in ("WARN", "FAIL", "rows:", "columns:", "likely:", "try:", "threshold:", "Note:"):
             content = content.removeprefix(mark).strip()
         if " checks ok. " in content:
             content = content.split(". ")[0]
@@ -80,6 +80,9 @@ def test_every_finding_that_is_bad_stands_with_reason_causes_advice_and_threshol
     assert sum(line.startswith(("  WARN ", "  FAIL ")) for line in lines) == len(bad)
     for f in bad:
         at = lines.index(f"  {f.level.upper():<5}{f.reason}")
+        # Which rows and columns it speaks of, where it does.
+        while lines[at + 1].startswith(("       rows: ", "       columns: ")):
+            at += 1
         assert lines[at + 1 : at + 3] == [f"       likely: {f.causes}", f"       try: {f.advice}"]
         assert lines[at + 3].startswith(f"       threshold: {f.name} ")
     passed = f"{len(report.findings) - len(bad)} of {len(report.findings)} checks ok"
