@@ -7,13 +7,19 @@ import itertools
 import operator
 import re
 import shlex
+import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import repgeom as rg
 from repgeom.cli.main import main
+
+sys.path.insert(0, str(Path(__file__).parent / "models"))
+
+from model_folders import bert_folder, dinov2_folder, image_folder, lines
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -47,6 +53,13 @@ def test_commands_run_as_they_stand(tmp_path, monkeypatch, capsys):
     np.save("teacher.npy", rng.standard_normal((200, 8)))
     np.save("y.npy", np.arange(200) % 3)
     np.save("video.npy", np.arange(200) // 2)
+    features = {f"f{i}": rng.standard_normal(200) for i in range(8)}
+    pd.DataFrame(features | {"label": np.arange(200) % 3, "length": np.arange(200) % 7}).to_csv("table.csv", index=False)
+    np.save("features.npy", rng.standard_normal((200, 8)))
+    bert_folder(tmp_path / "all-MiniLM")
+    dinov2_folder(tmp_path / "vit")
+    image_folder(tmp_path / "photos")
+    Path("lines.txt").write_text("\n".join(lines(60)))
     for i in range(3):
         np.save(f"dump/part-{i}.npy", rng.standard_normal((50, 8)))
     commands = re.findall(r"^repgeom (.*)$", "\n".join(code for kind, code in BLOCKS if kind == "bash"), re.MULTILINE)
