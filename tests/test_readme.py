@@ -54,7 +54,9 @@ def test_commands_run_as_they_stand(tmp_path, monkeypatch, capsys):
     np.save("y.npy", np.arange(200) % 3)
     np.save("video.npy", np.arange(200) // 2)
     features = {f"f{i}": rng.standard_normal(200) for i in range(8)}
-    pd.DataFrame(features | {"label": np.arange(200) % 3, "length": np.arange(200) % 7}).to_csv("table.csv", index=False)
+    pd.DataFrame(features | {"label": np.arange(200) % 3, "length": np.arange(200) % 7}).to_csv(
+        "table.csv", index=False
+    )
     np.save("features.npy", rng.standard_normal((200, 8)))
     bert_folder(tmp_path / "all-MiniLM")
     dinov2_folder(tmp_path / "vit")

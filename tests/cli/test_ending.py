@@ -231,7 +231,9 @@ class Full(io.StringIO):
         raise OSError(28, "No space left on device")
 
 
-@pytest.mark.parametrize("stream", [None, Full(), io.TextIOWrapper(io.BytesIO(), encoding="ascii")], ids=str)
+@pytest.mark.parametrize(
+    "stream", [None, Full(), io.TextIOWrapper(io.BytesIO(), encoding="ascii")], ids=["none", "full", "ascii"]
+)
 def test_standard_error_that_takes_nothing_changes_no_status(monkeypatch, stream):
     monkeypatch.setattr(sys, "stderr", stream)
     assert ended(monkeypatch, ValueError("σ ≈ ∞")) == 2
