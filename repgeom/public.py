@@ -2,7 +2,7 @@
 
 from importlib.metadata import version as _version
 
-from repgeom import corruptions, demo, files, models, probes, robustness, testing, types
+from repgeom import corruptions, demo, files, models, monitors, probes, robustness, testing, types
 from repgeom.auditing.accumulator import AuditAccumulator
 from repgeom.auditing.audit import audit
 from repgeom.auditing.comparing import compare_reports
@@ -55,6 +55,7 @@ __all__ = [
     "influence",
     "isotropic_baseline",
     "models",
+    "monitors",
     "open_source",
     "plot_captured_variance",
     "plot_class_ranks",

@@ -13,7 +13,7 @@ import pytest
 import repgeom as rg
 
 ROOT = Path(__file__).parent.parent
-PLACES = (rg, rg.corruptions, rg.demo, rg.files, rg.models, rg.probes, rg.robustness, rg.testing)
+PLACES = (rg, rg.corruptions, rg.demo, rg.files, rg.models, rg.monitors, rg.probes, rg.robustness, rg.testing)
 PUBLIC = [getattr(place, name) for place in PLACES for name in place.__all__]
 FUNCTIONS = [f for f in PUBLIC if inspect.isfunction(f)]
 TESTS = "\n".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
@@ -30,6 +30,7 @@ ROOMS = [
     "robustness",
     "auditing",
     "models",
+    "monitors",
     "presenting",
     "cli",
 ]
@@ -114,18 +115,18 @@ def test_inside_a_room_there_is_no_circle(room):
 
 
 def test_presenting_is_loaded_only_when_a_report_is_shown():
-    """Nobody imports the rooms at the end, but for methods of results (`Report`, `ReportComparison`, `LayerProfile`), `cli`, and the top that shows plots."""
+    """Nobody imports the rooms at the end, but for methods of results (`Report`, `ReportComparison`, `LayerProfile`, `Monitor`), `cli`, and the top that shows plots."""
     for room in ROOMS[: ROOMS.index("presenting")]:
         for path in modules_of(room):
             shown = re.findall(r"^ +from repgeom\.(?:presenting|cli)", path.read_text(), re.MULTILINE)
-            assert not shown or path.name in {"report.py", "comparing.py", "profile.py"}, path
+            assert not shown or path.name in {"report.py", "comparing.py", "profile.py", "monitor.py"}, path
 
 
 def test_only_public_names_and_named_subpackages_are_seen():
     seen = {name for name in dir(rg) if not name.startswith("__")}
     assert seen == set(rg.__all__)
     modules = {name for name in seen if inspect.ismodule(getattr(rg, name))}
-    assert modules == {"corruptions", "demo", "files", "models", "probes", "robustness", "testing", "types"}
+    assert modules == {"corruptions", "demo", "files", "models", "monitors", "probes", "robustness", "testing", "types"}
 
 
 @pytest.mark.parametrize("path", modules_of("measures"), ids=lambda p: p.stem)

@@ -84,10 +84,12 @@ def from_caller(batches: Iterable[T]) -> Iterator[T]:
         yield item
 
 
-def warn_caller(message: str) -> None:
-    """A UserWarning at the line that called this package."""
+def warn_caller(message: str | Warning) -> None:
+    """A UserWarning, or the one given, at the line that called this package."""
     level, frame = 1, sys._getframe()
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "repgeom":
+    # A context manager of ours ends by way of `contextlib`.
+    ours = ("repgeom", "contextlib")
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in ours:
         level, frame = level + 1, frame.f_back
     warnings.warn(message, stacklevel=level)
 

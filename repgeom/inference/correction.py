@@ -16,13 +16,15 @@ from numpy.typing import NDArray
 
 from repgeom.inference.intervals import quantile
 from repgeom.inference.population import Population, RowWeights
-from repgeom.inference.sample import Fit, Sample, unbiased_traces
+from repgeom.inference.sample import Fit, Sample, excess_kurtosis, unbiased_traces
+from repgeom.inference.second_order import mean_shift
 from repgeom.measures.functionals import Array, Functional
 from repgeom.measures.measure import functional
 
 FEWEST_FOR_INTERVAL = 100  # below, spreads of influences are too uncertain, also for two or three features
 HEAVY_ROW = 0.1  # share of all variance in one row of which the reader should know
 FINENESS = 1e-4  # of a value: what the grid of variances can move
+_SMALL_SHIFT = 0.05  # of a logarithm: the next term of the series is about its square
 _LARGEST_LEVERAGE = 0.9  # of a group on all directions; beyond it, leaving the group out is no longer worked out well
 _LARGEST_ERROR = 0.25  # of a logarithm, beyond which an interval says nothing
 _LARGEST_DRIFT = (
@@ -54,6 +56,22 @@ def corrected(sample: Sample, measure: str) -> Corrected:
     if sample.told or not sample.repeats:
         return _corrected(sample, measure)
     return _of_both_readings(_corrected(sample, measure), _without_copies(sample, measure), sample)
+
+
+def value_alone(sample: Sample, measure: str) -> float:
+    """The measure in the population without what an interval needs, for readings that must cost little.
+
+    The sample need not have been split in halves nor scored for the measure. Where the mean shift of the measure by so many
+    rows is small, its first term is taken off; else the population is fitted.
+    """
+    f = functional(measure)
+    log = f.log(*sample.naive)
+    if measure == "participation_ratio" and sample.groups is None:
+        log, _ = _unbiased_participation(sample)
+    elif not _one_row_rules(sample):
+        shift = mean_shift(measure, sample.variances) * max(1.0, 1 + excess_kurtosis(sample)) / sample.independent
+        log = log - shift if abs(shift) <= _SMALL_SHIFT else _inverted(f, sample.fit)
+    return math.exp(min(max(log, 0.0), math.log(sample.most)))
 
 
 def _without_copies(sample: Sample, measure: str) -> Corrected:

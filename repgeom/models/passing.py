@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from repgeom.data.settings import from_caller
 from repgeom.models.batches import Batch, Forward, batch_of
 from repgeom.models.layers import chosen_layers, dry_run
 from repgeom.models.outputs import batch_first, first_tensor
 from repgeom.models.paths import OUTPUT, bare, modules_by_path
-from repgeom.models.pooling import Pooled, pooled
+from repgeom.models.pooling import Pooled, Pooling
 from repgeom.models.running import check_watchable, inference, run, watched
 
 # A layer's path, its rows for a batch, the batch, and the number of its first sample.
@@ -93,8 +93,7 @@ class _Watching:
     """Takes what layers give for the present batch, and sees to it that each gives it once."""
 
     def __init__(self, pool: str, receive: Receive) -> None:
-        self._pool, self._receive = pool, receive
-        self._pools: dict[str, str] = {}  # what "auto" means for each layer
+        self._pooling, self._receive = Pooling(pool), receive
         self._batch: Batch | None = None
         self._seen: set[str] = set()
         self.n_samples = 0  # of batches that are through
@@ -114,13 +113,7 @@ class _Watching:
         positions = batch.positions_of(path)
         mask = positions.mask
         x = batch_first(x, batch.n, None if mask is None else mask.shape[1], path)
-        rows = pooled(x, self._pools.get(path, self._pool), positions, path)
-        if path not in self._pools:
-            self._pools[path] = self._pool
-            if self._pool == "auto" and x.ndim == 3 and positions.has_class_token and _all_equal(rows.rows):
-                # Before the first block a class token has seen nothing and is the same for all images.
-                self._pools[path] = "patches"
-                rows = pooled(x, "patches", positions, path)
+        rows = self._pooling(x, positions, path)
         self._receive(path, rows, batch, self.n_samples)
 
     def end(self, chosen: Sequence[str]) -> None:
@@ -128,7 +121,3 @@ class _Watching:
         if silent := [path for path in chosen if path not in self._seen]:
             raise ValueError(f"layer {silent[0]!r} did not run in a batch, and did in the first.")
         self.n_samples += self._batch.n
-
-
-def _all_equal(rows: Tensor) -> bool:
-    return len(rows) > 1 and bool((rows == rows[:1]).all())

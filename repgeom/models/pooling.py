@@ -39,8 +39,36 @@ class Pooled:
     groups: np.ndarray | None = None
 
 
+class Pooling:
+    """Pools what layers give batch by batch. What "auto" means for a layer is settled by its first batch.
+
+    Args:
+        pool: as `pooled`.
+        finite: whether values must be finite.
+    """
+
+    def __init__(self, pool: str, *, finite: bool = True) -> None:
+        self._pool, self._finite = pool, finite
+        self._of_layers: dict[str, str] = {}
+
+    def __call__(self, x: Tensor, positions: Positions, layer: str) -> Pooled:
+        found = pooled(x, self._of_layers.get(layer, self._pool), positions, layer, finite=self._finite)
+        if layer in self._of_layers:
+            return found
+        self._of_layers[layer] = self._pool
+        if self._pool == "auto" and x.ndim == 3 and positions.has_class_token and _all_equal(found.rows):
+            # Before the first block a class token has seen nothing and is the same for all images.
+            self._of_layers[layer] = "patches"
+            return pooled(x, "patches", positions, layer, finite=self._finite)
+        return found
+
+
+def _all_equal(rows: Tensor) -> bool:
+    return len(rows) > 1 and bool((rows == rows[:1]).all())
+
+
 @own_settings
-def pooled(x: Tensor, pool: str, positions: Positions, layer: str) -> Pooled:
+def pooled(x: Tensor, pool: str, positions: Positions, layer: str, *, finite: bool = True) -> Pooled:
     """Rows of features from what a layer gave.
 
     Args:
@@ -50,6 +78,7 @@ def pooled(x: Tensor, pool: str, positions: Positions, layer: str) -> Pooled:
             not padding a row), or "auto": cls for images with a class token, else mean.
         positions: what is known of the positions.
         layer: its path, for errors.
+        finite: whether values must be finite.
 
     Raises:
         ValueError: an unknown `pool`; padding that cannot be told from text; another length than the mask's; values that are not
@@ -58,7 +87,7 @@ def pooled(x: Tensor, pool: str, positions: Positions, layer: str) -> Pooled:
     if pool not in POOLS:
         raise ValueError(f"`pool` must be one of {', '.join(POOLS)}, got {pool!r}.")
     found = _pooled(x, pool, positions, layer)
-    if not bool(torch.isfinite(found.rows).all()):
+    if finite and not bool(torch.isfinite(found.rows).all()):
         dtype = str(x.dtype).removeprefix("torch.")
         raise ValueError(
             f"layer {layer!r} gave values that are not finite (its type is {dtype}). "

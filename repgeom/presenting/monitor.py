@@ -1,0 +1,56 @@
+"""A monitor's history as a plot: one line per layer against the step."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from repgeom.data.settings import own_settings
+from repgeom.presenting.escaping import printable, shortened
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+
+@own_settings
+def plot_monitor(history: pd.DataFrame, measure: str, ax: Axes | None = None) -> Axes:
+    """One measure of each layer against the step, its 95 % intervals as a band where known.
+
+    Args:
+        history: of a `Monitor`.
+        measure: one of its measures.
+        ax: where to draw; a new figure by default.
+
+    Returns:
+        The Axes, with one line per layer.
+
+    Raises:
+        ValueError: no reading of this measure.
+    """
+    from matplotlib import colormaps
+    from matplotlib.figure import Figure
+
+    drawn = history[history["measure"] == measure]
+    if drawn.empty:
+        known = ", ".join(map(str, history["measure"].unique()))
+        raise ValueError(f"there is no reading of {measure!r} yet; there are {known or 'none at all'}.")
+    if ax is None:
+        ax = Figure(figsize=(6.4, 4.0), layout="constrained").subplots()
+    layers = list(drawn["layer"].unique())
+    many = len(layers) > 8
+    for i, layer in enumerate(layers):
+        one = drawn[drawn["layer"] == layer]
+        (line,) = ax.plot(one["step"], one["value"], "o-", ms=3, lw=1.4, label=shortened(printable(layer), 24))
+        if many:
+            # More layers than colours that can be told apart: from dark to light along the model.
+            line.set_color(colormaps["viridis"](i / (len(layers) - 1)))
+        known = np.isfinite(one["low"].to_numpy(float))
+        ax.fill_between(one["step"], one["low"], one["high"], where=known, color=line.get_color(), alpha=0.2, lw=0)
+    ax.set_xlabel("step")
+    ax.set_ylabel(measure.replace("_", " "))
+    legend = ax.legend(frameon=False, fontsize="small", ncols=2 if many else 1)
+    for text in legend.get_texts():
+        text.set_parse_math(False)  # names come from outside: never taken for mathematics
+    return ax
