@@ -180,5 +180,7 @@ def same_rows(x: Spectrum, y: Spectrum, sums: PairSums) -> bool:
     if not np.allclose(sigma[:r], other[:r], rtol=0, atol=most) or (left > most).any():
         return False
     # Σ‖x‖⁴ over (Σ‖x‖²)²: whitened sets have one spectrum, and lengths of their own.
-    shapes = [float(fourth) / float(square) ** 2 for fourth, square in ((sums.aa, sums.a), (sums.bb, sums.b))]
+    pairs = ((float(sums.aa), float(sums.a) ** 2), (float(sums.bb), float(sums.b) ** 2))
+    # Of rows so small or so large that squares leave the range of floats, lengths say nothing.
+    shapes = [fourth / square if 0 < square < math.inf else math.nan for fourth, square in pairs]
     return math.isclose(*shapes, rel_tol=tolerance)
