@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -92,6 +93,17 @@ def patterns_of(given: str | Iterable[str] | None, name: str) -> tuple[str, ...]
     if not all(isinstance(part, str) for part in found):
         raise TypeError(f"`{name}` takes names or patterns of columns as text, got {found!r:.60}.")
     return found
+
+
+def require_distinct(names: Iterable[str], where: str) -> None:
+    """Raise ValueError where two columns of a table have one name: either would be read in place of the other."""
+    counts = collections.Counter(names)
+    twice = [name for name, count in counts.items() if count > 1]
+    if twice:
+        raise ValueError(
+            f"{where}: {counts[twice[0]]} columns are called {twice[0]!r}, and either might be meant. Give each column a name of "
+            "its own."
+        )
 
 
 def counted(names: Sequence[str]) -> str:

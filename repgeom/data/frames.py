@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from repgeom.data.column_choice import choose, settled_in_python
-from repgeom.data.columns import VECTOR, Columns, Selection
+from repgeom.data.columns import VECTOR, Columns, Selection, require_distinct
 from repgeom.data.formats.cells import vectors_of
 from repgeom.data.formats.held_table import Parsed, parsed_frame
 
@@ -67,15 +67,16 @@ def _kind(values: Any) -> str:
 def _parsed(table: Any, name: str, key: str | None) -> Parsed:
     kind = _kind(table)
     if kind == "pandas":
-        return parsed_frame(table)
+        return parsed_frame(table, f"`{name}`")
     if kind == "polars":
-        return parsed_frame(_of_polars(table))
+        return parsed_frame(_of_polars(table), f"`{name}`")
     if kind == "datasets":
         table = _of_datasets(table, name, key)
     import pandas
 
+    require_distinct(table.column_names, f"`{name}`")
     columns = [table.column(i).to_pandas() for i in range(table.num_columns)]
-    return parsed_frame(_side_by_side(pandas, dict(zip(table.column_names, columns, strict=True))))
+    return parsed_frame(_side_by_side(pandas, dict(zip(table.column_names, columns, strict=True))), f"`{name}`")
 
 
 def _side_by_side(pandas: Any, columns: Mapping[str, Any]) -> Any:

@@ -103,6 +103,23 @@ def test_series_of_polars_and_cells_of_tensors():
     assert rg.audit(frame)["effective_rank"].in_these_rows == pytest.approx(rg.effective_rank(E), rel=1e-5)
 
 
+def test_two_columns_of_one_name_are_refused(tmp_path):
+    """Either would be read in place of the other: 3 features of 6."""
+    import pyarrow.feather
+    import pyarrow.parquet
+
+    arrow = pa.table([pa.array(E[:, i]) for i in range(D)], names=list("aabbcc"))
+    pyarrow.parquet.write_table(arrow, tmp_path / "x.parquet")
+    pyarrow.feather.write_feather(arrow, str(tmp_path / "x.feather"))
+    (tmp_path / "x.jsonl").write_text('{"a": 1.5, "a": 2.5, "b": 1.5}\n' * N)
+    (tmp_path / "x.json").write_text('{"a": [1.5, 2.5], "a": [2.5, 3.5]}')
+    (tmp_path / "split.json").write_text('{"columns": ["a", "a"], "data": [[1.5, 2.5], [2.5, 3.5]]}')
+    frames = [pd.DataFrame(E, columns=list("aabbcc")), pd.DataFrame(E[:, :2], columns=[0, "0"]), arrow]
+    for features in [*frames, frames[0].assign(label=1), *sorted(tmp_path.iterdir())]:
+        with pytest.raises(ValueError, match=r"2 columns are called '[a0]'"):
+            rg.audit(features)
+
+
 def test_empty_cells_and_sparse_columns():
     frame = pd.DataFrame(FEATURES)
     frame["f1"] = pd.arrays.SparseArray(np.where(E[:, 1] > 0, E[:, 1], 0.0))

@@ -52,6 +52,17 @@ REFUSED = {
     "nested, as NumPy prints": (lambda row: str(np.stack([row, row])), "nested"),
     "cut off": (lambda row: json.dumps(row.tolist())[:-6], "look like vectors"),
     "words in it": (lambda row: "[0.1, oops, 0.3]", "look like vectors"),
+    "braces": (lambda row: "{" + ",".join(map(str, row)) + "}", "may be vectors"),
+    "a dict": (lambda row: str({"values": row.tolist()}), "may be vectors"),
+    "decimal commas": (lambda row: ";".join(map(str, row)).replace(".", ","), "may be vectors"),
+    "places and values": (lambda row: " ".join(f"{i}:{v}" for i, v in enumerate(row)), "may be vectors"),
+    "underscores": (lambda row: "_".join(map(str, row)), "may be vectors"),
+    "quotes": (lambda row: f"'{row.tolist()}'", "may be vectors"),
+    "DenseVector": (lambda row: f"DenseVector({row.tolist()})", "may be vectors"),
+    "whole numbers": (lambda row: " ".join(map(str, (1000 * np.tile(row, 2)).astype(int))), "may be vectors"),
+    "bytes": (lambda row: str(row.tobytes()), "may be vectors"),
+    "base64": (lambda row: base64.b64encode(row.tobytes() * 4).decode(), "may be vectors"),
+    "hex": (lambda row: row.tobytes().hex() * 3, "may be vectors"),
 }
 
 
@@ -117,6 +128,14 @@ def test_one_bad_vector_is_named(tmp_path, extension, cell):
         "12:30",
         "a, b, c",
         base64.b64encode(b"some bytes").decode(),
+        "2020-01-05 12:00:00.123456+00:00",
+        "550e8400-e29b-41d4-a716-446655440000",
+        "9f86d081884c7d65" * 8,
+        "b'a word'",
+        "scored 0.5, 0.6, 0.7 and 0.8",
+        "MKTAYIAKQRQISFVKSHFSRQLEERLGLIEV" * 9,
+        "(555) 123 4567",
+        "v1.0.2-rc.3",
     ],
 )
 def test_text_that_only_begins_like_a_vector_is_text(tmp_path, text):

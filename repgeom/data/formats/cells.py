@@ -24,9 +24,18 @@ _AFTER_ARRAY = re.compile(r",\s*(?:dtype|device|grad_fn|requires_grad|size|shape
 _SCALAR = re.compile(r"(?:np\.|numpy\.)?float\d*\(([^()]*)\)")
 _BETWEEN = re.compile(r"[\s,;|]+")
 _LOOKS_LIKE_A_VECTOR = re.compile(
-    r"^\s*(?:(?:torch\.|np\.|numpy\.)?(?:tensor|Tensor|array|float\d+)\(|[\[(]\s*(?:[-+.\d]|nan|inf|np\.|\[))"
+    r"^\s*(?!\(\d+\)\s*\d)(?:(?:torch\.|np\.|numpy\.)?(?:tensor|Tensor|array|float\d+)\(|[\[(]\s*(?:[-+.\d]|nan|inf|np\.|\[))"
 )
 _NUMBER_IN_ANOTHER_WAY = re.compile(r"^[+-]?[\d.,][\d.,_' ]*(?:[eEdD][+-]?\d*)?\s*%?$")
+# Forms of vectors that are not read: many fractions, in whatever signs; whole numbers alone; bytes; their base64 or hex.
+_FRACTIONS = (
+    re.compile(r"(?<![\w.])[+-]?\d*\.\d+(?:[eE][+-]?\d+)?(?![\w.])"),
+    re.compile(r"(?<![\w,])[+-]?\d*,\d+(?:[eE][+-]?\d+)?(?![\w,])"),
+)
+_WHOLE_NUMBERS = re.compile(r"^[\"'{<(\[]*\s*[+-]?\d+(?:[\s,;|_]+[+-]?\d+){7,}\s*[]\"'}>)]*$")
+_BYTES = re.compile(r"^b(['\"])(?=.*\\x).*\1$", re.DOTALL)
+# Longer than a checksum; sequences of proteins have no digits.
+_ENCODED = re.compile(r"^(?=.*[a-zA-Z])(?=.*\d)[A-Za-z0-9+/=_-]{160,}$")
 
 
 # ---- columns ----
@@ -86,7 +95,22 @@ def facts_of_objects(cells: np.ndarray) -> Column:
         return Column(
             TEXT, first, doubt=f"its cells look like numbers written in another way: {like_numbers[0]!r:.40}."
         )
+    like_data = [text for text in texts if _may_hold_a_vector(text.strip())]
+    if 2 * len(like_data) > len(texts):
+        return Column(TEXT, first, doubt=f"its cells may be vectors in a form that is not read: {like_data[0]!r:.40}.")
     return Column(TEXT, first)
+
+
+def _may_hold_a_vector(text: str) -> bool:
+    """Whether most of a text is numbers, or it is data that was encoded as text."""
+    if _BYTES.match(text) or _ENCODED.match(text) or _WHOLE_NUMBERS.match(text):
+        return True
+    n_signs = len("".join(text.split()))
+    for fraction in _FRACTIONS:
+        found = fraction.findall(text.replace("_", " "))
+        if len(found) >= 4 and 5 * sum(map(len, found)) > 3 * n_signs:
+            return True
+    return False
 
 
 def _doubt_of_object(cell: Any) -> str:

@@ -25,7 +25,7 @@ def _parse(path: str, header: bool | None, delimiter: str | None) -> Parsed:
             raise ValueError(f"its rows have more cells than its first line, which has {len(dialect.first_line)}")
     if 0 in frame.shape:
         raise ValueError(f"{path} has {frame.shape[0]} rows and {frame.shape[1]} columns: there is nothing to read.")
-    return parsed_frame(frame, dialect.notes)
+    return parsed_frame(frame, path, dialect.notes)
 
 
 def _frame(path: str, dialect: Dialect) -> Any:

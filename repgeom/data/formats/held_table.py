@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from repgeom.data.columns import NUMBER, VECTOR, Column
+from repgeom.data.columns import NUMBER, VECTOR, Column, require_distinct
 from repgeom.data.formats.cells import (
     cells_of,
     dtype_of_vectors,
@@ -41,8 +41,9 @@ def table_in_memory(load: Callable[[], Parsed]) -> StoredTable:
     )
 
 
-def parsed_frame(frame: Any, notes: tuple[str, ...] = ()) -> Parsed:
-    """The columns of a pandas data frame, looked through."""
+def parsed_frame(frame: Any, where: str, notes: tuple[str, ...] = ()) -> Parsed:
+    """The columns of a pandas data frame, looked through. Raises ValueError where two of them have one name."""
+    require_distinct(map(str, frame.columns), where)
     cells, facts = {}, {}
     for i, label in enumerate(frame.columns):
         name, values = str(label), cells_of(frame.iloc[:, i])

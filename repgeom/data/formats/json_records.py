@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from repgeom.data.columns import require_distinct
 from repgeom.data.formats.held_table import Parsed, parsed_frame, table_in_memory
 from repgeom.data.formats.stored import StoredTable, damage_named, listing
 from repgeom.data.formats.text_lines import lines_of, opened_bytes
@@ -27,11 +28,13 @@ def _parsed(path: str, columns: Iterable[tuple[str, list[Any]]]) -> Parsed:
     import pandas
 
     with damage_named(path):
+        columns = list(columns)
+        require_distinct((name for name, _ in columns), path)
         series = {name: pandas.Series(cells, dtype=_dtype(cells)) for name, cells in columns}
         frame = pandas.DataFrame(series)
     if 0 in frame.shape:
         raise ValueError(f"{path} has {frame.shape[0]} rows and {frame.shape[1]} columns: there is nothing to read.")
-    return parsed_frame(frame)
+    return parsed_frame(frame, path)
 
 
 def _dtype(cells: list[Any]) -> Any:
@@ -39,6 +42,12 @@ def _dtype(cells: list[Any]) -> Any:
     if all(cell is None or isinstance(cell, (bool, int, float)) for cell in cells):
         return None
     return object
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON. Of two values with one name, `json` would keep the last."""
+    require_distinct((name for name, _ in pairs), "an object")
+    return dict(pairs)
 
 
 # ---- lines ----
@@ -51,9 +60,11 @@ def _records_of_lines(path: str) -> Iterator[Any]:
         if not line.strip():
             continue
         try:
-            yield _compact(json.loads(line))
-        except ValueError as error:
+            yield _compact(json.loads(line, object_pairs_hook=_object))
+        except (json.JSONDecodeError, UnicodeDecodeError) as error:
             raise ValueError(f"line {number} is no JSON: {error}") from None
+        except ValueError as error:
+            raise ValueError(f"line {number}: {error}") from None
 
 
 def _compact(record: Any) -> Any:
@@ -90,7 +101,7 @@ def _columns_of_records(records: Iterable[Any], what: str) -> Iterator[tuple[str
 
 def _content(path: str) -> Any:
     with damage_named(path), opened_bytes(path) as file:
-        return json.loads(file.read().decode("utf-8-sig"))
+        return json.loads(file.read().decode("utf-8-sig"), object_pairs_hook=_object)
 
 
 def _columns_of(content: Any) -> Iterable[tuple[str, list[Any]]]:

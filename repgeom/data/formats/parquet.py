@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from repgeom.data.columns import NUMBER, VECTOR, Column
+from repgeom.data.columns import NUMBER, VECTOR, Column, require_distinct
 from repgeom.data.formats import arrow_batches
 from repgeom.data.formats.cells import (
     Vectors,
@@ -40,6 +40,7 @@ def open_parquet(path: str) -> StoredTable:
     needed("pyarrow", path, "'repgeom[parquet]'")
     with damage_named(path):
         layout = _Layout.of(path)
+    require_distinct(layout.names, path)
     if not layout.n_rows or not layout.names:
         raise ValueError(f"{path} has {layout.n_rows} rows and {len(layout.names)} columns: there is nothing to read.")
     with damage_named(path):
@@ -70,12 +71,12 @@ class _Layout:
             schema, metadata = file.schema_arrow, file.metadata
             # pandas stores the index of a data frame as further columns, and names them beside the schema.
             index = (schema.pandas_metadata or {}).get("index_columns", [])
-            names = dict.fromkeys(name for name in schema.names if name not in index)
+            names = tuple(name for name in schema.names if name not in index)
             stored = [name for name in index if isinstance(name, str) and name in schema.names]
             sizes = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
         starts = [0, *np.cumsum(sizes).tolist()]
         notes = (f"The index of the data frame is no feature: {listing(stored, most=5)}.",) if stored else ()
-        return cls(tuple(names), starts[-1], tuple(starts[:-1]), notes)
+        return cls(names, starts[-1], tuple(starts[:-1]), notes)
 
 
 @dataclasses.dataclass(frozen=True)
