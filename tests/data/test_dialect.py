@@ -64,6 +64,9 @@ def test_a_header_of_numbers_is_a_header(tmp_path, names):
         ([3, 1, 7, 12, 5, 40], E),
         ([5, 6, 7, 8, 9, 10], np.round(E * 9).astype(int)),
         (["cat", 0.25, 0.5, 0.75, 0.125, 0.3], E),
+        ([0.5, 1.0, 1.5, 2.0, 2.5, 3.0], E),  # wavelengths, times
+        ([440, 880.5, 1000, 1200, 1500, 2000], E),
+        ([0.1, 0.12, 0.3, 0.45, 0.6, 0.61, 0.7, 1.1], np.hstack([E, E[:, :2]])),
     ],
 )
 def test_a_first_line_that_may_be_either_is_asked(tmp_path, first, x):
@@ -83,6 +86,44 @@ def test_a_first_line_that_may_be_either_is_asked(tmp_path, first, x):
 def test_without_a_header_every_line_is_a_row(tmp_path, x):
     pandas.DataFrame(x).astype(float).to_csv(tmp_path / "x.csv", header=False, index=False)
     assert open_source(tmp_path / "x.csv").n_samples == 200
+
+
+def test_rows_that_all_rise_are_no_names(tmp_path):
+    pandas.DataFrame(np.cumsum(np.abs(E), axis=1)).to_csv(tmp_path / "x.csv", header=False, index=False)
+    assert open_source(tmp_path / "x.csv").n_samples == 200
+
+
+@pytest.mark.parametrize("names", [[3, 1, 7, 12, 5, 40], [0.5, 0.25, 3, 2, 1, 7], [10, 20, 30, 40, 50, 60]])
+def test_an_empty_corner_above_an_index_is_a_line_of_names(tmp_path, names):
+    pandas.DataFrame(E, columns=names).to_csv(tmp_path / "x.csv")
+    np.testing.assert_allclose(whole(open_source(tmp_path / "x.csv")), E, rtol=1e-12)
+
+
+def test_spaces_after_commas_belong_to_no_name(tmp_path):
+    text = pandas.DataFrame(E, columns=NAMES).assign(label=1).to_csv(index=False)
+    (tmp_path / "x.csv").write_text(text.replace(",", ", "))
+    source = open_source(tmp_path / "x.csv")
+    assert source.columns.used == tuple(NAMES)
+    np.testing.assert_allclose(whole(source), E, rtol=1e-12)
+
+
+@pytest.mark.parametrize(("given", "other"), [(";", ","), ("|", ","), (",", ";")])
+def test_a_delimiter_that_does_not_cut_is_refused(tmp_path, given, other):
+    """Else all cells of a line are one vector, with ids and labels in it."""
+    pandas.DataFrame(E, columns=NAMES).assign(label=1).to_csv(tmp_path / "x.csv", sep=other, index=False)
+    with pytest.raises(ValueError, match=rf"delimiter '\{given}' does not stand .* Give `--delimiter '{other}'`"):
+        open_source(tmp_path / "x.csv", delimiter=given)
+    pandas.DataFrame({"emb": E[:, 0]}).to_csv(tmp_path / "y.csv", index=False)
+    assert open_source(tmp_path / "y.csv", delimiter=given).n_features == 1
+
+
+@pytest.mark.parametrize("delimiter", [";", "\t"])
+def test_commas_between_thousands_are_not_taken_for_fractions(tmp_path, delimiter):
+    rows = (E * 1e5).round().astype(int)
+    text = "\n".join(delimiter.join(f"{value:,}" for value in row) for row in rows)
+    (tmp_path / "x.csv").write_text(text)
+    with pytest.raises(ValueError, match="may be thousands or fractions"):
+        open_source(tmp_path / "x.csv")
 
 
 def test_an_index_without_names_is_left_out_where_it_counts_and_asked_where_it_does_not(tmp_path):

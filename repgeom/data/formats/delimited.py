@@ -36,6 +36,6 @@ def _frame(path: str, dialect: Dialect) -> Any:
         sep=dialect.delimiter,
         decimal=dialect.decimal,
         header=0 if dialect.has_names else None,
-        skipinitialspace=dialect.delimiter == " ",
+        skipinitialspace=True,  # "f0, f1"
         low_memory=False,  # read in parts, a column could change its type between two of them
     )

@@ -8,6 +8,7 @@ import dataclasses
 import gzip
 import itertools
 import lzma
+import re
 from collections.abc import Iterable
 from typing import IO, Any
 
@@ -15,6 +16,7 @@ from repgeom.data.formats.stored import damage_named, listing
 
 DELIMITERS = (",", ";", "\t", "|", " ")
 SAMPLE_LINES = 20
+_THOUSANDS = re.compile(r"^[+-]?[1-9]\d{0,2}(,\d{3})+$")
 _OPENERS: dict[str, Any] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 
 
@@ -52,7 +54,12 @@ def dialect_of(path: str, usual: str, header: bool | None = None, delimiter: str
         notes = (f"Cells are separated by {found!r} here.",)
     if not lines:
         return Dialect(found, ".", False, ())
-    decimal = "," if found != "," and _has_decimal_commas(lines[1:] or lines) else "."
+    if delimiter is not None:
+        _check_that_it_cuts(path, delimiter, lines)
+    decimal = "."
+    if found != "," and _has_decimal_commas(lines[1:] or lines):
+        _check_thousands(path, lines[1:] or lines)
+        decimal = ","
     has_names, note = _first_line_holds_names(path, lines, decimal, header)
     return Dialect(found, decimal, has_names, tuple(lines[0]), notes + ((note,) if note else ()))
 
@@ -68,7 +75,7 @@ def opened_text(path: str) -> IO[str]:
 
 def _first_rows(path: str, delimiter: str) -> list[list[str]]:
     with opened_text(path) as file:
-        rows = csv.reader(file, delimiter=delimiter, skipinitialspace=delimiter == " ")
+        rows = csv.reader(file, delimiter=delimiter, skipinitialspace=True)
         return list(itertools.islice((row for row in rows if any(cell.strip() for cell in row)), SAMPLE_LINES))
 
 
@@ -115,6 +122,29 @@ def _has_decimal_commas(rows: list[list[str]]) -> bool:
     return bool(commas) and not points
 
 
+def _check_thousands(path: str, rows: list[list[str]]) -> None:
+    """Raise ValueError where every comma may stand between thousands: 1,234 is another number then."""
+    with_comma = [cell.strip() for row in rows for cell in row if "," in cell]
+    if all(_THOUSANDS.match(cell) for cell in with_comma):
+        raise ValueError(
+            f"{path}: its numbers have a comma before three digits ({with_comma[0]}), which may be thousands or fractions. Write "
+            "fractions with a point, and nothing between thousands."
+        )
+
+
+def _check_that_it_cuts(path: str, delimiter: str, rows: list[list[str]]) -> None:
+    """Raise ValueError where a given delimiter leaves each line whole, and another one stands in all of them."""
+    if {len(row) for row in rows} != {1}:
+        return
+    for other in DELIMITERS:
+        counts = {row[0].count(other) for row in rows}
+        if other not in (delimiter, " ") and len(counts) == 1 and counts != {0}:
+            raise ValueError(
+                f"{path}: the delimiter {delimiter!r} does not stand in its first lines, and {other!r} stands in each. Give "
+                f"`--delimiter '{other}'`, or none."
+            )
+
+
 def _first_line_holds_names(path: str, rows: list[list[str]], decimal: str, said: bool | None) -> tuple[bool, str]:
     """Whether the first line holds names, and what to note about that. Raises ValueError where it may or may not."""
     first, rest = rows[0], rows[1:]
@@ -134,11 +164,16 @@ def _first_line_holds_names(path: str, rows: list[list[str]], decimal: str, said
                 f"{path}: its first two lines both hold names. Write one line of names, or give `--header` to read on."
             )
         return True, ""
+    shown = f"read the first line ({listing(filled, most=3)}) as column names"
+    if first[0] == "" and _counts_rows([row[0] for row in rest]):
+        return True, shown  # the corner above the index of a data frame
+    has_fractions = any(number != round(number) for number in _finite(numbers))
+    if has_fractions and _rises_alone(_finite(numbers), [_numbers_of(row[-len(filled) :], decimal) for row in rest]):
+        raise _doubt(path, first, "rises from cell to cell, as no other does, and may be names or a row of data")
     whole = [number for number in _finite(numbers) if number == round(number)]
     if len(whole) < len(filled) or len(filled) < 2 or len(set(whole)) < len(whole):
         return False, ""
     follow = all(b - a == 1 for a, b in itertools.pairwise(whole))
-    shown = f"read the first line ({listing(filled, most=3)}) as column names"
     # A data frame without names is written with the names 0, 1, 2, ...
     if follow and whole[0] == 0:
         return True, shown
@@ -151,6 +186,33 @@ def _first_line_holds_names(path: str, rows: list[list[str]], decimal: str, said
     if follow and len(whole) > 3:
         raise _doubt(path, first, "counts up, and may be names or a row of data")
     return False, ""
+
+
+def _counts_rows(cells: list[str]) -> bool:
+    """Whether these cells, one below the other, are 0, 1, 2, ... or another count."""
+    numbers = _numbers_of(cells, ".")
+    return len(numbers) == len(cells) > 1 and all(b - a == 1 for a, b in itertools.pairwise(numbers))
+
+
+def _rises_alone(first: list[float], rest: list[list[float]]) -> bool:
+    """Whether the first line rises from cell to cell, as wavelengths do, no other does, and it is no coincidence.
+
+    None are seven numbers, or fewer that rise by equal steps, or that are larger than all below.
+    """
+    if len(first) < 3 or not _rises(first) or any(map(_rises, rest)):
+        return False
+    steps = [b - a for a, b in itertools.pairwise(first)]
+    equal = max(steps) - min(steps) <= 1e-6 * max(steps)
+    largest = max((abs(number) for row in rest for number in row), default=0.0)
+    return len(first) >= 7 or equal or first[0] > largest
+
+
+def _rises(numbers: list[float]) -> bool:
+    return all(a < b for a, b in itertools.pairwise(numbers))
+
+
+def _numbers_of(cells: list[str], decimal: str) -> list[float]:
+    return _finite(_number(cell, decimal) for cell in cells)
 
 
 def _holds_names_too(rows: list[list[str]], decimal: str) -> bool:
