@@ -32,6 +32,7 @@ ROOMS = [
     "models",
     "monitors",
     "presenting",
+    "integrations",
     "cli",
 ]
 BESIDE = {"__init__", "__main__", "files", "public", "types", "testing", "demo"}
