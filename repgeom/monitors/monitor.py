@@ -42,7 +42,7 @@ class Monitor:
     """Reads effective rank and other measures of a model's layers while it trains, and says when they collapse.
 
     At every `every`-th step the rows that layers give in this step alone are read: no queue of older rows, which were made by other
-    weights and read up to 94 % too much where it matters, in the first steps (studies/monitors.md). Values are those of the
+    weights and read up to 82 % too much where it matters, in the first steps (studies/monitors.md). Values are those of the
     population: what so few rows miss is added. Several forward passes in a step (views, accumulated batches, several processes)
     are read together. Training is not changed: no random number is drawn, no gradient touched.
 
