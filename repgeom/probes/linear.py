@@ -16,7 +16,7 @@ from repgeom.data.arrays import check_normalize, finite_matrix, unit_rows
 from repgeom.data.labels import as_labels, codes_among
 from repgeom.data.numbers import one_or_several, real_number
 from repgeom.data.settings import own_settings, warn_caller
-from repgeom.probes.logistic import LogisticPath
+from repgeom.probes.logistic import LogisticPath, mean_variance
 
 # Twenty strengths from 1e-5 to 1e4, evenly spaced in log10 up to the sixth decimal of the exponent.
 DEFAULT_C = tuple(10.0**power for power in np.linspace(-5, 4, 20).round(6).tolist())
@@ -103,7 +103,7 @@ def fit_linear_probe(
     features: Any,
     labels: Any,
     *,
-    C: float | Sequence[float] = DEFAULT_C,
+    C: float | Sequence[float] | None = None,
     normalize: str | None = None,
     validation: float = 0.1,
     seed: int = 0,
@@ -121,8 +121,9 @@ def fit_linear_probe(
         features: (n_samples, n_features), any array kind; the work is done on a tensor's device, in float64 for float64
             and float32 else. One centred copy is made, and another of the split's.
         labels: (n_samples,), whole numbers or text, at least two kinds.
-        C: one or several inverse regularisation strengths > 0; by default 20 from 1e-5 to 1e4. Of several, the one with
-            the best accuracy on a held-out part (then the least loss there) is fitted again on all rows.
+        C: one or several inverse regularisation strengths > 0, in units of 1 / features², as scikit-learn's. By default 20 from
+            1e-5 to 1e4, each divided by the mean variance of the features, so that their units make no difference. Of several,
+            the one with the best accuracy on a held-out part (then the least loss there) is fitted again on all rows.
         normalize: "l2" scales rows to unit length first.
         validation: share of each class that is held out; not used with a single C.
         seed: of the split.
@@ -134,7 +135,8 @@ def fit_linear_probe(
             of fewer than 3 rows on average, which look like ids of samples and would take hours.
 
     Warns:
-        UserWarning: the chosen strength had not converged after `max_iter`; `path` says it of the others.
+        UserWarning: the chosen strength had not converged after `max_iter` (`path` says it of the others); it is at an end of the
+            strengths, so that a better one may lie beyond.
 
     >>> x = [[0.0], [1.0], [2.0], [10.0], [11.0], [12.0]]
     >>> probe = fit_linear_probe(x, ["low"] * 3 + ["high"] * 3, C=1.0)
@@ -142,8 +144,8 @@ def fit_linear_probe(
     ['low', 'high']
     """
     check_normalize(normalize)
-    strengths = _checked_strengths(C)
     x = _checked_rows(features, normalize, dtype=None)
+    strengths = _checked_strengths(C) if C is not None else _in_units_of(x)
     codes, classes = as_labels(labels, len(x))
     if len(classes) < 2:
         raise ValueError(f"`labels` has one class only ({classes.tolist()[0]!r}); a probe needs at least two.")
@@ -156,10 +158,28 @@ def fit_linear_probe(
     split = LogisticPath(x[~held_out], y[~held_out], len(classes), strengths, tol, max_iter).solve()
     accuracies, losses = split.accuracy_and_loss(x[held_out], y[held_out])
     best = max(range(len(strengths)), key=lambda i: (accuracies[i], -losses[i]))
+    _warn_at_an_end(best, strengths, accuracies)
     # The optimum on all rows is near that on most of them, so the second fit starts there.
     final = LogisticPath(x, y, len(classes), strengths[best : best + 1], tol, max_iter)
     final.solve(start=split.parameters[best : best + 1])
     return _fitted_probe(final, classes, normalize, _path_points(split, accuracies, losses))
+
+
+def _in_units_of(x: Tensor) -> tuple[float, ...]:
+    """The default strengths for these features: divided by their mean variance, where that leaves them within floats."""
+    variance = min(max(mean_variance(x) or 1.0, 1e-290), 1e290)
+    return tuple(c / variance for c in DEFAULT_C)
+
+
+def _warn_at_an_end(best: int, strengths: Sequence[float], accuracies: Sequence[float]) -> None:
+    """Warn at the user's line where the best of the strengths is the first or last one, and could be bettered."""
+    makes_a_difference = min(accuracies) < max(accuracies)
+    if best in (0, len(strengths) - 1) and accuracies[best] < 1 and makes_a_difference:
+        end = "smallest" if best == 0 else "largest"
+        warn_caller(
+            f"the linear probe chose the {end} of its strengths, C = {strengths[best]:.3g}: a better one may lie beyond. Give others by "
+            "`C=`."
+        )
 
 
 def _refuse_sample_ids(n_classes: int, n_samples: int) -> None:

@@ -7,6 +7,7 @@ curvature of each problem's loss, with a line search of each problem's own. A pr
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Sequence
 
 import torch
@@ -20,8 +21,28 @@ _ARMIJO = 1e-4
 _MOST_HALVINGS = 20
 # Logits that are worked on at once: 8 MB in float32.
 _LOGITS = 1 << 21
+_ROWS = 1 << 14  # that are added up at once
 # Keeps a quotient finite where both of its parts may be 0.
 _TINY = 1e-300
+
+
+def mean_variance(x: Tensor) -> float:
+    """The variance of features (n, d), the mean over all of them, however large or small they are; 0 for rows that are equal."""
+    mean = column_means(x)
+    # In pieces, so that no float64 copy of all rows is made.
+    largest = max(float((rows - mean).abs().max()) for rows in x.split(_ROWS))
+    if not largest:
+        return 0.0
+    total = sum(float(((rows - mean) / largest).square().sum()) for rows in x.split(_ROWS))
+    return total / x.numel() * largest**2
+
+
+def column_means(x: Tensor) -> Tensor:
+    """Means (d,) of rows (n, d), in float64."""
+    total = x.new_zeros(x.shape[1]).double()
+    for rows in x.split(_ROWS):
+        total += rows.sum(0, dtype=torch.float64)
+    return total / len(x)
 
 
 class LogisticPath:
@@ -36,21 +57,21 @@ class LogisticPath:
     ) -> None:
         """Problems of rows x (n, d) and their class codes y (n,), one for each strength C; `solve` solves them."""
         n, d = x.shape
-        # Centred rows have a better conditioned Hessian, and with a free bias the same optimum. The sum is float64, in
-        # pieces, so that no float64 copy of all rows is made.
-        total = x.new_zeros(d).double()
-        for rows in x.split(1 << 14):
-            total += rows.sum(0, dtype=torch.float64)
-        mean = (total / n).to(x.dtype)
+        # Centred rows have a better conditioned Hessian, and with a free bias the same optimum.
+        mean = column_means(x).to(x.dtype)
         # Rounded as what is subtracted is, so that `bias` undoes just that.
         self.mean = mean.double()
         self.x, self.y, self.n_classes = x - mean, y, n_classes
+        # In units of their spread, so that no product under- or overflows; a power of two, so that nothing is rounded. The
+        # objective is the same: weights are larger by as much, and so is the strength's scale.
+        self.unit = 2.0 ** round(math.log2(mean_variance(self.x) or 1.0) / 2)
+        self.x /= self.unit
         self.strengths, self.tol, self.max_iter = strengths, tol, max_iter
         # scikit-learn has one vector for two classes, w = W_1 − W_0 = 2 W_1, and ‖w‖² is twice ‖W‖².
         penalty_factor = 1
         if n_classes == 2:
             penalty_factor = 2
-        penalties = [penalty_factor / (C * n) for C in strengths]
+        penalties = [penalty_factor / (C * self.unit**2 * n) for C in strengths]
         self.penalty = torch.tensor(penalties, dtype=torch.float64, device=x.device)
         self.parameters = torch.zeros(len(strengths), n_classes, d + 1, dtype=torch.float64, device=x.device)
         self.value = torch.zeros_like(self.penalty)
@@ -60,12 +81,12 @@ class LogisticPath:
     @property
     def weight(self) -> Tensor:
         """(strengths, classes, features)."""
-        return self.parameters[..., :-1].to(self.x.dtype)
+        return (self.parameters[..., :-1] / self.unit).to(self.x.dtype)
 
     @property
     def bias(self) -> Tensor:
         """(strengths, classes), for rows that are not centred."""
-        return (self.parameters[..., -1] - self.parameters[..., :-1] @ self.mean).to(self.x.dtype)
+        return (self.parameters[..., -1] - self.parameters[..., :-1] / self.unit @ self.mean).to(self.x.dtype)
 
     @property
     def objective(self) -> list[float]:

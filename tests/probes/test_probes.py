@@ -137,5 +137,5 @@ def test_a_probe_lives_where_its_features_do(kind, rng):
 
 def test_fitted_probes_show_themselves_in_one_line(rng):
     x, labels = problem(rng)
-    assert repr(rg.probes.fit_linear_probe(x, labels, C=[0.1, 1.0])).startswith("<LinearProbe of 3 classes on ")
+    assert repr(rg.probes.fit_linear_probe(x, labels, C=1.0)).startswith("<LinearProbe of 3 classes on ")
     assert repr(rg.probes.fit_knn_probe(x, labels, k=3)).endswith("features, k = (3,)>")
