@@ -221,6 +221,7 @@ def test_too_few_iterations_are_told(dtype, rng):
         rg.probes.fit_linear_probe(x.astype(dtype), labels, C=1, max_iter=3)
     assert [w.filename for w in caught] == [__file__]
     with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
         probe = rg.probes.fit_linear_probe(x.astype(dtype), labels, C=[1e-9, 1, 100], max_iter=3)
     told = [str(w.message) for w in caught if "not converged" in str(w.message)]
     assert [f"for C = {probe.C:g};" in text for text in told] == [True]  # of the chosen one alone
