@@ -27,7 +27,7 @@ from repgeom.measures.class_tally import ClassTally, refuse_sample_ids
 from repgeom.measures.classes import class_ranks
 from repgeom.measures.cloud_tally import CloudTally, Health
 from repgeom.measures.measure import functional, names_of_estimable
-from repgeom.measures.nearest_rows import group_codes, mean_candidates, most_neighbours
+from repgeom.measures.nearest_rows import group_codes, mean_candidates, most_neighbours, share_beyond_groups
 from repgeom.measures.pair_tally import PairTally
 from repgeom.measures.pairs import captured_curve
 from repgeom.measures.subspaces import subspace_angles
@@ -167,9 +167,12 @@ def _of_labels(tally: AuditTally, pairs: Drawn, neighbours: Neighbours | None) -
     votes, order = None, UNKNOWN_ORDER
     if neighbours is not None:
         codes = np.unique(pairs.column("labels"), return_inverse=True)[1]
-        votes = neighbours.votes(torch.as_tensor(codes, device=pairs.rows.device))
-        lists = neighbours.lists[:, : neighbours.k].cpu().numpy()
-        order = order_of_labels(lists, codes, pairs.places, tally.n_read)
+        labels = torch.as_tensor(codes, device=pairs.rows.device)
+        # Where each speaker is a class, a row without its own speaker's rows can find none of its class.
+        if share_beyond_groups(labels, neighbours.groups) >= 0.5:
+            votes = neighbours.votes(labels)
+            lists = neighbours.lists[:, : neighbours.k].cpu().numpy()
+            order = order_of_labels(lists, codes, pairs.places, tally.n_read)
     return LabelEvidence(class_ranks(classes), classes, classes.sizes(), votes, _variances_within(classes), order)
 
 

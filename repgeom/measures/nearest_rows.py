@@ -98,3 +98,12 @@ def rows_of_few_groups(groups: Tensor | None) -> int:
         return 0
     sizes = groups.bincount()
     return min(256, 4 * int(sizes[sizes > 0].double().median()))
+
+
+def share_beyond_groups(classes: Tensor, groups: Tensor | None) -> float:
+    """The share of rows that have a row of their class outside of their own group; 1 without groups."""
+    if groups is None:
+        return 1.0
+    pairs = torch.stack([classes, groups.to(classes)]).unique(dim=1)
+    n_groups = pairs[0].bincount(minlength=int(classes.max()) + 1)
+    return float((n_groups[classes] > 1).double().mean())

@@ -230,7 +230,7 @@ register(
         baseline=_share_of_largest_class,
         better="higher",
         read=lambda votes: votes.value,
-        missing="all rows are of one group, so none has a neighbour outside of its own",
+        missing="most rows have no row of their class outside of their own group",
         invariances=("rotation", "scale", "order"),
     )
 )  # fmt: skip

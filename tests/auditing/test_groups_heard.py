@@ -6,6 +6,7 @@ import pytest
 import repgeom as rg
 
 ONE_GROUP = "all rows are of one group, so none has a neighbour outside of its own"
+OWN_CLASS = "most rows have no row of their class outside of their own group"
 
 
 def videos(n_videos=120, n_frames=10, width=16, seed=0):
@@ -75,13 +76,27 @@ def test_chance_and_intervals_count_groups():
 def test_one_group_has_no_neighbours_and_says_so_without_a_nan():
     x, beside = given()
     report = rg.audit(x, **beside | {"groups": np.zeros(len(x), int)})
-    for name in ("knn_accuracy", "mutual_knn"):
-        assert (report[name].value, report[name].note) == (None, ONE_GROUP)
+    assert (report["knn_accuracy"].value, report["knn_accuracy"].note) == (None, OWN_CLASS)
+    assert (report["mutual_knn"].value, report["mutual_knn"].note) == (None, ONE_GROUP)
     drift = report.drift.set_index("measure")
     assert set(drift.note[["knn_overlap", "mutual_knn", "self_retrieval"]]) == {
         "no neighbours: all rows are of one group"
     }
     assert "agreement" not in [f.name for f in report.findings]
+
+
+@pytest.mark.parametrize("n_classes", [5, 120])
+@pytest.mark.parametrize("groups_are", ["the classes", "parts of some"])
+def test_classes_within_one_group_are_no_mixed_up_labels(n_classes, groups_are):
+    """Each speaker a class: without the own speaker's rows nobody has a neighbour of its class, in whatever order."""
+    labels = np.repeat(np.arange(n_classes), 1200 // n_classes)
+    x = np.random.default_rng(0).standard_normal((n_classes, 16))[labels]
+    x = x + 0.3 * np.random.default_rng(1).standard_normal(x.shape)
+    groups = labels if groups_are == "the classes" else np.where(labels == 0, n_classes + np.arange(1200) % 2, labels)
+    for kind in (labels, np.char.add("speaker ", labels.astype(str))):
+        report = rg.audit(x, labels=kind, groups=groups)
+        assert report["knn_accuracy"].note == OWN_CLASS
+        assert not {"agreement", "label_order"} & {finding.name for finding in report.findings}
 
 
 def test_a_large_group_lowers_how_many_neighbours_are_asked():
