@@ -48,7 +48,8 @@ class Collector:
         # What "auto" means for a layer stays as it was at first: a class token that collapses later must be seen.
         self._pooling = Pooling(pool, finite=False)
         self._most, self._views = 0, True
-        self._batch: Batch | None = None  # of the call of the whole model that runs now
+        # Of the calls that run now, outermost first: what the first one says of its samples; of the others nothing is asked.
+        self._calls: list[Batch | None] = []
         self._parts: dict[str, list[Rows]] = {}
 
     @contextlib.contextmanager
@@ -57,17 +58,20 @@ class Collector:
 
         `views`: row i of each forward pass may be of the same sample.
         """
-        self._parts, self._batch, self._most, self._views = {}, None, most, views
+        self._calls, self._most, self._views = [], most, views
         modules = modules_by_path(self.model)
         with contextlib.ExitStack() as hooks:
-            hooks.callback(self.model.register_forward_pre_hook(self._before_model, with_kwargs=True).remove)
+            # Around each layer stand modules of which one is called with the batch: the whole model, or a tower of it.
+            for path in self._around():
+                begin = modules[path].register_forward_pre_hook(self._begin_call, prepend=True, with_kwargs=True)
+                hooks.callback(begin.remove)
             for path in self.paths:
-                if path != OUTPUT:
-                    hook = modules[path].register_forward_hook(self._hook(path), with_kwargs=True)
-                    hooks.callback(hook.remove)
-            # Called after a failure too, so that the next call of a part is not taken for one inside this call.
-            after = self.model.register_forward_hook(self._after_model, with_kwargs=True, always_call=True)
-            hooks.callback(after.remove)
+                hook = modules[path].register_forward_hook(self._hook(path), with_kwargs=True)
+                hooks.callback(hook.remove)
+            for path in self._around():
+                # Called after a failure too, so that the next call of a part is not taken for one inside this call.
+                end = modules[path].register_forward_hook(self._end_call, always_call=True)
+                hooks.callback(end.remove)
             try:
                 yield
             except BaseException:
@@ -79,19 +83,27 @@ class Collector:
         parts, self._parts = self._parts, {}
         return {path: joined(parts[path], path, self._views) for path in self.paths if path in parts}
 
-    def _before_model(self, _module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        self._batch = self._looked_at(self.model, args, kwargs)
+    def _around(self) -> list[str]:
+        """The whole model and every module around a layer."""
+        found = [OUTPUT]
+        for path in self.paths:
+            parts = path.split(".")
+            found += [".".join(parts[:k]) for k in range(1, len(parts))]
+        return list(dict.fromkeys(found))
 
-    def _after_model(self, _module: nn.Module, _args: Any, _kwargs: Any, output: Any) -> None:
-        batch, self._batch = self._batch, None
-        if OUTPUT in self.paths and output is not None and not _in_backward():
-            self._take(OUTPUT, output, batch)
+    def _begin_call(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        self._calls.append(None if self._calls else self._looked_at(module, args, kwargs))
+
+    def _end_call(self, _module: nn.Module, _args: Any, _output: Any) -> None:
+        if self._calls:
+            self._calls.pop()
 
     def _hook(self, path: str) -> Any:
         def hook(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
             # Gradient checkpointing runs a layer a second time, in the backward pass: those rows are here already.
             if not _in_backward():
-                self._take(path, output, self._batch or self._looked_at(module, args, kwargs))
+                batch = self._calls[0] if self._calls else None
+                self._take(path, output, batch or self._looked_at(module, args, kwargs))
 
         return hook
 

@@ -148,6 +148,12 @@ def test_padding_does_not_count():
             with monitor.step():
                 call()
             assert monitor.history["value"][0] == pytest.approx(expected, rel=1e-6)
+    # Called as a part of a model that is not called itself, and the layer deeper in it.
+    whole = nn.ModuleDict({"text": nn.ModuleDict({"tower": model})})
+    monitor = Monitor(whole, layers=["text.tower.embed"], every=1)
+    with monitor.step():
+        whole["text"]["tower"](ids, attention_mask=mask)
+    assert monitor.history["value"][0] == pytest.approx(expected, rel=1e-6)
     monitor = Monitor(model, every=1)
     with pytest.raises(ValueError, match="no `attention_mask`: padding would count"), monitor.step():
         model(ids)
