@@ -29,6 +29,7 @@ from repgeom.auditing.row_identity import RowIdentity, row_marks, scored_rows
 from repgeom.auditing.titles import Titles, beside_of, titles_of
 from repgeom.data.arrays import check_normalize, too_large_error
 from repgeom.data.processes import ALONE, Processes
+from repgeom.data.row_names import require_same_order
 from repgeom.data.settings import own_settings
 from repgeom.data.sources import is_stream
 from repgeom.reading.checkpoint import Checkpoint
@@ -135,6 +136,7 @@ def audit(
         normalize, k, max_pair_rows, seed, drop_nonfinite, thresholds, check_purpose(purpose),
         check_duplicates(duplicates, groups), bool(standardize),
     )  # fmt: skip
+    require_same_order(features, reference=reference, corrupted=corrupted, labels=labels, groups=groups)
     features = chosen_by_key(features, key)
     if is_dask(features):
         refuse_of("a Dask array, which its own workers read", checkpoint=checkpoint, distributed=mode)

@@ -89,6 +89,8 @@ def as_tensor(values: Any, name: str) -> Tensor:
         x = _from_numpy(_as_numpy(values, name), name)
     if x.layout is not torch.strided:
         raise TypeError(f"`{name}` is a sparse tensor ({x.layout}); call `.to_dense()` first.")
+    if x.is_quantized:
+        x = x.dequantize()
     if x.is_complex():
         raise TypeError(f"`{name}` is complex ({x.dtype}); stack `x.real` and `x.imag` as features, or take `abs()`.")
     if x.is_floating_point():

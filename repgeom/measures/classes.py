@@ -11,6 +11,7 @@ from torch import Tensor
 
 from repgeom.data.arrays import centred, finite_rows, too_large_error
 from repgeom.data.labels import as_labels
+from repgeom.data.row_names import require_same_order
 from repgeom.data.settings import own_settings
 from repgeom.data.sources import as_source, nonfinite_error_of, source_of
 from repgeom.measures.class_tally import ClassTally, most_rows
@@ -70,6 +71,7 @@ def class_effective_rank(features: Any, labels: Any, *, normalize: str | None = 
     >>> class_effective_rank(x, [0, 0, 0, 0, 1, 1]).effective_rank
     array([2., 1.])
     """
+    require_same_order(features, labels=labels)
     source = as_source(features)
     codes, names = as_labels(labels, source.n_samples)
     rows = PairedRows(source, labels=names[codes])
@@ -169,6 +171,7 @@ def between_class_variance(features: Any, labels: Any) -> float:
     >>> round(between_class_variance([[0.0], [2.0], [10.0], [12.0]], ["a", "a", "b", "b"]), 6)
     0.961538
     """
+    require_same_order(features, labels=labels)
     source = as_source(features)
     x = centred(finite_rows(source.read(0, source.n_samples)))
     codes, names = as_labels(labels, len(x))

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from repgeom.data.arrays import centred, finite_rows, row_chunks, too_large_error
 from repgeom.data.numbers import whole_number
+from repgeom.data.row_names import require_same_order
 
 _MOST_PAIRED = 4096  # rows whose products are held: 134 MB of float64 for each kernel
 
@@ -150,6 +151,8 @@ def compact(rows: Tensor) -> Tensor:
 def as_pair(
     features: Any, reference: Any, *, same_rows: bool, same_width: bool = False, min_rows: int = 2
 ) -> tuple[Tensor, Tensor]:
+    if same_rows:
+        require_same_order(features, reference=reference)
     x, y = finite_rows(features), finite_rows(reference, "reference")
     check_pair(tuple(x.shape), tuple(y.shape), same_rows, same_width)
     if same_rows and x.shape[-2] < min_rows:

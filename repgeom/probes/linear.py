@@ -15,6 +15,7 @@ from torch import Tensor
 from repgeom.data.arrays import check_normalize, finite_matrix, unit_rows
 from repgeom.data.labels import as_labels, codes_among
 from repgeom.data.numbers import one_or_several, real_number
+from repgeom.data.row_names import require_same_order
 from repgeom.data.settings import own_settings, warn_caller
 from repgeom.probes.logistic import LogisticPath, mean_variance
 
@@ -144,6 +145,7 @@ def fit_linear_probe(
     ['low', 'high']
     """
     check_normalize(normalize)
+    require_same_order(features, labels=labels)
     x = _checked_rows(features, normalize, dtype=None)
     strengths = _checked_strengths(C) if C is not None else _in_units_of(x)
     codes, classes = as_labels(labels, len(x))

@@ -14,6 +14,7 @@ from torch import Tensor
 from repgeom.data.arrays import finite_matrix, unit_rows
 from repgeom.data.labels import as_labels, codes_among
 from repgeom.data.numbers import one_or_several, real_number
+from repgeom.data.row_names import require_same_order
 from repgeom.data.settings import own_settings
 from repgeom.data.sources import as_source
 from repgeom.measures.measure import LABELS, Measure, Size, register
@@ -171,6 +172,7 @@ def fit_knn_probe(
     >>> probe.predict([[0.1, 1.0]]).tolist()
     [['b'], ['a']]
     """
+    require_same_order(features, labels=labels, groups=groups)
     x = unit_rows(finite_matrix(features, "features"))
     codes, classes = as_labels(labels, len(x))
     several = one_or_several(k)
@@ -207,6 +209,7 @@ def knn_accuracy(features: Any, labels: Any, *, k: int = 10, groups: Any = None)
     >>> knn_accuracy([[1.0, 0.0], [1.0, 0.1], [0.0, 1.0], [0.1, 1.0]], ["a", "a", "b", "b"], k=1)
     1.0
     """
+    require_same_order(features, labels=labels, groups=groups)
     source = as_source(features)
     x = source.read(0, source.n_samples)
     k = check_neighbours(k, len(x), group_codes(groups, len(x)))

@@ -108,3 +108,11 @@ def test_missing_values_of_a_data_frame_are_counted_not_dropped():
     frame = pd.DataFrame({"a": pd.array([1, None, 3], dtype="Int64"), "b": [1.0, 2.0, 3.0]})
     with pytest.raises(ValueError, match="1 non-finite value; the first is nan at row 1, column 0"):
         rg.effective_rank(frame)
+
+
+@pytest.mark.filterwarnings("ignore:.*quantized tensor creation functions.*:UserWarning")
+@pytest.mark.parametrize("dtype", [torch.qint8, torch.quint8, torch.qint32])
+def test_quantized_tensors_are_read_as_the_numbers_they_stand_for(dtype):
+    x = torch.rand(20, 3, generator=torch.Generator().manual_seed(0))
+    quantized = torch.quantize_per_tensor(x, 0.01, 0, dtype)
+    assert rg.effective_rank(quantized) == rg.effective_rank(quantized.dequantize())
