@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @own_settings
 def plot_monitor(history: pd.DataFrame, measure: str, ax: Axes | None = None) -> Axes:
-    """One measure of each layer against the step, its 95 % intervals as a band where known.
+    """One measure of each layer against the step, with a bar for its 95 % interval where one is known.
 
     Args:
         history: of a `Monitor`.
@@ -46,11 +46,13 @@ def plot_monitor(history: pd.DataFrame, measure: str, ax: Axes | None = None) ->
         if many:
             # More layers than colours that can be told apart: from dark to light along the model.
             line.set_color(colormaps["viridis"](i / (len(layers) - 1)))
-        known = np.isfinite(one["low"].to_numpy(float))
-        ax.fill_between(one["step"], one["low"], one["high"], where=known, color=line.get_color(), alpha=0.2, lw=0)
+        sure = one[np.isfinite(one["low"].to_numpy(float))]
+        ax.vlines(sure["step"], sure["low"], sure["high"], color=line.get_color(), alpha=0.35, lw=3)
     ax.set_xlabel("step")
     ax.set_ylabel(measure.replace("_", " "))
-    legend = ax.legend(frameon=False, fontsize="small", ncols=2 if many else 1)
+    # Beside the axes there is room for many names.
+    place: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0)} if many else {}
+    legend = ax.legend(frameon=False, fontsize="small", **place)
     for text in legend.get_texts():
         text.set_parse_math(False)  # names come from outside: never taken for mathematics
     return ax

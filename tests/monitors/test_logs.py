@@ -60,7 +60,11 @@ def test_plot_has_a_line_per_layer(layers):
         one = monitor.history[(monitor.history["layer"] == name) & (monitor.history["measure"] == "effective_rank")]
         np.testing.assert_array_equal(line.get_xdata(), one["step"])
         np.testing.assert_array_equal(line.get_ydata(), one["value"])
-    assert len(ax.collections) == len(names)
+    for bars, name in zip(ax.collections, names, strict=True):
+        one = monitor.history[(monitor.history["layer"] == name) & (monitor.history["measure"] == "effective_rank")]
+        known = one.dropna(subset=["low"])
+        expected = [[[s, low], [s, high]] for s, low, high in known[["step", "low", "high"]].values.tolist()]
+        assert [segment.tolist() for segment in bars.get_segments()] == expected
     assert monitor.plot("mean_cosine", ax) is ax
     assert ax.get_ylabel() == "mean cosine"
 

@@ -17,7 +17,7 @@ def state_of(model):
         [m.training for m in model.modules()],
         {name: value.clone() for name, value in model.state_dict().items()},
         [None if p.grad is None else p.grad.clone() for p in model.parameters()],
-        (torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate()),  # noqa: NPY002
+        (torch.get_rng_state(), list(np.random.get_state()), random.getstate()),  # noqa: NPY002
         torch.backends.mha.get_fastpath_enabled(),
         hooks_on(model),
     ]
