@@ -11,6 +11,7 @@ from torch import nn
 
 from repgeom.data.settings import own_settings
 from repgeom.models.batches import Batch, Forward, batch_of
+from repgeom.models.layout import dimension_of_samples, first_samples, has_unusual_features
 from repgeom.models.outputs import first_tensor
 from repgeom.models.paths import OUTPUT, automatic, bare, matching, modules_by_path
 from repgeom.models.running import check_watchable, inference, run, watched
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["layers"]
+
+FEW = 3  # samples of a first look
 
 
 @dataclasses.dataclass
@@ -30,14 +33,9 @@ class Layer:
     shape: tuple[int, ...]
     dtype: torch.dtype
     n: int  # samples of the batch
+    samples: int | None = 0  # the dimension that counts them; position embeddings, of one entry for all, have none
+    unusual_features: bool = False
     fires: int = 1
-
-    @property
-    def has_a_row_per_sample(self) -> bool:
-        """Whether a dimension counts the samples. Position embeddings, of one entry for all samples, have none."""
-        if not self.shape or self.shape[0] == self.n:
-            return True
-        return len(self.shape) == 3 and self.shape[1] == self.n and self.shape[0] > 1
 
 
 @own_settings
@@ -66,7 +64,7 @@ def layers(model: nn.Module, batch: Any, *, forward: Forward | None = None) -> p
     import pandas as pd
 
     model = bare(check_watchable(model))
-    found = dry_run(model, batch_of(batch, model), forward)
+    found = survey(model, batch, batch_of(batch, model), forward)
     chosen = set(chosen_layers(model, "auto", found))
     rows = [
         (one.path, one.kind, one.shape, str(one.dtype).removeprefix("torch."), one.fires, one.path in chosen)
@@ -75,14 +73,58 @@ def layers(model: nn.Module, batch: Any, *, forward: Forward | None = None) -> p
     return pd.DataFrame(rows, columns=["name", "kind", "shape", "dtype", "fires", "auto"])
 
 
+def survey(
+    model: nn.Module,
+    content: Any,
+    batch: Batch,
+    forward: Forward | None,
+    *,
+    few: bool = False,
+    autocast: torch.dtype | None = None,
+) -> dict[str, Layer]:
+    """The layers that give features, and in which dimension they count the samples.
+
+    That is seen by a second run with one sample less: a sequence may be as long as the batch is large.
+
+    Args:
+        model, forward, autocast: as `dry_run`.
+        content: of the batch, as the loader gave it.
+        batch: the same, looked at.
+        few: run the model on a few samples only, where it can be, since one batch may be a large share of all.
+    """
+
+    def shortened(k: int) -> dict[str, Layer] | None:
+        if not 0 < k < batch.n:
+            return None
+        try:
+            part = batch_of(first_samples(content, batch.n, k), model)
+            return dry_run(model, part, forward, autocast) if part.n == k else None
+        except Exception:  # a model may want its batches whole; what is wrong with them will be seen then
+            return None
+
+    found = shortened(FEW) if few else None
+    if found is None:
+        found = dry_run(model, batch, forward, autocast)
+    n = next((one.n for one in found.values()), 1)
+    fewer = shortened(n - 1) or {}
+    for path, one in found.items():
+        if one.shape and path in fewer:
+            one.samples = dimension_of_samples(one.shape, one.n, fewer[path].shape)
+    return found
+
+
 def dry_run(
     model: nn.Module, batch: Batch, forward: Forward | None, autocast: torch.dtype | None = None
 ) -> dict[str, Layer]:
     """Every layer that gives floats in two dimensions or more when the model sees this batch, in the order of running."""
     modules = modules_by_path(model)
     found: dict[str, Layer] = {}
+    mask = batch.positions.mask
+    length = None if mask is None else mask.shape[1]
+    unusual: tuple[int, ...] | None = None
 
     def receive(path: str, output: Any) -> None:
+        nonlocal unusual
         x = first_tensor(output)
         if x is None or not x.is_floating_point() or (not x.is_nested and x.ndim < 2):
             return
@@ -90,7 +132,11 @@ def dry_run(
             found[path].fires += 1
             return
         shape = () if x.is_nested else tuple(x.shape)
-        found[path] = Layer(path, type(modules[path]).__name__, shape, x.dtype, batch.n)
+        is_unusual = has_unusual_features(modules[path], shape, unusual)
+        unusual = shape if is_unusual else None
+        samples = dimension_of_samples(shape, batch.n, None, length) if shape else 0
+        kind = type(modules[path]).__name__
+        found[path] = Layer(path, kind, shape, x.dtype, batch.n, samples, is_unusual)
 
     with inference(model), watched(modules, receive):
         receive(OUTPUT, run(model, batch, forward, autocast))
@@ -104,11 +150,17 @@ def chosen_layers(model: nn.Module, wanted: str | Sequence[str], found: dict[str
     """
     modules = modules_by_path(model)
     if isinstance(wanted, str) and wanted == "auto":
-        once = [path for path, one in found.items() if one.fires == 1 and one.has_a_row_per_sample]
-        return automatic(modules, once)
+        once = [path for path, one in found.items() if one.fires == 1 and one.samples is not None]
+        chosen = automatic(modules, once)
+        if not chosen:
+            raise ValueError(f"no layer of this {type(model).__name__} gave floats with a row for each sample.")
+        return chosen
     patterns = [wanted] if isinstance(wanted, str) else list(wanted)
     if not patterns:
         raise ValueError("`layers` is empty.")
+    for pattern in patterns:
+        if not isinstance(pattern, str):
+            raise TypeError(f"`layers` takes module paths and patterns of them, got {pattern!r}.")
     paths = matching(patterns, modules)
     silent = [path for path in paths if path not in found]
     by_name = [path for path in silent if path in patterns]

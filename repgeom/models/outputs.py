@@ -19,7 +19,10 @@ FIELDS = (
 
 
 def first_tensor(output: Any) -> Tensor | None:
-    """The tensor that a module's output stands for: of a tuple the first, of a record the field that holds features."""
+    """The tensor that a module's output stands for: of a tuple the first, of a record the field that holds features.
+
+    A loss, of no dimension, stands for features only where there is nothing else.
+    """
     if isinstance(output, Tensor):
         return output
     if isinstance(output, Mapping):
@@ -27,11 +30,13 @@ def first_tensor(output: Any) -> Tensor | None:
             if isinstance(output.get(field), Tensor):
                 return output[field]
         output = tuple(output.values())
-    if isinstance(output, (tuple, list)):
-        for part in output:
-            if isinstance(part, Tensor):
-                return part
-    return None
+    if not isinstance(output, (tuple, list)):
+        return None
+    tensors = [part for part in output if isinstance(part, Tensor)]
+    for part in tensors:
+        if part.is_nested or (part.ndim > 1 and part.is_floating_point()):
+            return part
+    return tensors[0] if tensors else None
 
 
 def batch_first(x: Tensor, n: int, length: int | None, layer: str) -> Tensor:

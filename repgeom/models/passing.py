@@ -7,14 +7,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from repgeom.data.settings import from_caller
 from repgeom.models.batches import Batch, Forward, batch_of
-from repgeom.models.layers import chosen_layers, dry_run
-from repgeom.models.outputs import batch_first, first_tensor
+from repgeom.models.layers import Layer, chosen_layers, survey
+from repgeom.models.layout import arranged
+from repgeom.models.outputs import first_tensor
 from repgeom.models.paths import OUTPUT, bare, modules_by_path
-from repgeom.models.pooling import Pooled, Pooling
+from repgeom.models.pooling import POOLS, Pooled, Pooling
 from repgeom.models.running import check_watchable, inference, run, watched
 
 # A layer's path, its rows for a batch, the batch, and the number of its first sample.
@@ -24,8 +25,8 @@ Receive = Callable[[str, Pooled, Batch, int], None]
 class Pass:
     """A model and a loader; `run` sends every batch through. Arguments and errors as `repgeom.models.layer_profile`.
 
-    The first batch goes through once beforehand, which shows what layers there are: `found` holds them all, `chosen` the paths
-    of those that were asked for.
+    A few samples of the first batch go through beforehand, which shows what layers there are: `found` holds them all, `chosen`
+    the paths of those that were asked for.
     """
 
     def __init__(
@@ -45,6 +46,16 @@ class Pass:
             raise TypeError(
                 f"`batches` is a {type(batches).__name__}; this takes an iterable of batches, such as a DataLoader or a list."
             )
+        if isinstance(batches, Tensor) and batches.ndim == 2 and batches.is_floating_point():
+            raise TypeError(
+                f"`batches` is one tensor {tuple(batches.shape)}, whose rows would be taken for batches: give `x.split(64)` or a list."
+            )
+        if pool not in POOLS:
+            raise ValueError(f"`pool` must be one of {', '.join(POOLS)}, got {pool!r}.")
+        if max_samples is not None and max_samples < 1:
+            raise ValueError(f"`max_samples` must be at least 1, got {max_samples}.")
+        if autocast is not None and not isinstance(autocast, torch.dtype):
+            raise TypeError(f"`autocast` must be a type such as torch.bfloat16, got {autocast!r}.")
         self.model = bare(check_watchable(model))
         self._batches = from_caller(batches)
         self._pool, self._forward, self._mask = pool, forward, mask
@@ -53,7 +64,7 @@ class Pass:
         if first is None:
             raise ValueError("`batches` is empty: no batch came out of it.")
         self._held = [first]
-        self.found = dry_run(self.model, self._looked_at(first), forward, autocast)
+        self.found = survey(self.model, first, self._looked_at(first), forward, few=True, autocast=autocast)
         self.chosen = chosen_layers(self.model, layers, self.found)
 
     def run(self, receive: Receive) -> int:
@@ -62,7 +73,7 @@ class Pass:
         Rows are handed over while the model still runs: what comes after a layer may overwrite what it gave.
         """
         modules = modules_by_path(self.model)
-        watching = _Watching(self._pool, receive)
+        watching = _Watching(self._pool, self.found, receive)
         with inference(self.model), watched({path: modules[path] for path in self.chosen}, watching.receive):
             for batch in self._all_batches():
                 watching.begin(batch)
@@ -92,8 +103,8 @@ class Pass:
 class _Watching:
     """Takes what layers give for the present batch, and sees to it that each gives it once."""
 
-    def __init__(self, pool: str, receive: Receive) -> None:
-        self._pooling, self._receive = Pooling(pool), receive
+    def __init__(self, pool: str, layers: Mapping[str, Layer], receive: Receive) -> None:
+        self._pooling, self._layers, self._receive = Pooling(pool), layers, receive
         self._batch: Batch | None = None
         self._seen: set[str] = set()
         self.n_samples = 0  # of batches that are through
@@ -111,8 +122,8 @@ class _Watching:
         if x is None:
             raise ValueError(f"layer {path!r} gave no tensor for a batch, and one for the first.")
         positions = batch.positions_of(path)
-        mask = positions.mask
-        x = batch_first(x, batch.n, None if mask is None else mask.shape[1], path)
+        layer = self._layers[path]
+        x = arranged(x, batch.n, layer.samples, layer.unusual_features, path)
         rows = self._pooling(x, positions, path)
         self._receive(path, rows, batch, self.n_samples)
 

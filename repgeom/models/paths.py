@@ -101,12 +101,12 @@ def automatic(modules: Mapping[str, nn.Module], fired: Sequence[str]) -> list[st
         modules: by path.
         fired: paths that gave a tensor of features, in the order in which they first did.
 
-    Without blocks (a plain Sequential) it is every direct part of the model that fired.
+    Without blocks (a plain Sequential) it is every direct part of the model that fired, and the parts of one that is a Sequential.
     """
     blocks = blocks_of(modules, fired)
     if not blocks:
-        chosen = {path for path in fired if "." not in path}
-        return [path for path in fired if path in chosen]
+        direct = _direct_parts(modules)
+        return [path for path in fired if path in direct]
     first = min(fired.index(block) for block in blocks)
     # Modules around the blocks: outside of them, and not their containers.
     around = [path for path in fired if not _inside(path, blocks) and path not in blocks and path != OUTPUT]
@@ -119,6 +119,19 @@ def automatic(modules: Mapping[str, nn.Module], fired: Sequence[str]) -> list[st
     after = _outermost([path for path in around if fired.index(path) > first and named(path, _LAST)])
     chosen = {*before, *blocks, *after, OUTPUT}
     return [path for path in fired if path in chosen]
+
+
+def _direct_parts(modules: Mapping[str, nn.Module]) -> set[str]:
+    """The direct parts of a model, and in the place of a Sequential its own: networks are often a body and a head."""
+    direct = {path for path in modules if "." not in path}
+    bodies = [path for path in direct if path != OUTPUT and isinstance(modules[path], nn.Sequential)]
+    # More than two are steps of the model's own, such as those of a U-Net.
+    if len(bodies) > 2:
+        return direct
+    for body in bodies:
+        direct.discard(body)
+        direct |= {path for path in modules if path.rpartition(".")[0] == body}
+    return direct
 
 
 def _outermost(paths: Sequence[str]) -> list[str]:

@@ -72,7 +72,7 @@ def pooled(x: Tensor, pool: str, positions: Positions, layer: str, *, finite: bo
     """Rows of features from what a layer gave.
 
     Args:
-        x: (n, d), (n, positions, d) or (n, channels, height, width).
+        x: (n, d), (n, positions, d) or (n, channels, height, width), or more dimensions of places.
         pool: "mean" (over what is not padding, and not class token or registers), "cls" (the first position that is not padding),
             "last" (the last that is not), "patches" (mean without class token and registers), "tokens" (each position that is
             not padding a row), or "auto": cls for images with a class token, else mean.
@@ -106,10 +106,8 @@ def _pooled(x: Tensor, pool: str, positions: Positions, layer: str) -> Pooled:
     x = x if x.dtype in (torch.float32, torch.float64) else x.float()
     if x.ndim == 2:
         return Pooled(x, "as it is")
-    if x.ndim == 4:
+    if x.ndim > 3:
         return _of_maps(x, pool)
-    if x.ndim != 3:
-        raise ValueError(f"layer {layer!r} gave shape {tuple(x.shape)}; two to four dimensions can be pooled.")
     if pool == "auto":
         pool = "cls" if positions.has_class_token else "mean"
     return _of_sequences(x, pool, positions, layer)
@@ -117,10 +115,9 @@ def _pooled(x: Tensor, pool: str, positions: Positions, layer: str) -> Pooled:
 
 def _of_maps(x: Tensor, pool: str) -> Pooled:
     if pool == "tokens":
-        n, d, height, width = x.shape
-        rows = x.permute(0, 2, 3, 1).reshape(-1, d)
-        return Pooled(rows, "each place of the map", np.repeat(np.arange(n), height * width))
-    return Pooled(x.mean((2, 3)), "mean over the map")
+        places = x.flatten(2).transpose(1, 2)
+        return Pooled(places.flatten(0, 1), "each place of the map", np.repeat(np.arange(len(x)), places.shape[1]))
+    return Pooled(x.flatten(2).mean(2), "mean over the map")
 
 
 def _of_sequences(x: Tensor, pool: str, positions: Positions, layer: str) -> Pooled:

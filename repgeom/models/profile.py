@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from repgeom.auditing.accumulator import AuditAccumulator
 from repgeom.auditing.given import IN_STREAM
 from repgeom.auditing.purposes import TRANSFER, check_purpose
 from repgeom.auditing.report import Report
 from repgeom.data.saving import write_whole
 from repgeom.data.settings import own_settings
-from repgeom.models.batches import Batch, Forward
+from repgeom.models.batches import Forward
 from repgeom.models.beside import Beside
+from repgeom.models.layers import Layer
 from repgeom.models.npy_file import NpyFile
 from repgeom.models.passing import Pass
-from repgeom.models.pooling import Pooled
+from repgeom.models.sums import ROWS_AT_ONCE, ROWS_KEPT, Sums
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 __all__ = ["LayerProfile", "layer_profile"]
 
-ROWS_KEPT = 4096  # of each layer: enough for pairs, and for intervals up to a width of 2,048
 COLUMNS = ("effective_rank", "participation_ratio", "effective_rank_sigma", "mean_cosine", "norm_cv")
 
 
@@ -173,7 +172,7 @@ def layer_profile(
     """Audits layers of a model in one pass over the data; features are added up and not stored.
 
     The model runs in evaluation mode without gradients; modes, hooks and switches are put back at the end, also after an error.
-    Memory per layer: 8 d² bytes of sums for a width of d, and `rows_kept` rows.
+    Memory per layer: 8 d² bytes of sums for a width of d, and `rows_kept` rows, of which one pass holds up to twice as many.
 
     Args:
         model: any module. Compiled and parallel ones are looked into and run uncompiled, on one device.
@@ -212,6 +211,8 @@ def layer_profile(
     (['0', '1', '2', 'output'], 400)
     """
     check_purpose(purpose)
+    if rows_kept < 2:
+        raise ValueError(f"`rows_kept` must be at least 2, got {rows_kept}.")
     in_stream = isinstance(labels, str) and labels == IN_STREAM
     beside = Beside(None if in_stream else labels, reference)
     one_pass = Pass(
@@ -228,7 +229,7 @@ def layer_profile(
     if say is not None:
         say(_memory(one_pass, rows_kept))
     with _kept_features(features_to, one_pass.chosen) as files:
-        sums = _Sums(one_pass.chosen, beside, normalize, rows_kept, seed, files)
+        sums = Sums(one_pass.chosen, beside, normalize, rows_kept, seed, files)
         beside.check_length(one_pass.run(sums.receive), bool(max_samples))
     reports: dict[str, Report] = {}
     unmeasured: dict[str, str] = {}
@@ -257,10 +258,19 @@ def _notes(layers: str | Sequence[str], one_pass: Pass) -> tuple[str, ...]:
 
 def _memory(one_pass: Pass, rows_kept: int) -> str:
     """The sentence on what a profile needs beside the model: sums of squares, and kept rows, twice while they are cut."""
-    shapes = [one_pass.found[path].shape for path in one_pass.chosen]
-    widths = [shape[1] if len(shape) in (2, 4) else shape[-1] for shape in shapes if shape]
-    n_bytes = sum(8 * width**2 + 2 * 4 * rows_kept * width for width in widths)
+    widths = [_width(one_pass.found[path]) for path in one_pass.chosen]
+    n_bytes = sum(8 * width**2 + 4 * (2 * rows_kept + ROWS_AT_ONCE) * width for width in widths)
     return f"Profile of {len(widths)} layers: at most {n_bytes / 1e6:,.0f} MB beside the model."
+
+
+def _width(layer: Layer) -> int:
+    """Features of a layer; 0 where a nested tensor does not say."""
+    if not layer.shape:
+        return 0
+    if len(layer.shape) == 2:
+        return layer.shape[1]
+    is_last = (len(layer.shape) == 3) != layer.unusual_features
+    return layer.shape[-1 if is_last else 1]
 
 
 @contextlib.contextmanager
@@ -279,36 +289,3 @@ def _kept_features(folder: str | os.PathLike[str] | None, paths: Sequence[str]) 
     finally:
         for file in files.values():
             file.discard()
-
-
-class _Sums:
-    """Adds up what each layer gives, batch by batch."""
-
-    def __init__(
-        self,
-        chosen: Sequence[str],
-        beside: Beside,
-        normalize: str | None,
-        rows_kept: int,
-        seed: int,
-        files: Mapping[str, NpyFile],
-    ) -> None:
-        options: dict[str, Any] = {"normalize": normalize, "seed": seed, "max_pair_rows": min(rows_kept, ROWS_KEPT)}
-        self._layers = {path: AuditAccumulator(**options, scored_rows=rows_kept) for path in chosen}
-        self._beside, self._files = beside, files
-        self._how: dict[str, str] = {}
-
-    def receive(self, path: str, rows: Pooled, batch: Batch, start: int) -> None:
-        columns = self._beside.of(batch, start)
-        if rows.groups is not None:
-            columns = {name: values[rows.groups] for name, values in columns.items()}
-            columns.setdefault("groups", rows.groups + start)
-        self._how[path] = rows.how
-        self._layers[path].update(rows.rows, **columns)
-        if path in self._files:
-            self._files[path].add(rows.rows)
-
-    def report(self, path: str, purpose: str, thresholds: Mapping[str, Any] | None) -> Report:
-        report = self._layers[path].report(name=path, purpose=purpose, thresholds=thresholds)
-        convention = {**report.convention, "layer": path, "pool": self._how[path]}
-        return dataclasses.replace(report, convention=convention, notes=(f"Pooling: {self._how[path]}.", *report.notes))

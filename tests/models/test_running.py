@@ -24,7 +24,7 @@ class Fails(nn.Module):
     def forward(self, x):
         self.calls += 1
         y = self.first(x)
-        if self.calls == self.at:
+        if self.calls >= self.at:
             raise RuntimeError("the model broke")
         return y
 
@@ -179,3 +179,58 @@ def test_the_model_runs_in_the_settings_of_the_caller():
     seen.clear()
     models.extract_features(nn.Sequential(Looks()), [rows()], autocast=torch.bfloat16)
     assert all(seen)
+
+
+@pytest.mark.parametrize(
+    ("options", "kind", "message"),
+    [
+        ({"max_samples": 0}, ValueError, "`max_samples` must be at least 1, got 0"),
+        ({"max_samples": -3}, ValueError, "`max_samples` must be at least 1, got -3"),
+        ({"pool": "max"}, ValueError, "`pool` must be one of auto, mean"),
+        ({"autocast": "bfloat16"}, TypeError, r"`autocast` must be a type such as torch\.bfloat16"),
+    ],
+)
+def test_options_are_checked_before_the_model_runs(options, kind, message):
+    model = Fails(1)
+    for call in (models.layer_profile, models.extract_features):
+        with pytest.raises(kind, match=message):
+            call(model, [rows()], **options)
+    assert model.calls == 0
+    with pytest.raises(ValueError, match="`rows_kept` must be at least 2"):
+        models.layer_profile(model, [rows()], rows_kept=0)
+    with pytest.raises(TypeError, match="`layers` takes module paths and patterns"):
+        models.layer_profile(network(), [rows()], layers=[0])
+    with pytest.raises(TypeError, match=r"one tensor \(200, 8\), whose rows would be taken for batches"):
+        models.layer_profile(network(), rows())
+
+
+class Gives(nn.Module):
+    def __init__(self, form):
+        super().__init__()
+        self.form, self.linear = form, nn.Linear(8, 4)
+
+    def forward(self, x):
+        return self.form(self.linear(x))
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        lambda h: {"loss": h.mean(), "features": h},
+        lambda h: (h.mean(), h),
+        lambda h: [torch.arange(len(h)), h],
+        lambda h: {"hidden": None, "ids": h.argmax(1), "x": h},
+    ],
+)
+def test_a_loss_or_numbers_beside_features_are_not_taken_for_them(form):
+    model = Gives(form)
+    with torch.no_grad():
+        assert torch.equal(models.extract_features(model, rows().split(50)), model.linear(rows()))
+
+
+def test_a_model_without_features_is_refused():
+    for form in (lambda h: h.sum(1), lambda h: h.argmax(1)):
+        model = nn.Module()
+        model.forward = form
+        with pytest.raises(ValueError, match="no layer of this Module gave floats with a row for each sample"):
+            models.layer_profile(model, [rows()])
