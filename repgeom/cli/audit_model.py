@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from repgeom.cli.delivering import Delivery
 from repgeom.cli.gate import FAILED_GATE, FAILING_LEVELS
-from repgeom.cli.model_options import add_model, opened
+from repgeom.cli.model_options import add_model, opened, told_of_model
 from repgeom.cli.output import check_writable, say
 
 if TYPE_CHECKING:
@@ -91,19 +91,20 @@ def _profiled(args: argparse.Namespace) -> LayerProfile:
         if len(labels) != inputs.n:
             raise ValueError(f"{args.labels} has {len(labels):,} labels and there are {inputs.n:,} samples.")
     n = inputs.n if args.max_samples is None else min(inputs.n, args.max_samples)
-    profile = layer_profile(
-        checkpoint.model,
-        _with_progress(inputs.batches(args.batch_size, checkpoint.collate, n), -(-n // args.batch_size)),
-        layers=args.layers or "auto",
-        pool=args.pool,
-        labels=None if labels is None else labels[:n],
-        normalize=args.normalize,
-        purpose=args.purpose,
-        seed=args.seed,
-        name=checkpoint.name,
-        features_to=args.save_features,
-        say=say,
-    )
+    with told_of_model(args.model):
+        profile = layer_profile(
+            checkpoint.model,
+            _with_progress(inputs.batches(args.batch_size, checkpoint.collate, n), -(-n // args.batch_size)),
+            layers=args.layers or "auto",
+            pool=args.pool,
+            labels=None if labels is None else labels[:n],
+            normalize=args.normalize,
+            purpose=args.purpose,
+            seed=args.seed,
+            name=checkpoint.name,
+            features_to=args.save_features,
+            say=say,
+        )
     return profile.with_notes(*inputs.notes, *checkpoint.notes)
 
 

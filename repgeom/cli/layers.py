@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from repgeom.cli.model_options import add_model, opened
+from repgeom.cli.model_options import add_model, opened, told_of_model
 from repgeom.cli.output import print_text
 
 
@@ -29,8 +29,9 @@ def run(args: argparse.Namespace) -> int:
     from repgeom.models.layers import layers
 
     checkpoint, inputs = opened(args)
-    batch = next(inputs.batches(min(args.batch_size, 8), checkpoint.collate))
-    frame = layers(checkpoint.model, batch)
+    with told_of_model(args.model):
+        batch = next(inputs.batches(min(args.batch_size, 8), checkpoint.collate))
+        frame = layers(checkpoint.model, batch)
     shown = frame if args.all else frame[frame.auto | (frame.name.str.count(r"\.") < 2)]
     width = max(map(len, shown.name))
     lines = [f"{checkpoint.name}: {len(frame)} layers; * is what `audit-model` takes by default"]

@@ -8,7 +8,7 @@ import importlib
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +43,9 @@ class Checkpoint:
     notes: tuple[str, ...] = ()
 
 
-def load_checkpoint(spec: str, *, device: str = "auto", dtype: torch.dtype = torch.float32) -> Checkpoint:
+def load_checkpoint(
+    spec: str, *, device: str = "auto", dtype: torch.dtype = torch.float32, takes: str | None = None
+) -> Checkpoint:
     """A model from a transformers folder, a sentence-transformers folder, a name on the hub, or a function.
 
     No code of a checkpoint is run: only classes that transformers has itself, and weights from safetensors or loaded as weights only.
@@ -52,7 +54,8 @@ def load_checkpoint(spec: str, *, device: str = "auto", dtype: torch.dtype = tor
         spec: the folder; a name such as "org/model" where there is a network; or "package.module:function" of a function that takes
             no argument and gives an `nn.Module`, or the module and a collate function (a list of texts or images to a batch).
         device: "auto" (a GPU where there is one), or a name that torch knows.
-        dtype: of the weights. float32 by default, whatever they were saved in.
+        dtype: of the weights, and of the images. float32 by default, whatever they were saved in.
+        takes: "texts" or "images", where a model takes either, such as CLIP: the tower for it, with its projection.
 
     Raises:
         FileNotFoundError: no such folder; a folder without a configuration or weights.
@@ -73,9 +76,27 @@ def load_checkpoint(spec: str, *, device: str = "auto", dtype: torch.dtype = tor
 
             found = load_sentence_model(folder, dtype)
         else:
-            found = _from_transformers(spec, dtype)
+            found = _from_transformers(spec, dtype, takes)
     found.model.eval().to(where)
-    return found
+    if dtype == torch.float32:
+        return found
+    found.model.to(dtype)
+    return dataclasses.replace(found, collate=_in_type(found.collate, dtype))
+
+
+def _in_type(collate: Callable[[Sequence[Any]], Any], dtype: torch.dtype) -> Callable[[Sequence[Any]], Any]:
+    """The same with its floats in this type, as weights of this type need them."""
+
+    def cast(content: Any) -> Any:
+        if isinstance(content, Tensor):
+            return content.to(dtype) if content.is_floating_point() else content
+        if isinstance(content, Mapping):
+            return {key: cast(value) for key, value in content.items()}
+        if isinstance(content, (tuple, list)) and not hasattr(content, "_fields"):
+            return type(content)(cast(value) for value in content)
+        return content
+
+    return lambda items: cast(collate(items))
 
 
 def _is_weights(name: str) -> bool:
@@ -84,6 +105,10 @@ def _is_weights(name: str) -> bool:
 
 def _device(name: str) -> torch.device:
     if name != "auto":
+        try:
+            torch.empty(1, device=name)
+        except (RuntimeError, AssertionError, NotImplementedError) as error:
+            raise ValueError(f"the device {name!r} cannot be used: {_first_line(error)}") from None
         return torch.device(name)
     if torch.cuda.is_available():
         return torch.device("cuda")
@@ -105,7 +130,10 @@ def _from_function(spec: str) -> Checkpoint:
     function = getattr(module, function_name, None)
     if not callable(function):
         raise ImportError(f"{spec}: {module_name} has no function {function_name!r}.")
-    given = function()
+    try:
+        given = function()
+    except Exception as error:  # of the user's own code
+        raise ValueError(f"{spec} failed: {type(error).__name__}: {_first_line(error)}") from error
     model, collate = given if isinstance(given, tuple) and len(given) == 2 else (given, None)
     if not isinstance(model, nn.Module):
         raise ValueError(
@@ -118,6 +146,12 @@ def _stacked(items: Sequence[Any]) -> Tensor:
     """Images of one size as a batch of floats in [0, 1]."""
     if not all(isinstance(item, Tensor) for item in items):
         raise ValueError("the function gave no collate function, and these are texts: return `(model, collate)`.")
+    sizes = sorted({tuple(item.shape[1:]) for item in items})
+    if len(sizes) > 1:
+        raise ValueError(
+            f"the function gave no collate function, and images differ in size ({sizes[0]}, {sizes[1]}): return `(model, collate)`, "
+            "where collate brings a list of them to one size."
+        )
     return torch.stack([item.float() / 255 for item in items])
 
 
@@ -132,7 +166,7 @@ def transformers_of(what: str) -> Any:
         raise ImportError(f"{what} needs transformers ({error}): `pip install 'repgeom[models]'`.") from None
 
 
-def _from_transformers(spec: str, dtype: torch.dtype) -> Checkpoint:
+def _from_transformers(spec: str, dtype: torch.dtype, takes: str | None) -> Checkpoint:
     transformers = transformers_of(spec)
     folder = Path(spec).expanduser()
     if not folder.is_dir() and (spec.startswith((".", "/", "~")) or spec.count("/") != 1):
@@ -141,18 +175,54 @@ def _from_transformers(spec: str, dtype: torch.dtype) -> Checkpoint:
         )
     if folder.is_dir():
         check_model_folder(folder)
-    model = whole_model(transformers, spec, dtype)
+    model: Any = whole_model(transformers, spec, dtype)
     name = folder.resolve().name if folder.is_dir() else spec
-    if _has_tokenizer(folder) or (not folder.is_dir() and _is_text(model)):
-        return Checkpoint(model, name, tokenizing(transformers, spec, None), "texts")
+    notes: tuple[str, ...] = ()
+    if hasattr(model, "get_text_features") and hasattr(model, "get_image_features"):
+        takes = takes or "texts"
+        model = Tower(model, "get_text_features" if takes == "texts" else "get_image_features")
+        notes = (f"The tower for {takes}, with its projection.",)
+    elif getattr(model.config, "is_encoder_decoder", False) and _is_text(model):
+        # A decoder needs a text of its own.
+        model = model.get_encoder()
+        notes = ("The encoder, without the decoder.",)
+    if _is_text(model) and (_has_tokenizer(folder) or not folder.is_dir()):
+        return Checkpoint(model, name, tokenizing(transformers, spec, None), "texts", notes)
     preprocessing = preprocessing_of(folder, _usual(model)) if folder.is_dir() else _usual(model)
     if preprocessing is not None and _is_image(model):
-        return Checkpoint(model, name, _preprocessing(preprocessing), "images")
+        return Checkpoint(model, name, _preprocessing(preprocessing), "images", notes)
     kind = type(model).__name__
+    if not _is_text(model) and not _is_image(model):
+        raise ValueError(
+            f"{spec} holds a {kind}, which takes {model.main_input_name}; texts and images can be given. Write a function that "
+            "gives `(model, collate)`, and name it as package.module:function."
+        )
     needed = "tokenizer.json" if _is_text(model) else "preprocessor_config.json"
     raise FileNotFoundError(
         f"{spec} holds a {kind} and no {needed}: its input cannot be made. Save that beside the model."
     )
+
+
+class Tower(nn.Module):
+    """One side of a model of texts and images: what it gives for its input, projected into the common space.
+
+    Args:
+        model: with both sides.
+        method: of the model, which takes the input of this side.
+    """
+
+    def __init__(self, model: Any, method: str) -> None:
+        super().__init__()
+        self.model = model
+        self.config = model.config.vision_config if "image" in method else model.config.text_config
+        self.main_input_name = "pixel_values" if "image" in method else "input_ids"
+        self._method = method
+
+    def forward(self, **batch: Tensor) -> Tensor:
+        """(n, d) of texts or images."""
+        given = getattr(self.model, self._method)(**batch)
+        found: Tensor = given if isinstance(given, Tensor) else given.pooler_output
+        return found
 
 
 def check_model_folder(folder: Path) -> None:

@@ -45,6 +45,8 @@ def texts_from(path: str, column: str | None = None, labels_column: str | None =
     Raises:
         FileNotFoundError, ValueError: no such file; no texts; a column that is not there, or several that could be meant.
     """
+    if not Path(path).exists():
+        raise FileNotFoundError(f"There is no file {path}.")
     OpenedFile.of(path)  # devices and pipes are refused before they are opened
     extension = Path(path).suffix.lower()
     if extension in (".txt", ".text", ""):

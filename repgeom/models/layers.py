@@ -165,9 +165,11 @@ def chosen_layers(model: nn.Module, wanted: str | Sequence[str], found: dict[str
     silent = [path for path in paths if path not in found]
     by_name = [path for path in silent if path in patterns]
     if by_name or len(silent) == len(paths):
+        name = (by_name or silent)[0]
+        inside = [path for path in found if path.startswith(f"{name}.")]
         raise ValueError(
-            f"layer {(by_name or silent)[0]!r} gave no features when the model ran: it is a container, is not used, or its class hands "
-            f"out no floats. Layers that did are {_shortened(list(found))}."
+            f"layer {name!r} gave no features when the model ran: it is a container, is not used, or its class hands "
+            f"out no floats. Layers that did are {_shortened(inside or list(found))}."
         )
     # A pattern also fits containers and the like; what it fits and ran is meant.
     paths = [path for path in found if path in paths]

@@ -23,6 +23,7 @@ from repgeom.models.beside import Beside
 from repgeom.models.layers import Layer
 from repgeom.models.npy_file import NpyFile
 from repgeom.models.passing import Pass
+from repgeom.models.paths import modules_by_path
 from repgeom.models.sums import ROWS_AT_ONCE, ROWS_KEPT, Sums
 
 if TYPE_CHECKING:
@@ -250,7 +251,13 @@ def layer_profile(
 
 
 def _notes(layers: str | Sequence[str], one_pass: Pass) -> tuple[str, ...]:
-    repeated = [path for path, one in one_pass.found.items() if one.fires > 1 and "." not in path]
+    # Activations and dropout are used again in many models; what has parts of its own, such as ALBERT's one block, matters.
+    modules = modules_by_path(one_pass.model)
+    has_parts = {path for path in one_pass.found if any(True for _ in modules[path].children())}
+    repeated = [
+        path for path, one in one_pass.found.items() if one.fires > 1 and ("." not in path or path in has_parts)
+    ]
+    repeated = [path for path in repeated if not any(path.startswith(f"{other}.") for other in repeated)]
     if layers != "auto" or not repeated:
         return ()
     return (f"Ran more than once a batch and not taken: {', '.join(repeated[:5])}.",)

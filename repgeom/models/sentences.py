@@ -101,9 +101,10 @@ def load_sentence_model(folder: Path, dtype: torch.dtype) -> Checkpoint:
     check_model_folder(transformer_folder)
     settings = _settings(folder / "config_sentence_transformers.json")
     length = _settings(transformer_folder / "sentence_bert_config.json").get("max_seq_length")
-    model = SentenceModel(
-        whole_model(transformers, str(transformer_folder), dtype), parts, settings.get("truncate_dim")
-    )
+    transformer: Any = whole_model(transformers, str(transformer_folder), dtype)
+    if getattr(transformer.config, "is_encoder_decoder", False):
+        transformer = transformer.get_encoder()
+    model = SentenceModel(transformer, parts, settings.get("truncate_dim"))
     how = " → ".join(name.partition("_")[2] for name in parts)
     modes = ", ".join(mode for part in parts.values() if isinstance(part, Pooling) for mode in part.modes)
     return Checkpoint(
