@@ -2,6 +2,7 @@
 
 import functools
 import os
+import signal
 
 import matplotlib as mpl
 import numpy as np
@@ -20,6 +21,9 @@ def pytest_configure():
     torch.set_num_threads(1)
     # NumPy reads this as it is loaded: in the processes that pytest starts, and in those that tests start.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    # A shell starts what runs in the background with Ctrl-C ignored, and all that it starts inherits that.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def shannon(p):
