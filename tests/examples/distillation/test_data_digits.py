@@ -3,8 +3,9 @@
 import numpy as np
 import torch
 from repgeom_examples.distillation.data.digits import load_digits_set
-from repgeom.models.preprocessing import resized
 from sklearn.datasets import load_digits
+
+from repgeom.models.preprocessing import resized
 
 
 def test_digits_are_scikit_learns_scans_in_two_halves():
