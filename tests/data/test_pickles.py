@@ -41,5 +41,5 @@ def test_a_call_that_is_handed_over_is_made_instead():
 
 @pytest.mark.parametrize("content", [b"", b"\x80\x04", b"(", b"0.", b"I1", b"t.", b"\x80\x04\x95", b"u.", b"]a."])
 def test_damage_is_one_kind_of_error(content):
-    with pytest.raises(ValueError, match="its pickle is damaged|exhausted|no newline|not enough data"):
+    with pytest.raises(ValueError, match=r"its pickle is damaged|exhausted|no newline|not enough data"):
         read_pickle(io.BytesIO(content), {})
