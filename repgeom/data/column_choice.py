@@ -150,6 +150,8 @@ def _classified(
     if not numbers:
         raise _no_numbers(columns, where)
     used, reasons, doubtful = _features_among(numbers)
+    if len(used) == 1 and "text" in left_out.values() and not doubtful and not re.search(r"\d", used[0]):
+        doubtful, used = used, []  # a score, beside what was meant; a name such as f0 says feature
     if doubtful or not used:
         raise _doubt_error(numbers, used, doubtful or list(numbers), where, way_out)
     return Columns(tuple(used), left_out | reasons)
@@ -170,17 +172,30 @@ def _features_among(numbers: Mapping[str, Column]) -> tuple[list[str], dict[str,
     used: list[str] = []
     reasons: dict[str, str] = {}
     doubtful: list[str] = []
+    odd = _whole_among_fractions([numbers[name] for name in family])
     for name, column in numbers.items():
         if name in family:
-            # A name such as f0 says feature; a column that counts the rows says the opposite.
-            (doubtful if column.counts_rows else used).append(name)
+            # A name such as f0 says feature; a column that counts the rows, or one of labels, says the opposite.
+            (doubtful if column.counts_rows or column in odd else used).append(name)
         elif why := _why_no_feature(name, column):
             reasons[name] = why
-        elif family or (_words(name) & _TARGETS) or (column.whole and fractions and not column.all_zero):
+        elif (
+            family
+            or (_words(name) & _TARGETS)
+            or name == "Unnamed: 0"
+            or (column.whole and fractions and not column.all_zero)
+        ):
             doubtful.append(name)
         else:
             used.append(name)
     return used, reasons, doubtful
+
+
+def _whole_among_fractions(family: Sequence[Column]) -> list[Column]:
+    """The one or two columns of whole numbers among eight or more of fractions: labels or ids, named as features are."""
+    fractions = sum(not column.whole and not column.empty for column in family)
+    whole = [column for column in family if column.whole and not column.all_equal]
+    return whole if len(whole) <= 2 and fractions >= 8 else []
 
 
 def _why_no_feature(name: str, column: Column) -> str:

@@ -18,7 +18,8 @@ class Column:
         kind: "number", "vector" (cells that hold many numbers), "unread" (vectors that cannot be read), "text" or "other".
         first: its first cells, as they stand in the table.
         width: how many numbers a vector has. empty: it has no value at all.
-        whole: all its numbers are whole. counts_rows: each is one more (or less) than the one before. all_zero: all are 0.
+        whole: all its numbers are whole. counts_rows: they are those from one to another, each once. all_zero: all are 0.
+        all_equal: all are one number.
         doubt: why its cells may be numbers or vectors that could not be read.
     """
 
@@ -29,6 +30,7 @@ class Column:
     whole: bool = False
     counts_rows: bool = False
     all_zero: bool = False
+    all_equal: bool = False
     doubt: str = ""
 
 

@@ -131,6 +131,9 @@ def test_an_index_without_names_is_left_out_where_it_counts_and_asked_where_it_d
     frame.to_csv(tmp_path / "x.csv", header=False)
     np.testing.assert_allclose(whole(open_source(tmp_path / "x.csv")), E, rtol=1e-12)
     frame.sample(frac=1, random_state=0).to_csv(tmp_path / "y.csv", header=False)
+    assert open_source(tmp_path / "y.csv").columns.left_out == {"0": "it counts the rows"}
+    frame.index = 3 * frame.index
+    frame.to_csv(tmp_path / "y.csv", header=False)
     with pytest.raises(ValueError, match=r"may be a feature or not: 0 \(first values"):
         open_source(tmp_path / "y.csv")
     # As NumPy writes them, ids are floats.

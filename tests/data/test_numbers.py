@@ -44,6 +44,7 @@ WHOLE = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:the linear probe chose")
 @pytest.mark.parametrize("name", REAL)
 @pytest.mark.parametrize(
     "kind", [np.float32, np.float64, np.array, torch.tensor, Fraction, lambda v: torch.tensor(v).double()]

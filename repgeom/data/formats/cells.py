@@ -51,11 +51,15 @@ def facts_of_numbers(cells: np.ndarray) -> Column:
     if cells.dtype.kind == "f" and (finite[:64] != np.round(finite[:64])).any():
         return Column(NUMBER, first)
     whole = len(finite) > 0 and (cells.dtype.kind != "f" or bool((finite == np.round(finite)).all()))
-    steps = np.diff(finite.astype(float))
-    counts = (
-        len(cells) >= COUNTED and len(finite) == len(cells) and abs(steps[0]) == 1 and bool((steps == steps[0]).all())
-    )
-    return Column(NUMBER, first, whole=whole, counts_rows=counts, all_zero=bool((finite == 0).all()))
+    counts = whole and len(cells) >= COUNTED and len(finite) == len(cells) and _numbers_its_rows(finite)
+    equal = len(finite) > 0 and bool((finite == finite[0]).all())
+    return Column(NUMBER, first, whole=whole, counts_rows=counts, all_zero=bool((finite == 0).all()), all_equal=equal)
+
+
+def _numbers_its_rows(cells: np.ndarray) -> bool:
+    """Whether whole numbers are those from one to another, each once, in whatever order."""
+    low, high = int(cells.min()), int(cells.max())
+    return high - low == len(cells) - 1 and len(np.unique(cells)) == len(cells)
 
 
 def facts_of_objects(cells: np.ndarray) -> Column:
@@ -131,7 +135,8 @@ def _is_empty(cell: Any) -> bool:
 def _is_number(cell: Any) -> bool:
     if isinstance(cell, str):
         return _float_of(cell) is not None
-    return isinstance(cell, (bool, int, float, np.bool_, np.number))
+    # A span of time is a number to NumPy.
+    return isinstance(cell, (bool, int, float, np.bool_, np.number)) and not isinstance(cell, np.timedelta64)
 
 
 def _float_of(text: str) -> float | None:
