@@ -123,6 +123,7 @@ class Doubt:
     doubtful: tuple[str, ...]
     sure: tuple[str, ...] = ()
     vectors: bool = False  # several columns of vectors, of which one must be chosen
+    alone: bool = False  # there is nothing else to be read
     few_values: tuple[str, ...] = ()  # those of the doubtful that may be labels
 
 
@@ -249,7 +250,7 @@ def _doubt_error(
     labels = tuple(name for name in doubtful if columns[name].whole and not columns[name].counts_rows)
     return ValueError(
         f"{where}: {counted(doubtful)} of {what}{beside} may be {'a feature' if is_one else 'features'} or not: {seen}. "
-        f"{way_out(Doubt(tuple(doubtful), tuple(used), few_values=labels))}"
+        f"{way_out(Doubt(tuple(doubtful), tuple(used), alone=is_one and not used, few_values=labels))}"
     )
 
 
@@ -262,8 +263,11 @@ def settled_by_options(doubt: Doubt) -> str:
     if doubt.vectors:
         return f"Choose one with `--key {doubt.doubtful[0]}` (`key=` in Python)."
     ways = []
-    if doubt.sure and _pattern(doubt.sure):
-        ways.append(f"`--columns '{_pattern(doubt.sure)}'` reads the others alone")
+    if doubt.alone:
+        return f"`--columns '{names}'` reads it (`columns=` of `open_source` in Python)."
+    pattern = _pattern(doubt.sure) if doubt.sure else ""
+    if pattern and not any(fnmatch.fnmatchcase(name, pattern) for name in doubt.doubtful):
+        ways.append(f"`--columns '{pattern}'` reads the others alone")
     ways.append(f"`--drop '{names:.60}'` leaves {'it' if len(doubt.doubtful) == 1 else 'them'} out")
     if doubt.few_values:
         ways.append(f"`--labels-column {doubt.few_values[0]}` takes it as labels")
@@ -277,6 +281,8 @@ def settled_in_python(doubt: Doubt) -> str:
     if doubt.vectors:
         return f"Pass one: `frame[{doubt.doubtful[0]!r}]`."
     names = list(doubt.doubtful[:5])
+    if doubt.alone:
+        return f"Pass it alone if it is meant: `frame[{names}]`."
     if doubt.sure:
         return f"Select what is meant: `frame.drop(columns={names})`, or an array of all of it: `frame.to_numpy()`."
     return f"Leave such columns out: `frame.drop(columns={names})`."
