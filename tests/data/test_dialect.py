@@ -99,6 +99,13 @@ def test_an_empty_corner_above_an_index_is_a_line_of_names(tmp_path, names):
     np.testing.assert_allclose(whole(open_source(tmp_path / "x.csv")), E, rtol=1e-12)
 
 
+def test_names_that_numpy_wrote_are_names(tmp_path):
+    np.savetxt(tmp_path / "x.csv", E, delimiter=",", header=",".join(NAMES))
+    source = open_source(tmp_path / "x.csv")
+    assert source.columns.used == tuple(NAMES)
+    np.testing.assert_allclose(whole(source), E, rtol=1e-12)
+
+
 def test_spaces_after_commas_belong_to_no_name(tmp_path):
     text = pandas.DataFrame(E, columns=NAMES).assign(label=1).to_csv(index=False)
     (tmp_path / "x.csv").write_text(text.replace(",", ", "))

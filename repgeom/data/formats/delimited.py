@@ -23,6 +23,9 @@ def _parse(path: str, header: bool | None, delimiter: str | None) -> Parsed:
         # Of rows that are longer than the first line, pandas makes an index, and shifts the columns.
         if not isinstance(frame.index, pandas.RangeIndex):
             raise ValueError(f"its rows have more cells than its first line, which has {len(dialect.first_line)}")
+    first = str(frame.columns[0])
+    if dialect.has_names and first.startswith("# ") and first[2:] not in frame.columns:
+        frame = frame.rename(columns={frame.columns[0]: first[2:]})  # as `numpy.savetxt` writes a line of names
     if 0 in frame.shape:
         raise ValueError(f"{path} has {frame.shape[0]} rows and {frame.shape[1]} columns: there is nothing to read.")
     return parsed_frame(frame, path, dialect.notes)
