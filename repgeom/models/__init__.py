@@ -4,12 +4,13 @@ from repgeom.models.checkpoints import Checkpoint, load_checkpoint
 from repgeom.models.extract import extract_features
 from repgeom.models.layers import layers
 from repgeom.models.preprocessing import Preprocessing, center_cropped, preprocessing_of, resized
-from repgeom.models.profile import LayerProfile, layer_profile
+from repgeom.models.profile import LayerProfile, audit, layer_profile
 
 __all__ = [
     "Checkpoint",
     "LayerProfile",
     "Preprocessing",
+    "audit",
     "center_cropped",
     "extract_features",
     "layer_profile",

@@ -23,14 +23,14 @@ from repgeom.models.beside import Beside
 from repgeom.models.layers import Layer
 from repgeom.models.npy_file import NpyFile
 from repgeom.models.passing import Pass
-from repgeom.models.paths import modules_by_path
+from repgeom.models.paths import OUTPUT, modules_by_path
 from repgeom.models.sums import ROWS_AT_ONCE, ROWS_KEPT, Sums
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
-__all__ = ["LayerProfile", "layer_profile"]
+__all__ = ["LayerProfile", "audit", "layer_profile"]
 
 COLUMNS = ("effective_rank", "participation_ratio", "effective_rank_sigma", "mean_cosine", "norm_cv")
 
@@ -296,3 +296,33 @@ def _kept_features(folder: str | os.PathLike[str] | None, paths: Sequence[str]) 
     finally:
         for file in files.values():
             file.discard()
+
+
+@own_settings
+def audit(model: nn.Module, batches: Iterable[Any], *, layer: str = OUTPUT, **options: Any) -> Report:
+    """The audit of one layer of a model, by default of what it returns.
+
+    Args:
+        model, batches: as `layer_profile`.
+        layer: its module path.
+        options: any of `layer_profile`, such as `pool`, `labels` and `purpose`.
+
+    Returns:
+        The report that `repgeom.audit` gives on the layer's features, which are not stored.
+
+    Raises:
+        TypeError, ValueError: as `layer_profile`; a pattern that fits several layers.
+
+    >>> import torch
+    >>> from torch import nn
+    >>> report = audit(nn.Linear(16, 8), torch.randn(4, 100, 16, generator=torch.Generator().manual_seed(0)))
+    >>> report.n_samples, report.n_features
+    (400, 8)
+    """
+    profile = layer_profile(model, batches, layers=[layer], **options)
+    if len(profile) > 1:
+        raise ValueError(
+            f"`layer` fits {len(profile)} layers: {', '.join(list(profile)[:8])}. Give one, or use `layer_profile`."
+        )
+    (report,) = profile.values()
+    return report

@@ -149,3 +149,15 @@ def test_features_go_to_a_file_batch_by_batch(tmp_path):
     with pytest.raises(RuntimeError, match="the disk went away"):
         models.extract_features(network(), breaks(), out=tmp_path / "z.npy")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["x.npy"]
+
+
+def test_one_layers_audit_is_that_of_its_features():
+    for layer in ("output", "1.1"):
+        report = models.audit(network(), X.split(64), layer=layer, labels=LABELS, purpose="classify")
+        expected = rg.audit(models.extract_features(network(), [X], layer=layer), labels=LABELS, purpose="classify")
+        assert report.level == expected.level
+        assert report["effective_rank"].value == pytest.approx(expected["effective_rank"].value, rel=1e-5)
+        assert report["knn_accuracy"].value == expected["knn_accuracy"].value
+    assert models.audit(network(), X.split(64))["effective_rank"].value is not None
+    with pytest.raises(ValueError, match=r"`layer` fits 3 layers: 1\.0, 1\.1, 1\.2"):
+        models.audit(network(), [X], layer="1.*")
