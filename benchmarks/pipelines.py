@@ -24,6 +24,9 @@ def answers(runs: int) -> list[Answer]:
     found = [*corruption_answers(runs), probe_answer(runs), suite_answer()]
     if find_spec("transformers") is not None:
         found.append(distillation_answer())
+        found.append(profile_answer("text", "BERT of 12 layers of width 384, 512 texts of 32 to 64 tokens", runs))
+    if find_spec("efficientnet_lite_pytorch") is not None:
+        found.append(profile_answer("images", "efficientnet-lite0, 256 images of 128 px", runs))
     return found
 
 
@@ -44,6 +47,13 @@ def probe_answer(runs: int) -> Answer:
         f"A linear probe of {rows:,} × {features}, 10 classes, 20 strengths of regularisation (error: of the objective)"
     )
     return Answer("probe", question, row["seconds"], error=row["error"], others={"scikit-learn": row["scikit-learn"]})
+
+
+def profile_answer(kind: str, what: str, runs: int) -> Answer:
+    """The floor is the bare forward passes of the same batches."""
+    row = child("models", kind, runs)
+    question = f"`rg.models.layer_profile`, {row['layers']} layers of {what}"
+    return Answer(f"profile {kind}", question, row["profile"], row["forward"], memory=row["memory"])
 
 
 def suite_answer() -> Answer:

@@ -17,7 +17,7 @@ from repgeom.data.labels import as_labels, codes_among
 from repgeom.data.numbers import one_or_several, real_number
 from repgeom.data.row_names import require_same_order
 from repgeom.data.settings import own_settings, warn_caller
-from repgeom.probes.logistic import LogisticPath, mean_variance
+from repgeom.probes.logistic import LogisticPath, spread_of
 
 # Twenty strengths from 1e-5 to 1e4, evenly spaced in log10 up to the sixth decimal of the exponent.
 DEFAULT_C = tuple(10.0**power for power in np.linspace(-5, 4, 20).round(6).tolist())
@@ -133,11 +133,12 @@ def fit_linear_probe(
 
     Raises:
         ValueError: NaN, one class only, labels of another length, C or `validation` out of range; more than 10,000 classes
-            of fewer than 3 rows on average, which look like ids of samples and would take hours.
+            of fewer than 3 rows on average, which look like ids of samples and would take hours; features so large or small that
+            weights for them do not fit their type.
 
     Warns:
         UserWarning: the chosen strength had not converged after `max_iter` (`path` says it of the others); it is at an end of the
-            strengths, so that a better one may lie beyond.
+            strengths and clearly better than the one before it, so that a better one may lie beyond.
 
     >>> x = [[0.0], [1.0], [2.0], [10.0], [11.0], [12.0]]
     >>> probe = fit_linear_probe(x, ["low"] * 3 + ["high"] * 3, C=1.0)
@@ -160,7 +161,7 @@ def fit_linear_probe(
     split = LogisticPath(x[~held_out], y[~held_out], len(classes), strengths, tol, max_iter).solve()
     accuracies, losses = split.accuracy_and_loss(x[held_out], y[held_out])
     best = max(range(len(strengths)), key=lambda i: (accuracies[i], -losses[i]))
-    _warn_at_an_end(best, strengths, accuracies)
+    _warn_at_an_end(best, strengths, accuracies, int(held_out.sum()))
     # The optimum on all rows is near that on most of them, so the second fit starts there.
     final = LogisticPath(x, y, len(classes), strengths[best : best + 1], tol, max_iter)
     final.solve(start=split.parameters[best : best + 1])
@@ -168,15 +169,22 @@ def fit_linear_probe(
 
 
 def _in_units_of(x: Tensor) -> tuple[float, ...]:
-    """The default strengths for these features: divided by their mean variance, where that leaves them within floats."""
-    variance = min(max(mean_variance(x) or 1.0, 1e-290), 1e290)
-    return tuple(c / variance for c in DEFAULT_C)
+    """The default strengths for these features: divided by their mean variance."""
+    spread = spread_of(x)
+    return tuple(c / spread / spread for c in DEFAULT_C)
 
 
-def _warn_at_an_end(best: int, strengths: Sequence[float], accuracies: Sequence[float]) -> None:
-    """Warn at the user's line where the best of the strengths is the first or last one, and could be bettered."""
-    makes_a_difference = min(accuracies) < max(accuracies)
-    if best in (0, len(strengths) - 1) and accuracies[best] < 1 and makes_a_difference:
+def _warn_at_an_end(best: int, strengths: Sequence[float], accuracies: Sequence[float], n_held_out: int) -> None:
+    """Warn at the user's line where the best of the strengths is the first or last one, and still better than the one before it.
+
+    Better by more than a standard error of an accuracy on so many rows: less than that is no slope.
+    """
+    neighbours = {0: 1, len(strengths) - 1: len(strengths) - 2}
+    if best not in neighbours:
+        return
+    accuracy = accuracies[best]
+    standard_error = math.sqrt(accuracy * (1 - accuracy) / n_held_out)
+    if accuracy - accuracies[neighbours[best]] > standard_error:
         end = "smallest" if best == 0 else "largest"
         warn_caller(
             f"the linear probe chose the {end} of its strengths, C = {strengths[best]:.3g}: a better one may lie beyond. Give others by "

@@ -22,19 +22,31 @@ _MOST_HALVINGS = 20
 # Logits that are worked on at once: 8 MB in float32.
 _LOGITS = 1 << 21
 _ROWS = 1 << 14  # that are added up at once
+# Spreads of features for which weights, and squares in float64, stay within their types.
+_SPREADS = {torch.float32: (1e-33, 1e35), torch.float64: (1e-140, 1e140)}
 # Keeps a quotient finite where both of its parts may be 0.
 _TINY = 1e-300
 
 
-def mean_variance(x: Tensor) -> float:
-    """The variance of features (n, d), the mean over all of them, however large or small they are; 0 for rows that are equal."""
+def spread_of(x: Tensor) -> float:
+    """The root of the mean variance of features (n, d); 1 for rows that are equal.
+
+    Raises ValueError where weights for such features do not fit the features' own type.
+    """
     mean = column_means(x)
     # In pieces, so that no float64 copy of all rows is made.
     largest = max(float((rows - mean).abs().max()) for rows in x.split(_ROWS))
     if not largest:
-        return 0.0
+        return 1.0
     total = sum(float(((rows - mean) / largest).square().sum()) for rows in x.split(_ROWS))
-    return total / x.numel() * largest**2
+    spread = math.sqrt(total / x.numel()) * largest
+    least, most = _SPREADS[x.dtype]
+    if not least < spread < most:
+        raise ValueError(
+            f"`features` spread by {spread:.1e}, beyond {least:.0e} to {most:.0e}, between which {str(x.dtype).removeprefix('torch.')} holds "
+            "the weights of a probe too: scale them, for instance by their largest value."
+        )
+    return spread
 
 
 def column_means(x: Tensor) -> Tensor:
@@ -64,14 +76,14 @@ class LogisticPath:
         self.x, self.y, self.n_classes = x - mean, y, n_classes
         # In units of their spread, so that no product under- or overflows; a power of two, so that nothing is rounded. The
         # objective is the same: weights are larger by as much, and so is the strength's scale.
-        self.unit = 2.0 ** round(math.log2(mean_variance(self.x) or 1.0) / 2)
+        self.unit = 2.0 ** round(math.log2(spread_of(self.x)))
         self.x /= self.unit
         self.strengths, self.tol, self.max_iter = strengths, tol, max_iter
         # scikit-learn has one vector for two classes, w = W_1 − W_0 = 2 W_1, and ‖w‖² is twice ‖W‖².
         penalty_factor = 1
         if n_classes == 2:
             penalty_factor = 2
-        penalties = [penalty_factor / (C * self.unit**2 * n) for C in strengths]
+        penalties = [penalty_factor / (C * self.unit * self.unit * n) for C in strengths]
         self.penalty = torch.tensor(penalties, dtype=torch.float64, device=x.device)
         self.parameters = torch.zeros(len(strengths), n_classes, d + 1, dtype=torch.float64, device=x.device)
         self.value = torch.zeros_like(self.penalty)
