@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import torch
@@ -264,7 +263,3 @@ class AuditTally(Tally):
             if spectra is not None and any(not sums.is_finite() for sums in spectra.sums.values()):
                 return what
         return None
-
-    def column_of(self, name: str, most: int | None = None) -> Any:
-        """What stands in the rows of the sample under this name."""
-        return self.tallies["sample"].drawn(most).column(name)

@@ -5,6 +5,7 @@ from repgeom.models.extract import extract_features
 from repgeom.models.layers import layers
 from repgeom.models.preprocessing import Preprocessing, center_cropped, preprocessing_of, resized
 from repgeom.models.profile import LayerProfile, audit, layer_profile
+from repgeom.models.weight_files import check_weight_files, quiet_transformers
 
 __all__ = [
     "Checkpoint",
@@ -12,10 +13,12 @@ __all__ = [
     "Preprocessing",
     "audit",
     "center_cropped",
+    "check_weight_files",
     "extract_features",
     "layer_profile",
     "layers",
     "load_checkpoint",
     "preprocessing_of",
+    "quiet_transformers",
     "resized",
 ]

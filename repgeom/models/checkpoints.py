@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import importlib
-import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +14,11 @@ import torch
 from torch import Tensor, nn
 
 from repgeom.models.preprocessing import Preprocessing, preprocessing_of
+from repgeom.models.weight_files import CONFIG, check_weight_files, quiet_transformers
 
 __all__ = ["Checkpoint", "load_checkpoint"]
 
 MODULES = "modules.json"  # what marks a folder of sentence-transformers
-CONFIG = "config.json"
 _TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "vocab.txt", "vocab.json", "spiece.model", "tokenizer.model")
 
 
@@ -226,7 +224,7 @@ class Tower(nn.Module):
 
 
 def check_model_folder(folder: Path) -> None:
-    """Raises FileNotFoundError where a folder holds no configuration or no weights, ValueError for links out of it."""
+    """Raises FileNotFoundError where a folder holds no configuration or no weights, and as `check_weight_files`."""
     if not (folder / CONFIG).is_file():
         raise FileNotFoundError(f"{folder} has no {CONFIG}: it holds no transformers model.")
     weights = [entry.name for entry in folder.iterdir() if _is_weights(entry.name)]
@@ -234,12 +232,7 @@ def check_model_folder(folder: Path) -> None:
         raise FileNotFoundError(
             f"{folder} has no weights (model.safetensors): save the model there with `save_pretrained`."
         )
-    for index in (folder / name for name in weights if name.endswith(".index.json")):
-        for part in set(json.loads(index.read_text(encoding="utf-8")).get("weight_map", {}).values()):
-            if os.path.isabs(part) or ".." in Path(part).parts:
-                raise ValueError(
-                    f"{index} names {part!r}, which lies outside {folder}. Copy the weights into the folder."
-                )
+    check_weight_files(folder)
 
 
 def whole_model(transformers: Any, spec: str, dtype: torch.dtype) -> nn.Module:
@@ -248,7 +241,7 @@ def whole_model(transformers: Any, spec: str, dtype: torch.dtype) -> nn.Module:
     Raises ValueError where weights are missing: transformers would draw them at random and say so in its log alone.
     """
     options: dict[str, Any] = {"dtype": dtype, "output_loading_info": True, "trust_remote_code": False}
-    with quiet(transformers):
+    with quiet_transformers():
         try:
             model, info = transformers.AutoModel.from_pretrained(spec, **options)
             missing = sorted(info["missing_keys"])
@@ -274,21 +267,6 @@ def _first_line(error: Exception) -> str:
     return lines[0][:300]
 
 
-@contextlib.contextmanager
-def quiet(transformers: Any) -> Iterator[None]:
-    """Errors only, and no bars, while a model is loaded."""
-    log = transformers.utils.logging
-    verbosity, bars = log.get_verbosity(), log.is_progress_bar_enabled()
-    log.set_verbosity(log.ERROR)
-    log.disable_progress_bar()
-    try:
-        yield
-    finally:
-        log.set_verbosity(verbosity)
-        if bars:
-            log.enable_progress_bar()
-
-
 def _has_tokenizer(folder: Path) -> bool:
     return any((folder / name).is_file() for name in _TOKENIZER)
 
@@ -311,7 +289,7 @@ def _usual(model: nn.Module) -> Preprocessing | None:
 
 def tokenizing(transformers: Any, spec: str, max_length: int | None) -> Callable[[Sequence[str]], Any]:
     """A function from texts to a padded batch with its mask."""
-    with quiet(transformers):
+    with quiet_transformers():
         tokenizer = transformers.AutoTokenizer.from_pretrained(spec, trust_remote_code=False)
     if tokenizer.pad_token is None:
         # Models that only continue texts have none; what stands there is masked.

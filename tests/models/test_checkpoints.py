@@ -221,3 +221,26 @@ def test_settings_of_an_image_processor_are_read_in_either_form(tmp_path):
         with pytest.raises(ValueError, match="not the settings of an image processor"):
             models.preprocessing_of(tmp_path, usual)
         (tmp_path / name).unlink()
+
+
+@pytest.mark.parametrize("content", ["[]", "{}", '{"weight_map": []}', "{", '{"weight_map": {"a": []}}'])
+def test_an_index_that_is_none_is_refused(tmp_path, content):
+    folder = bert_folder(tmp_path / "bert")
+    (folder / "model.safetensors.index.json").write_text(content)
+    for look in (models.check_weight_files, lambda f: models.load_checkpoint(str(f))):
+        with pytest.raises(ValueError, match=r"index\.json is not an index of weights"):
+            look(folder)
+
+
+def test_transformers_is_as_loud_as_before():
+    from transformers.utils import logging
+
+    def fails():
+        with models.quiet_transformers():
+            assert logging.get_verbosity() == logging.ERROR
+            raise RuntimeError("no weights")
+
+    before = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    with pytest.raises(RuntimeError, match="no weights"):
+        fails()
+    assert (logging.get_verbosity(), logging.is_progress_bar_enabled()) == before

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
-import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +9,7 @@ import torch
 from torch import Tensor
 
 from repgeom.corruptions import CLIP_STD, IMAGENET_STD
-from repgeom.files import OpenedFile
-from repgeom.models import preprocessing_of
+from repgeom.models import check_weight_files, preprocessing_of, quiet_transformers
 
 from .teacher import Preprocessing, Teacher, frozen, weights_digest
 
@@ -22,7 +17,6 @@ CLIP = "openai/clip-vit-base-patch32"
 DINOV2 = "facebook/dinov2-small"  # S/14; facebook/dinov2-base is B/14
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
-SETTINGS = ("processor_config.json", "preprocessor_config.json")
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
 
 
@@ -84,11 +78,11 @@ def _loaded(kind: str, name: str) -> Any:
                 f"{folder} is not a checkpoint: it has no {' and no '.join(missing)}. Save one there with "
                 f"`python -c \"from transformers import {kind} as M; M.from_pretrained('NAME').save_pretrained('{folder}')\"`."
             )
-        _check_inside(folder)
+        check_weight_files(folder)
     elif name.startswith((".", "/", "~")) or name.count("/") != 1:
         raise FileNotFoundError(f"{name} is no folder, and no name on the hub either (those look like {CLIP}).")
     try:
-        with _quiet():
+        with quiet_transformers():
             # float32, whatever the checkpoint was saved in: rounding in half precision would end in every target.
             model, info = getattr(transformers, kind).from_pretrained(
                 str(folder) if is_folder else name, dtype=torch.float32, output_loading_info=True
@@ -106,23 +100,6 @@ def _loaded(kind: str, name: str) -> Any:
         raise OSError(f"{name} could not be loaded as {kind} ({reason}). {way_out}") from None
 
 
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Errors only: it would list each weight of a text tower that is not needed here."""
-    from transformers.utils import logging
-
-    log: Any = logging
-    verbosity, bars = log.get_verbosity(), log.is_progress_bar_enabled()
-    log.set_verbosity(log.ERROR)
-    log.disable_progress_bar()
-    try:
-        yield
-    finally:
-        log.set_verbosity(verbosity)
-        if bars:
-            log.enable_progress_bar()
-
-
 def _check_whole(model: Any, info: dict[str, Any], kind: str) -> None:
     """What a checkpoint lacks, transformers draws at random: a teacher of noise, and another one each time."""
     missing = sorted(info["missing_keys"])
@@ -137,25 +114,3 @@ def _check_whole(model: Any, info: dict[str, Any], kind: str) -> None:
 def _needed(folder: Path) -> list[tuple[str, bool]]:
     weights = any((folder / file).is_file() for file in WEIGHTS)
     return [("config.json", (folder / "config.json").is_file()), ("weights (model.safetensors)", weights)]
-
-
-def _check_inside(folder: Path) -> None:
-    """Raise ValueError where the folder's files are no files, or its index of weights leads out of it."""
-    for index in (folder / file for file in WEIGHTS if file.endswith(".index.json")):
-        if not index.exists():
-            continue
-        OpenedFile.of(str(index))
-        try:
-            parts = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"{index} is not an index of weights ({type(error).__name__}: {error}).") from None
-        for part in parts:
-            if not isinstance(part, str) or "\\" in part or os.path.isabs(part) or ".." in Path(part).parts:
-                raise ValueError(
-                    f"{index} names {part!r}, which lies outside {folder}. Copy the weights into the folder."
-                )
-            if (folder / part).is_symlink() or (folder / part).exists():
-                OpenedFile.of(str(folder / part))
-    for file in ("config.json", *WEIGHTS, *SETTINGS):
-        if (folder / file).exists():
-            OpenedFile.of(str(folder / file))
