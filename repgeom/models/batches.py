@@ -73,7 +73,7 @@ def batch_of(content: Any, model: nn.Module, *, mask: Any = None, labelled: bool
         )
     if first.ndim == 0 or not len(first):
         raise ValueError("a batch holds no samples.")
-    content = moved(content, device)
+    content = over_tensors(content, lambda x: x.to(device))
     given = mask(content) if callable(mask) else mask
     positions = _positions(content, model, given)
     image = None
@@ -82,17 +82,22 @@ def batch_of(content: Any, model: nn.Module, *, mask: Any = None, labelled: bool
     return Batch(content, len(first), positions, labels, groups, image)
 
 
-def moved(content: Any, device: torch.device) -> Any:
-    """The same with every tensor on this device."""
+def over_tensors(content: Any, change: Callable[[Tensor], Tensor]) -> Any:
+    """The same batch with every tensor in it changed, however deep in dicts, tuples and lists it lies."""
     if isinstance(content, Tensor):
-        return content.to(device)
+        return change(content)
     if isinstance(content, Mapping):
-        return {key: moved(value, device) for key, value in content.items()}
+        return {key: over_tensors(value, change) for key, value in content.items()}
     if isinstance(content, tuple) and hasattr(content, "_fields"):
-        return type(content)(*(moved(value, device) for value in content))
+        return type(content)(*(over_tensors(value, change) for value in content))
     if isinstance(content, (tuple, list)):
-        return type(content)(moved(value, device) for value in content)
+        return type(content)(over_tensors(value, change) for value in content)
     return content
+
+
+def first_samples(content: Any, n: int, k: int) -> Any:
+    """The first `k` of the `n` samples of a batch, in every tensor that has a row for each."""
+    return over_tensors(content, lambda x: x[:k] if x.ndim and len(x) == n else x)
 
 
 def _positions(content: Any, model: nn.Module, mask: Any) -> Positions:

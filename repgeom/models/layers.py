@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from repgeom.data.settings import own_settings
-from repgeom.models.batches import Batch, Forward, batch_of
-from repgeom.models.layout import dimension_of_samples, first_samples, has_unusual_features
+from repgeom.models.batches import Batch, Forward, batch_of, first_samples
+from repgeom.models.layout import dimension_of_samples, has_unusual_features
 from repgeom.models.outputs import first_tensor
 from repgeom.models.paths import OUTPUT, automatic, bare, matching, modules_by_path
 from repgeom.models.running import check_watchable, inference, run, watched

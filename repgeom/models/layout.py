@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from torch import Tensor, nn
 
@@ -12,19 +11,6 @@ _OVER_POSITIONS = (
     nn.Conv1d, nn.ConvTranspose1d, nn.BatchNorm1d, nn.InstanceNorm1d, nn.GroupNorm,
     nn.MaxPool1d, nn.AvgPool1d, nn.AdaptiveAvgPool1d, nn.AdaptiveMaxPool1d,
 )  # fmt: skip
-
-
-def first_samples(content: Any, n: int, k: int) -> Any:
-    """The first `k` of the `n` samples of a batch, in every tensor that has a row for each."""
-    if isinstance(content, Tensor):
-        return content[:k] if content.ndim and len(content) == n else content
-    if isinstance(content, Mapping):
-        return {key: first_samples(value, n, k) for key, value in content.items()}
-    if isinstance(content, tuple) and hasattr(content, "_fields"):
-        return type(content)(*(first_samples(value, n, k) for value in content))
-    if isinstance(content, (tuple, list)):
-        return type(content)(first_samples(value, n, k) for value in content)
-    return content
 
 
 def dimension_of_samples(
