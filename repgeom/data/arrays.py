@@ -272,6 +272,10 @@ def refuse_nonfinite(x: Tensor, name: str) -> None:
     raise nonfinite_error(x.detach(), name) or too_large_error(name)
 
 
+class ZeroVarianceError(ValueError):
+    """All rows are equal, so there is nothing to measure."""
+
+
 class TooLargeError(ValueError):
     """Values are finite, and sums that a measure rests on are not."""
 

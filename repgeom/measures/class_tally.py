@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from repgeom.data.arrays import too_large_error, unit_rows
+from repgeom.data.arrays import ZeroVarianceError, too_large_error, unit_rows
 from repgeom.reading.hashing import mixed
 from repgeom.reading.tally import Piece, State, Tally
 
@@ -184,7 +184,7 @@ class ClassTally(Tally):
         if not math.isfinite(between + self.within):
             raise too_large_error("features")
         if between + self.within <= 0:
-            raise ValueError("`features` has zero variance: all rows are equal, so there is nothing to divide.")
+            raise ZeroVarianceError("`features` has zero variance: all rows are equal, so there is nothing to divide.")
         return between / (between + self.within)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from repgeom.data.arrays import centred, finite_rows, row_chunks, too_large_error
+from repgeom.data.arrays import ZeroVarianceError, centred, finite_rows, row_chunks, too_large_error
 from repgeom.data.numbers import whole_number
 from repgeom.data.row_names import require_same_order
 
@@ -197,6 +197,6 @@ def varying(x: Tensor, name: str) -> Tensor:
     rows = centred(x)
     largest = rows.abs().amax((-2, -1), keepdim=True)
     if bool((largest == 0).any()):
-        raise ValueError(f"`{name}` has zero variance: all rows are equal, so there is nothing to compare.")
+        raise ZeroVarianceError(f"`{name}` has zero variance: all rows are equal, so there is nothing to compare.")
     # Detached: what is read from these rows does not feel the scale, so no gradient is lost.
     return rows / largest.detach()

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from repgeom.data.arrays import give_back
+from repgeom.data.arrays import ZeroVarianceError, give_back
 from repgeom.spectral.decompose import spectrum_of
 from repgeom.spectral.spectrum import Spectrum
 
@@ -35,7 +35,7 @@ def read_spectrum(
     largest = torch.as_tensor(s.singular_values)[..., 0]
     if bool((largest <= 0).any()):
         where = "" if largest.ndim == 0 else f" in batch {tuple(int(i) for i in (largest <= 0).nonzero()[0])}"
-        raise ValueError(
+        raise ZeroVarianceError(
             f"the features have zero variance{where}: all {s.n_samples or ''} rows are equal, so a rank is not defined. "
             "The model may have collapsed to a point, or the file holds one row repeated."
         )

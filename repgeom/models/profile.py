@@ -16,6 +16,7 @@ from torch import nn
 from repgeom.auditing.given import IN_STREAM
 from repgeom.auditing.purposes import TRANSFER, check_purpose
 from repgeom.auditing.report import Report
+from repgeom.data.arrays import ZeroVarianceError
 from repgeom.data.saving import write_whole
 from repgeom.data.settings import own_settings
 from repgeom.models.batches import Forward
@@ -237,9 +238,7 @@ def layer_profile(
     for path in one_pass.chosen:
         try:
             reports[path] = sums.report(path, purpose, thresholds)
-        except ValueError as error:
-            if "zero variance" not in str(error):
-                raise
+        except ZeroVarianceError:
             # One layer that gives the same for all samples must not cost the others.
             unmeasured[path] = "all its rows are equal: collapsed to a point, or constant by design"
     if not reports:

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from repgeom.data.arrays import centred, row_norms, unit_rows
+from repgeom.data.arrays import ZeroVarianceError, centred, row_norms, unit_rows
 from repgeom.data.labels import as_labels
 from repgeom.measures.nearest_rows import check_neighbours, group_codes, most_neighbours
 from repgeom.measures.pair_sums import check_k, check_pair
@@ -83,7 +83,9 @@ class Clean:
         # float64: the drift of a mild corruption is a small difference of large numbers.
         self.rows = rows.double()
         if all_rows_equal(self.rows):
-            raise ValueError("`clean` has zero variance: all rows are equal, so there is nothing to compare with.")
+            raise ZeroVarianceError(
+                "`clean` has zero variance: all rows are equal, so there is nothing to compare with."
+            )
         if not (isinstance(seed, (int, np.integer)) and seed >= 0):
             raise ValueError(f"`seed` must be a whole number of at least 0, got {seed!r}.")
         if max_pair_rows < min(n, k + 2):
