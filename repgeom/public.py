@@ -13,11 +13,13 @@ from repgeom.inference.estimate import estimate, influence
 from repgeom.inference.sample_sizes import sample_size_curve
 from repgeom.measures import classes as _classes
 from repgeom.measures import cloud as _cloud
+from repgeom.measures import directions as _directions
 from repgeom.measures import pairs as _pairs
 from repgeom.measures import rank as _rank
 from repgeom.measures import steepness as _steepness
 from repgeom.measures.classes import *
 from repgeom.measures.cloud import *
+from repgeom.measures.directions import *
 from repgeom.measures.pairs import *
 from repgeom.measures.rank import *
 from repgeom.measures.steepness import *
@@ -74,6 +76,7 @@ __all__ = [
 # A measure is shown here once the module that it stands in names it.
 __all__ += _classes.__all__
 __all__ += _cloud.__all__
+__all__ += _directions.__all__
 __all__ += _nearest.__all__
 __all__ += _pairs.__all__
 __all__ += _rank.__all__

@@ -26,10 +26,10 @@ from repgeom.measures import rank
 from repgeom.measures.class_tally import ClassTally, refuse_sample_ids
 from repgeom.measures.classes import class_ranks
 from repgeom.measures.cloud_tally import CloudTally, Health
+from repgeom.measures.directions import captured_curve
 from repgeom.measures.measure import functional, names_of_estimable
 from repgeom.measures.nearest_rows import group_codes, mean_candidates, most_neighbours, share_beyond_groups
 from repgeom.measures.pair_tally import PairTally
-from repgeom.measures.pairs import captured_curve
 from repgeom.measures.subspaces import subspace_angles
 from repgeom.reading.first_places import SHOWN
 from repgeom.reading.sample import Drawn, RowSample

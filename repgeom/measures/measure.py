@@ -82,6 +82,10 @@ class Measure:
             `repgeom.auditing.evidence.EVIDENCE` names.
         formula: in a few words, with what it is computed of.
         source: who defined it.
+        question: what a person asks who needs it.
+        cannot_tell: what it does not say, or what else moves it.
+        rows_needed: how many rows it takes, in words.
+        convention: which of the forms in use this is, and which others there are.
         unit: "dimensions", "radians", ...; empty for a plain number.
         range: smallest and largest value that features of a `Size` can have.
         baseline: the value of features without structure of a `Size` (isotropic, unrelated, labels by chance); None where that
@@ -103,6 +107,10 @@ class Measure:
     needs: tuple[str, ...]
     formula: str
     source: str
+    question: str = ""
+    cannot_tell: str = ""
+    rows_needed: str = ""
+    convention: str = ""
     unit: str = ""
     range: Range = up_to_full_rank
     baseline: Baseline | str | None = ISOTROPIC

@@ -2,167 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
-import numpy as np
 import torch
-from torch import Tensor
 
 from repgeom.data.arrays import give_back, pair_blocks, unit_rows
 from repgeom.data.settings import own_settings, warn_caller
+from repgeom.measures.directions import OTHER_WIDTHS
 from repgeom.measures.measure import REFERENCE, Measure, Size, register
 from repgeom.measures.nearest_rows import check_neighbours, group_codes, neighbour_counts, refuse_one_direction
-from repgeom.measures.pair_sums import as_pair, check_k, cka_of, pair_sums, varying
-from repgeom.measures.rank import effective_rank
-from repgeom.measures.subspaces import subspace_angles
-from repgeom.spectral.spectrum import Spectrum
+from repgeom.measures.pair_sums import as_pair, cka_of, pair_sums
 
-__all__ = [
-    "captured_variance", "cosine_alignment", "linear_cka", "mutual_knn", "principal_angles", "procrustes_distance",
-]  # fmt: skip
-
-CAPTURED_K = 20  # as the paper reads it
-_WIDTHS = "the two have different widths, so their directions cannot be compared"
-# Intervals from the spread of rows held the population's value 0 to 90 % of the time.
-_FITTED = "the directions are fitted to the same rows, which biases it by more than rows spread"
-
-
-def _effective_rank(reference: Spectrum) -> float:
-    return float(effective_rank(reference))
-
-
-def _rank_retained(features: Spectrum, reference: Spectrum) -> float:
-    return float(effective_rank(features) / effective_rank(reference))
-
-
-register(
-    Measure(
-        "reference_effective_rank", "reference's effective rank", REFERENCE, _effective_rank, ("reference_spectrum",),
-        formula="exp entropy of σ² of centred features",
-        source="Giraldo et al. 2015",
-        unit="dimensions",
-        range=lambda size: (1, max(1, min(size.n_samples - 1, size.n_reference_features or 1))),
-    )
-)  # fmt: skip
-register(
-    Measure(
-        "rank_retained", "rank retained", REFERENCE, _rank_retained, ("spectrum", "reference_spectrum"),
-        formula="effective rank / the reference's",
-        source="arXiv 2603.06698",
-        range=lambda size: (0, math.inf),
-        baseline=None,
-        better="higher",
-    )
-)  # fmt: skip
-
-
-@own_settings
-def captured_variance(features: Any, reference: Any, *, k: int | None = None) -> Any:
-    """Share of the features' variance that lies inside the reference's leading k directions. Both are centred.
-
-    ‖Xc V_k‖²_F / ‖Xc‖²_F, with V_k the leading k principal directions of the reference. A student whose curve runs
-    above the teacher's own lives in the teacher's leading directions.
-
-    Args:
-        features, reference: (..., n, d), same d; the rows need not be the same samples, nor as many.
-        k: number of directions; None gives the whole curve.
-
-    Returns:
-        In [0, 1]: one value for `k`, else (..., min(m − 1, d)) for k = 1, 2, ..., with m the reference's rows; never
-        falls along k. Isotropic features read k/d. Unchanged by a rotation of both.
-
-    Raises:
-        ValueError: different widths, k out of range, no variance in the features; else as `effective_rank`.
-
-    >>> student = [[1.0, 0.0], [-1.0, 0.0], [0.0, 0.5], [0.0, -0.5]]
-    >>> captured_variance(student, [[0.0, 3.0], [0.0, -3.0], [1.0, 0.0], [-1.0, 0.0]], k=1)
-    0.2
-    """
-    x, y = as_pair(features, reference, same_rows=False, same_width=True)
-    x, y = varying(x, "features"), varying(y, "reference")
-    # m centred rows span m − 1 directions; one more would be rounding.
-    directions = torch.linalg.svd(y, full_matrices=False).Vh.mT[..., : y.shape[-2] - 1]
-    curve = captured_curve((x @ directions).square().sum(-2), x.square().sum((-2, -1)))
-    return give_back(features)(curve if k is None else curve[..., check_k(k, curve.shape[-1]) - 1])
-
-
-def _captured_by_leading(curve: np.ndarray) -> float:
-    return float(curve[min(CAPTURED_K, len(curve)) - 1])
-
-
-register(
-    Measure(
-        "captured_variance", "captured variance", REFERENCE, captured_variance, ("captured_curve",),
-        formula=f"inside the reference's leading {CAPTURED_K} directions, both centred",
-        source="arXiv 2603.06698",
-        range=lambda size: (0, 1),
-        baseline=lambda size: min(1.0, CAPTURED_K / size.n_features),
-        read=_captured_by_leading,
-        missing=_WIDTHS,
-        no_interval=_FITTED,
-    )
-)  # fmt: skip
-
-
-def captured_curve(energy: Tensor, total: Tensor) -> Tensor:
-    """Cumulative share from the energy along each direction."""
-    return (energy.cumsum(-1) / total[..., None]).clamp(max=1)
-
-
-@own_settings
-def principal_angles(features: Any, reference: Any, *, k: int = 10) -> Any:
-    """Angles between the spans of the leading k principal directions of both (Björck & Golub 1973).
-
-    cos θ_i are the singular values of V_kᵀ W_k; small angles are taken from their sines, so that 1e-9 is not lost.
-
-    Args:
-        features, reference: (..., n, d), same d.
-        k: directions of each; at most the rank of either.
-
-    Returns:
-        (..., k), ascending, in radians, each in [0, π/2]; all 0 for the same subspace.
-
-    Raises:
-        ValueError: different widths, or k larger than n − 1 or d; else as `effective_rank`.
-
-    >>> x = [[2.0, 0.0, 0.0], [-2.0, 0.0, 0.0], [0.0, 0.0, 0.1], [0.0, 0.0, -0.1]]
-    >>> y = [[0.0, 0.0, 3.0], [0.0, 0.0, -3.0], [0.1, 0.0, 0.0], [-0.1, 0.0, 0.0]]
-    >>> principal_angles(x, y, k=1).round(6)
-    array([1.570796])
-    """
-    x, y = as_pair(features, reference, same_rows=False, same_width=True)
-    k = check_k(k, min(x.shape[-2] - 1, y.shape[-2] - 1, x.shape[-1]))
-    v, w = (_leading(varying(z, name), k, name) for z, name in ((x, "features"), (y, "reference")))
-    return give_back(features)(subspace_angles(v, w))
-
-
-register(
-    Measure(
-        "mean_principal_angle", "mean principal angle", REFERENCE, principal_angles, ("principal_angles",),
-        formula="leading 10 directions of both, radians",
-        source="Björck & Golub 1973",
-        unit="radians",
-        range=lambda size: (0, math.pi / 2),
-        baseline=None,
-        better="lower",
-        read=np.mean,
-        missing=f"{_WIDTHS}, or there are fewer than 10 of them",
-        no_interval=_FITTED,
-    )
-)  # fmt: skip
-
-
-def _leading(rows: Tensor, k: int, name: str) -> Tensor:
-    """The first k principal directions as columns."""
-    _, sigma, directions = torch.linalg.svd(rows, full_matrices=False)
-    # NumPy's rule for the rank of a matrix.
-    varying = (sigma > sigma[..., :1] * max(rows.shape[-2:]) * torch.finfo(rows.dtype).eps).sum(-1)
-    if bool((varying < k).any()):
-        raise ValueError(
-            f"`{name}` varies along {int(varying.min())} directions only, so there are no {k} leading ones."
-        )
-    return directions.mT[..., :k]
+__all__ = ["cosine_alignment", "linear_cka", "mutual_knn", "procrustes_distance"]
 
 
 @own_settings
@@ -201,6 +52,10 @@ register(
         "linear_cka", "linear CKA", REFERENCE, linear_cka, ("pair_sums",),
         formula="debiased HSIC (Song et al.), centred",
         source="Kornblith et al. 2019; Song et al. 2012",
+        question="Do both place the samples alike, up to rotation and scale?",
+        cannot_tell="agreement in small directions: the largest decide",
+        rows_needed="100; few rows leave a wide interval, and where a few carry the variance there is none",
+        convention="linear kernel, debiased; the biased form reads .86 for unrelated 128 × 768",
         range=lambda size: (-1, 1),
         baseline=lambda size: 0.0,
         better="higher",
@@ -238,6 +93,10 @@ register(
         "procrustes_distance", "Procrustes distance", REFERENCE, procrustes_distance, ("pair_sums",),
         formula="2 − 2‖XᵀY‖_*, both centred, unit norm",
         source="Ding et al. 2021",
+        question="How far is one from a rotated and scaled copy of the other?",
+        cannot_tell="which samples moved",
+        rows_needed="many per feature: it reads low where rows are few",
+        convention="squared, both centred and of unit norm; others take the root or the angle",
         range=lambda size: (0, 2),
         baseline=None,
         better="lower",
@@ -301,6 +160,10 @@ register(
         "mutual_knn", "mutual kNN", REFERENCE, mutual_knn, ("shared_neighbours",),
         formula="shared share of the 10 nearest by cosine",
         source="Huh et al. 2024",
+        question="Do samples have the same neighbours in both?",
+        cannot_tell="how far samples are that are no neighbours",
+        rows_needed="1,000, and one number for all that are compared: chance is k/(n − 1)",
+        convention="10 nearest by cosine; ties share; others use 5 to 100 neighbours",
         range=lambda size: (0, 1),
         baseline=_share_by_chance,
         better="higher",
@@ -336,11 +199,15 @@ register(
         "cosine_alignment", "cosine alignment", REFERENCE, cosine_alignment, ("cosine_alignment",),
         formula="mean cosine of row i with row i, not centred",
         source="arXiv 2603.06698",
+        question="Does each row point where its partner in the reference points?",
+        cannot_tell="likeness up to rotation: a rotated copy reads 0",
+        rows_needed="100",
+        convention="mean cosine of pairs, not centred, one width",
         range=lambda size: (-1, 1),
         baseline=lambda size: 0.0,
         better="higher",
         read=float,
         invariances=("rotation", "scale", "order"),
-        missing=_WIDTHS,
+        missing=OTHER_WIDTHS,
     )
 )  # fmt: skip

@@ -49,9 +49,13 @@ def audited(shape):
     return x, y, labels, rg.audit(x, reference=y, labels=labels)
 
 
+# What the page "Which measure when" is made of.
+GUIDE = ("question", "cannot_tell", "rows_needed", "convention")
+
+
 @every_measure
 def test_a_record_is_complete(m):
-    for field in ("name", "label", "formula", "source"):
+    for field in ("name", "label", "formula", "source", *GUIDE):
         assert getattr(m, field), field
     assert m.name == m.name.lower().replace(" ", "_")
     assert m.group in GROUPS
@@ -60,6 +64,16 @@ def test_a_record_is_complete(m):
     assert set(m.needs) <= set(EVIDENCE), "the audit knows no such evidence"
     assert set(m.invariances) <= set(INVARIANCES)
     assert m.function.__doc__ or m.function.__name__.startswith("_")
+
+
+@every_measure
+def test_a_record_tells_a_person_when_to_use_it(m):
+    assert m.question.endswith("?")
+    assert m.question[0].isupper()
+    for field in GUIDE:
+        text = getattr(m, field)
+        assert len(text.split()) <= 24, f"{field} is for a cell of a table: {text}"
+        assert not text.endswith("."), field
 
 
 def test_names_and_labels_are_distinct():
