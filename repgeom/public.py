@@ -23,15 +23,10 @@ from repgeom.measures.directions import *
 from repgeom.measures.pairs import *
 from repgeom.measures.rank import *
 from repgeom.measures.steepness import *
-from repgeom.presenting.plots import (
-    plot_captured_variance,
-    plot_class_ranks,
-    plot_cumulative_variance,
-    plot_fourier_heatmap,
-    plot_robustness,
-    plot_sample_size_curve,
-    plot_spectrum,
-)
+from repgeom.presenting.class_plots import plot_class_ranks
+from repgeom.presenting.robustness_plots import plot_fourier_heatmap, plot_robustness
+from repgeom.presenting.sample_size_plots import plot_sample_size_curve
+from repgeom.presenting.spectrum_plots import plot_captured_variance, plot_cumulative_variance, plot_spectrum
 from repgeom.probes import nearest as _nearest
 from repgeom.probes.nearest import *
 from repgeom.spectral.accumulator import SpectrumAccumulator
