@@ -79,7 +79,7 @@ class Measure:
         function: what a user calls.
         needs: the evidence that is read, in the order of the function's arguments: "spectrum" (centred, in the audit's
             convention), "raw_spectrum" (rows as they are), "cloud", "sample" (rows for what needs all pairs), and what else
-            `repgeom.auditing.evidence.EVIDENCE` names.
+            `repgeom.auditing.evidence.EVIDENCE` names. Empty for a measure that is called by itself: an audit has no row of it.
         formula: in a few words, with what it is computed of.
         source: who defined it.
         question: what a person asks who needs it.
@@ -200,8 +200,17 @@ def register_family(family: Family) -> None:
 
 
 def measures() -> tuple[Measure, ...]:
-    """All records in the order of an audit's table: by group, then by module, then as they stand there."""
-    return tuple(sorted(_measures.values(), key=lambda m: (GROUPS.index(m.group), m.module)))
+    """Records that an audit has a row of, in the order of its table: by group, then by module, then as they stand there."""
+    return tuple(m for m in _in_order() if m.needs)
+
+
+def called_alone() -> tuple[Measure, ...]:
+    """Records of measures that no audit reads, in the same order."""
+    return tuple(m for m in _in_order() if not m.needs)
+
+
+def _in_order() -> list[Measure]:
+    return sorted(_measures.values(), key=lambda m: (GROUPS.index(m.group), m.module))
 
 
 def named(measure: Any) -> Measure | None:
@@ -254,7 +263,7 @@ def catalogue() -> str:
             f"| {group} | name | formula | unit | invariant to | source |",
             "| --- | --- | --- | --- | --- | --- |",
         ]
-        for m in measures():
+        for m in _in_order():
             if m.group == group:
                 also = f" ({', '.join(m.aliases)})" if m.aliases else ""
                 words = [m.label.strip() + also, f"`{m.name}`", m.formula, m.unit, ", ".join(m.invariances), m.source]

@@ -16,7 +16,17 @@ import pytest
 import repgeom as rg
 from repgeom.auditing.evidence import EVIDENCE
 from repgeom.measures import measure as registry
-from repgeom.measures.measure import GROUPS, INVARIANCES, LABELS, REFERENCE, Measure, Size, catalogue, measures
+from repgeom.measures.measure import (
+    GROUPS,
+    INVARIANCES,
+    LABELS,
+    REFERENCE,
+    Measure,
+    Size,
+    called_alone,
+    catalogue,
+    measures,
+)
 
 MODULES = [path.stem for path in Path(__file__).parent.glob("test_*.py") if path.stem != "test_registry"]
 every_measure = pytest.mark.parametrize("m", measures(), ids=lambda m: m.name)
@@ -51,22 +61,22 @@ def audited(shape):
 
 # What the page "Which measure when" is made of.
 GUIDE = ("question", "cannot_tell", "rows_needed", "convention")
+every_record = pytest.mark.parametrize("m", [*measures(), *called_alone()], ids=lambda m: m.name)
 
 
-@every_measure
+@every_record
 def test_a_record_is_complete(m):
     for field in ("name", "label", "formula", "source", *GUIDE):
         assert getattr(m, field), field
     assert m.name == m.name.lower().replace(" ", "_")
     assert m.group in GROUPS
     assert m.better in ("", "higher", "lower")
-    assert m.needs
     assert set(m.needs) <= set(EVIDENCE), "the audit knows no such evidence"
     assert set(m.invariances) <= set(INVARIANCES)
     assert m.function.__doc__ or m.function.__name__.startswith("_")
 
 
-@every_measure
+@every_record
 def test_a_record_tells_a_person_when_to_use_it(m):
     assert m.question.endswith("?")
     assert m.question[0].isupper()
@@ -77,8 +87,17 @@ def test_a_record_tells_a_person_when_to_use_it(m):
 
 
 def test_names_and_labels_are_distinct():
+    records = [*measures(), *called_alone()]
     for field in ("name", "label"):
-        assert len({getattr(m, field) for m in measures()}) == len(measures())
+        assert len({getattr(m, field) for m in records}) == len(records)
+
+
+def test_an_audit_has_no_row_of_a_measure_that_is_called_alone(monkeypatch):
+    monkeypatch.setattr(registry, "_measures", dict(registry._measures))
+    registry.register(dataclasses.replace(THIRD, needs=(), baseline=None))
+    assert THIRD.name in {m.name for m in called_alone()}
+    assert THIRD.name not in {v.name for v in rg.audit(features()[0]).values}
+    assert "`third_largest_share`" in catalogue()
 
 
 def test_the_table_keeps_its_order():
@@ -296,6 +315,6 @@ def test_the_catalogue_prints_every_record(capsys):
 
     runpy.run_path(str(Path(registry.__file__).parent / "__main__.py"), run_name="__main__")
     printed = capsys.readouterr().out
-    for m in measures():
+    for m in [*measures(), *called_alone()]:
         assert f"`{m.name}`" in printed
         assert m.formula.replace("|", r"\|") in printed
