@@ -7,6 +7,8 @@ import json
 import re
 import unicodedata
 
+from repgeom.presenting.cells import shortened as shortened
+
 # Letters of Persian and of Indian scripts, and emoji, are joined and parted by these two; they draw nothing.
 _JOINERS = "\u200c\u200d"
 
@@ -36,17 +38,6 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(sign if _only_shows(sign) else _escaped(sign) for sign in text)
-
-
-def shortened(text: str, most: int) -> str:
-    """The last `most` characters of a name: the ends of paths differ more often than their beginnings.
-
-    >>> shortened("runs/seed-1/features.npy", 14)
-    '…/features.npy'
-    """
-    if len(text) <= most:
-        return text
-    return "…" + text[len(text) - most + 1 :]
 
 
 def printable_json(text: str, encoding: str) -> str:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from repgeom.data.settings import own_settings
-from repgeom.presenting.escaping import printable, shortened
+from repgeom.presenting.cells import shortened
+from repgeom.presenting.escaping import printable
 
 if TYPE_CHECKING:
     import pandas as pd

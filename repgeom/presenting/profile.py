@@ -9,7 +9,8 @@ import numpy as np
 
 from repgeom.data.saving import write_whole
 from repgeom.data.settings import own_settings
-from repgeom.presenting.escaping import printable, shortened
+from repgeom.presenting.cells import shortened
+from repgeom.presenting.escaping import printable
 from repgeom.presenting.figure import drawn_as_svg
 from repgeom.presenting.text import number, verdict
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from repgeom.auditing.finding import Finding, numbers_named
 from repgeom.auditing.purposes import PURPOSES
-from repgeom.presenting.escaping import printable, shortened
+from repgeom.presenting.cells import shortened
+from repgeom.presenting.escaping import printable
 from repgeom.robustness.drift import MEASURES as DRIFT_MEASURES
 
 THESE_ROWS = "in these rows"

@@ -13,7 +13,7 @@ from markupsafe import escape
 
 import repgeom as rg
 from repgeom.measures.classes import ClassRanks
-from repgeom.presenting.escaping import SIGNS, SPELLED_OUT, printable, printable_json, shortened
+from repgeom.presenting.escaping import SIGNS, SPELLED_OUT, printable, printable_json
 from repgeom.presenting.page import html
 from repgeom.presenting.text import table
 from repgeom.spectral.spectrum import Spectrum
@@ -48,15 +48,6 @@ def test_what_does_more_than_show_is_escaped(sign):
 )
 def test_what_only_shows_stays(text):
     assert printable(text) == text
-
-
-@pytest.mark.parametrize("most", [1, 2, 5, 22])
-def test_the_end_of_a_long_name_is_kept(most):
-    for text in ("", "a", "abcdefghij" * 5):
-        found = shortened(text, most)
-        assert len(found) == min(len(text), most)
-        assert found.removeprefix("…") in text
-        assert text.endswith(found.removeprefix("…"))
 
 
 def test_every_sign_of_this_package_has_words():
