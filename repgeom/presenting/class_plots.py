@@ -10,7 +10,8 @@ import numpy as np
 from repgeom.data.settings import own_settings
 from repgeom.measures.classes import ClassRanks
 from repgeom.presenting.axes import GREY, axes_of, axis_label, by_name, colors, finished, legend_label, literal
-from repgeom.presenting.escaping import printable, shortened
+from repgeom.presenting.cells import shortened
+from repgeom.presenting.escaping import printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,8 +7,6 @@ import json
 import re
 import unicodedata
 
-from repgeom.presenting.cells import shortened as shortened
-
 # Letters of Persian and of Indian scripts, and emoji, are joined and parted by these two; they draw nothing.
 _JOINERS = "\u200c\u200d"
 

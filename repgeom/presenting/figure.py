@@ -8,8 +8,9 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from repgeom.presenting.cells import shortened
 from repgeom.presenting.class_plots import plot_class_ranks
-from repgeom.presenting.escaping import printable, shortened
+from repgeom.presenting.escaping import printable
 from repgeom.presenting.spectrum_plots import plot_captured_variance, plot_cumulative_variance, plot_spectrum
 
 if TYPE_CHECKING:
