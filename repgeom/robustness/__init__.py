@@ -3,6 +3,7 @@
 from repgeom.robustness.compare import compare_robustness
 from repgeom.robustness.filtered_noise import band_noise
 from repgeom.robustness.fourier import FourierHeatmap, fourier_heatmap
+from repgeom.robustness.ready_features import feature_robustness
 from repgeom.robustness.summary import (
     ALEXNET_IMAGENET_C,
     CorruptionError,
@@ -10,7 +11,7 @@ from repgeom.robustness.summary import (
     mean_corruption_error,
     severity_auc,
 )
-from repgeom.robustness.tables import corruption_robustness, feature_robustness, noise_robustness
+from repgeom.robustness.tables import corruption_robustness, noise_robustness
 
 __all__ = [
     "ALEXNET_IMAGENET_C",

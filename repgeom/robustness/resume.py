@@ -14,9 +14,7 @@ import torch
 
 from repgeom.data.saving import write_whole
 from repgeom.robustness.conditions import CLEAN, Key
-
-COLUMNS = ["corruption", "severity", "measure", "value", "low", "high", "n", "note"]
-Row = dict[str, Any]
+from repgeom.robustness.rows import COLUMNS, Row
 
 
 class Kept:

@@ -5,20 +5,17 @@ One way through: conditions (a corruption at a severity) ─▶ features ─▶ 
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-import torch
 from torch import Tensor
 
 from repgeom.corruptions.images import as_images
 from repgeom.corruptions.white_noise import add_noise, noise_rms
-from repgeom.data.arrays import finite_matrix
 from repgeom.data.labels import as_labels
-from repgeom.data.numbers import one_or_several, real_number
+from repgeom.data.numbers import one_or_several
 from repgeom.data.settings import own_settings
 from repgeom.inference.intervals import check_confidence
 from repgeom.probes.linear import LinearProbe
@@ -26,18 +23,17 @@ from repgeom.probes.nearest import KNNProbe
 from repgeom.robustness.conditions import (
     CLEAN_KEY,
     Condition,
-    Key,
     Settings,
     corruption_conditions,
     measurements_of,
 )
 from repgeom.robustness.encoding import Change, Encoder
-from repgeom.robustness.resume import COLUMNS, Kept, Row, digest, fingerprint
+from repgeom.robustness.resume import Kept, digest, fingerprint
+from repgeom.robustness.rows import Row, frame_of, row_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
-ONE: Key = ("corrupted", 1.0)  # what ready features are called that have no name
 WHITE_SIGMAS = (0.02, 0.05, 0.1, 0.2)
 
 
@@ -175,62 +171,10 @@ def noise_robustness(
     recipe = {"std": None if std is None else [float(s) for s in std], "clip": clip}
     table = _table(encoder, x, labels, conditions, settings, batch_size, confidence, out, progress, recipe)
     extra = [
-        _row(condition.key, {"measure": "noise_rms", "value": rms[condition.severity], "n": len(x)})
+        row_of(condition.key, {"measure": "noise_rms", "value": rms[condition.severity], "n": len(x)})
         for condition in conditions
     ]
-    return _frame([*table.to_dict("records"), *extra])
-
-
-@own_settings
-def feature_robustness(
-    clean: Any,
-    corrupted: Any,
-    labels: Any = None,
-    *,
-    probe: LinearProbe | None = None,
-    knn: KNNProbe | None = None,
-    k: int = 10,
-    max_pair_rows: int = 4096,
-    groups: Any = None,
-    confidence: float = 0.95,
-    seed: int = 0,
-) -> pd.DataFrame:
-    """The same table from features that are ready, of any modality: text with typing errors, audio with noise.
-
-    Args:
-        clean: (n, d), n of at least 4 and k + 2. About eight float64 copies of it are held.
-        corrupted: (n, d), or {name: (n, d)}, or {(name, severity): (n, d)}; row i belongs to row i of `clean`.
-        labels, probe, knn, k, max_pair_rows, groups, confidence, seed: as in `corruption_robustness`.
-
-    Returns:
-        As `corruption_robustness`; the name is "corrupted" and the severity 1 where none is given.
-
-    Raises:
-        ValueError: other shapes, NaN (named with the corruption), fewer than 4 rows, no variance in `clean`, labels or
-            groups of another length, a group that leaves its rows fewer than k others.
-
-    >>> import numpy as np
-    >>> x = np.random.default_rng(0).standard_normal((50, 4))
-    >>> table = feature_robustness(x, {("typos", 1): x + 0.1, ("typos", 2): x + 0.3})
-    >>> table[table.measure == "relative_l2_drift"].value.round(2).tolist()
-    [0.11, 0.33]
-    """
-    named = (
-        {_checked_key(key): x for key, x in corrupted.items()} if isinstance(corrupted, Mapping) else {ONE: corrupted}
-    )
-    if not named:
-        raise ValueError("`corrupted` is empty: give features, or {name: features}.")
-    confidence = check_confidence(confidence)
-    rows = finite_matrix(clean, "clean", torch.float64)
-    base = Settings(probe, knn, k, max_pair_rows, seed, groups).clean(rows, labels)
-    found = [_row(CLEAN_KEY, r.row(confidence)) for r in base.itself()]
-    for key, features in named.items():
-        try:
-            measurements = base.compared(finite_matrix(features, "corrupted", torch.float64).to(rows.device))
-        except ValueError as error:
-            raise ValueError(f"at {key[0]}, severity {key[1]:g}: {error}") from None
-        found += [_row(key, r.row(confidence)) for r in measurements]
-    return _frame(found)
+    return frame_of([*table.to_dict("records"), *extra])
 
 
 def _table(
@@ -252,35 +196,12 @@ def _table(
     for key, (measurements,) in measurements_of(
         [encoder], images, labels, conditions, [settings], batch_size, progress, done
     ):
-        here = [_row(key, r.row(confidence)) for r in measurements]
+        here = [row_of(key, r.row(confidence)) for r in measurements]
         rows += here
         if kept is not None:
             kept.add(key, here)
     # `rows` lacks the conditions that were finished before; the file's rows have them.
-    return _frame(rows if kept is None else kept.rows([CLEAN_KEY, *(condition.key for condition in conditions)]))
-
-
-def _checked_key(key: Any) -> Key:
-    """A name, or a name and a severity above 0, as a key of the table."""
-    name, severity = key if isinstance(key, tuple) and len(key) == 2 else (key, 1)
-    number = real_number(severity)
-    if isinstance(name, tuple) or name == CLEAN_KEY[0] or number is None or not number > 0:
-        raise ValueError(
-            f"`corrupted` has the key {key!r}; keys are a name other than {CLEAN_KEY[0]!r}, or (name, severity) with a "
-            "severity above 0."
-        )
-    return str(name), number
-
-
-def _row(key: Key, row: Row) -> Row:
-    blank = {"value": math.nan, "low": math.nan, "high": math.nan, "note": ""}
-    return {"corruption": key[0], "severity": float(key[1]), **blank, **row}
-
-
-def _frame(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-    import pandas as pd
-
-    return pd.DataFrame(list(rows), columns=COLUMNS)
+    return frame_of(rows if kept is None else kept.rows([CLEAN_KEY, *(condition.key for condition in conditions)]))
 
 
 def _fingerprint(images: Tensor, labels: Any, settings: Settings, confidence: float, recipe: Mapping[str, Any]) -> str:

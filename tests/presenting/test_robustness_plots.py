@@ -9,7 +9,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 import repgeom as rg
-from repgeom.robustness.resume import COLUMNS
+from repgeom.robustness.rows import COLUMNS
 
 
 @pytest.fixture
