@@ -93,3 +93,46 @@ def test_the_measure_of_a_drawing_is_the_asked_one_or_the_first_that_is_there(ax
     assert shown_axes.get_xlabel() == "effective rank (dimensions)"
     with pytest.raises(ValueError, match="no measure 'rank'; it has accuracy, centred_relative_l2_drift"):
         rg.plot_robustness(pd.concat(tables), measure="rank", ax=Figure().subplots())
+
+
+def comparison_table(measure="accuracy", clean=True):
+    rows = [("clean", 0, 0.05, 0.01, 0.09, 0.01, 0.01)] * clean
+    rows += [("fog", 1, 0.1, 0.05, 0.15, 0.001, 0.003), ("fog", 3, -0.02, -0.06, 0.02, 0.3, 0.3)]
+    rows += [("zoom_blur", 1, 0.04, 0.01, 0.07, 0.03, 0.06), ("zoom_blur", 3, 0.2, np.nan, np.nan, np.nan, np.nan)]
+    columns = ["corruption", "severity", "difference", "low", "high", "p_value", "p_holm"]
+    return pytest.importorskip("pandas").DataFrame(rows, columns=columns).assign(measure=measure, first=0.5, second=0.6)
+
+
+@pytest.mark.parametrize("clean", [True, False])
+def test_a_comparison_is_drawn_by_its_differences(clean, ax):
+    assert rg.plot_robustness(comparison_table(clean=clean), ax=ax) is ax
+    found, ends = points(ax)
+    first = int(clean)  # the clean row stands above the others
+    expected = {"1": [(0.1, first), (0.04, first + 1)], "3": [(-0.02, first), (0.2, first + 1)]}
+    assert found == ({"clean": [(0.05, 0)]} if clean else {}) | expected
+    assert set(ends) == {(0.05, 0.15), (0.01, 0.07), (-0.06, 0.02), (0.2, 0.2)} | ({(0.01, 0.09)} if clean else set())
+    assert [t.get_text() for t in ax.get_yticklabels()] == ["clean"] * clean + ["fog", "zoom blur"]
+    dashed = [line.get_xdata()[0] for line in ax.lines if line.get_linestyle() == "--"]
+    assert dashed == [0]
+    # Open are those whose corrected p-value is not below 0.05, and those that have none.
+    opened = [x for line in ax.lines if line.get_color() == "white" for x in line.get_xdata()]
+    assert sorted(opened) == [-0.02, 0.04, 0.2]
+    assert "second − first" in ax.get_xlabel()
+    legend = [t.get_text() for t in ax.get_legend().get_texts()]
+    assert set(legend) == {"1", "3", "open: p ≥ 0.05 (Holm)"} | ({"clean"} if clean else set())
+
+
+def test_a_comparison_as_it_comes_is_drawn(ax):
+    import torch
+
+    images = torch.rand(24, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    table = rg.robustness.compare_robustness(
+        lambda x: x[:, :, ::8, ::8].flatten(1), lambda x: x[:, 0, ::4, 0], images,
+        corruptions=["fog", "contrast"], severities=[1, 2], k=3,
+    )  # fmt: skip
+    drawn, _ = points(rg.plot_robustness(table, measure="effective_rank", ax=ax))
+    rows = table[table.measure == "effective_rank"].set_index(["corruption", "severity"]).difference
+    assert drawn["clean"] == [(rows["clean", 0], 0)]
+    assert drawn["2"] == [(rows["fog", 2], 1), (rows["contrast", 2], 2)]
+    with pytest.raises(ValueError, match="no measure 'accuracy'; it has"):
+        rg.plot_robustness(table, measure="accuracy", ax=Figure().subplots())

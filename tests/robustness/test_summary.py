@@ -87,6 +87,30 @@ def test_mce_is_the_mean_of_ratios_of_sums(extra, names, measure, rng):
     assert (as_mapping.mce, as_mapping.relative_mce) == pytest.approx((found.mce, found.relative_mce))
 
 
+def test_a_classifiers_errors_at_hand_are_scored_as_their_table(rng):
+    mine = some_accuracies(rng, clean=0.8)
+    listed = {c: [error(mine, c, s) for s in SEVERITIES] for c in NAMES} | {"clean": 0.2}
+    means = {c: np.mean(errors) for c, errors in listed.items()}
+    alexnet = rg.robustness.ALEXNET_IMAGENET_C
+    expected = rg.robustness.mean_corruption_error(mine, alexnet)
+    for errors in (listed, means, {c: np.array(e, dtype=np.float64) for c, e in listed.items()}):
+        found = rg.robustness.mean_corruption_error(errors, alexnet)
+        assert (found.mce, found.relative_mce) == pytest.approx((expected.mce, expected.relative_mce))
+        assert list(found.per_corruption) == MCE
+        against = rg.robustness.mean_corruption_error(errors, listed, extra=True)
+        assert (against.mce, against.relative_mce, against.n_corruptions) == pytest.approx((1, 1, 19))
+    wrong = {
+        "`table` has no error for clean": {c: e for c, e in listed.items() if c != "clean"},
+        "`table` has no error for snow, fog": {c: e for c, e in listed.items() if c not in ("fog", "snow")},
+        "`table` has 4 errors for fog; give 5": listed | {"fog": [0.1] * 4},
+        "error of 43.0 for fog; errors are shares": listed | {"fog": 43.0},
+        "for fog; errors are shares": listed | {"fog": [0.1, 0.1, float("nan"), 0.1, 0.1]},
+    }
+    for message, errors in wrong.items():
+        with pytest.raises(ValueError, match=message):
+            rg.robustness.mean_corruption_error(errors, alexnet)
+
+
 def test_order_of_rows_other_measures_and_number_types_do_not_matter(rng, tmp_path):
     mine = some_accuracies(rng)
     expected = rg.robustness.mean_corruption_error(mine, rg.robustness.ALEXNET_IMAGENET_C).mce
