@@ -14,15 +14,19 @@ from repgeom.inference.sample_sizes import sample_size_curve
 from repgeom.measures import classes as _classes
 from repgeom.measures import cloud as _cloud
 from repgeom.measures import directions as _directions
+from repgeom.measures import hubness as _hubness
 from repgeom.measures import pairs as _pairs
 from repgeom.measures import rank as _rank
 from repgeom.measures import steepness as _steepness
+from repgeom.measures import views as _views
 from repgeom.measures.classes import *
 from repgeom.measures.cloud import *
 from repgeom.measures.directions import *
+from repgeom.measures.hubness import *
 from repgeom.measures.pairs import *
 from repgeom.measures.rank import *
 from repgeom.measures.steepness import *
+from repgeom.measures.views import *
 from repgeom.presenting.class_plots import plot_class_ranks
 from repgeom.presenting.robustness_plots import plot_fourier_heatmap, plot_robustness
 from repgeom.presenting.sample_size_plots import plot_sample_size_curve
@@ -72,7 +76,9 @@ __all__ = [
 __all__ += _classes.__all__
 __all__ += _cloud.__all__
 __all__ += _directions.__all__
+__all__ += _hubness.__all__
 __all__ += _nearest.__all__
 __all__ += _pairs.__all__
 __all__ += _rank.__all__
 __all__ += _steepness.__all__
+__all__ += _views.__all__

@@ -9,6 +9,7 @@ from repgeom.inference.compare import Comparison
 from repgeom.inference.estimate import Estimate
 from repgeom.measures.classes import ClassRanks
 from repgeom.measures.cloud_tally import Health, Norms
+from repgeom.measures.hubness import Hubness
 from repgeom.measures.steepness import PowerLaw
 from repgeom.probes.linear import LinearProbe, PathPoint
 from repgeom.probes.nearest import KNNProbe
@@ -27,6 +28,7 @@ __all__ = [
     "Finding",
     "FourierHeatmap",
     "Health",
+    "Hubness",
     "KNNProbe",
     "LinearProbe",
     "Norms",

@@ -1,6 +1,6 @@
 """The measures: each a function of arrays or of a `Spectrum` that gives plain numbers, with its record beside it."""
 
 # Whoever imports one module of measures sees the records of all.
-from repgeom.measures import classes, cloud, directions, pairs, rank, steepness
+from repgeom.measures import classes, cloud, directions, hubness, pairs, rank, steepness, views
 
-__all__ = ["classes", "cloud", "directions", "pairs", "rank", "steepness"]
+__all__ = ["classes", "cloud", "directions", "hubness", "pairs", "rank", "steepness", "views"]

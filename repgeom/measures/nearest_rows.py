@@ -2,17 +2,58 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from repgeom.data.arrays import row_norms, unit_rows
 from repgeom.data.labels import as_labels
 from repgeom.measures.pair_sums import check_k
 
-# Cosines of float64 rows that differ by less differ by rounding; cosines have no scale.
+METRICS = ("cosine", "euclidean", "dot")
+# Cosines of float64 rows that differ by less differ by rounding; cosines have no scale. Of float32 rows a few roundings.
 _TIED = 1e-12
+_TIED_FLOAT32 = 5e-7
+
+
+@dataclasses.dataclass(frozen=True)
+class Space:
+    """Rows as one metric compares them: the neighbours of a query are the rows with the largest products with it.
+
+    Attributes:
+        queries, rows: (..., n, ·), whose products order the neighbours of each row.
+        lengths: (..., n) of the rows that the products are made of. Rounding grows with them.
+    """
+
+    queries: Tensor
+    rows: Tensor
+    lengths: Tensor
+
+    def counts(self, start: int, size: int, k: int, groups: Tensor | None = None) -> Tensor:
+        """How much of a neighbour each row is to the rows from `start` on, (..., size, n), as `neighbour_counts`."""
+        return neighbour_counts(self.queries[..., start : start + size, :], self.rows, start, k, groups, self.lengths)
+
+
+def space_of(x: Tensor, metric: str) -> Space:
+    """Rows (..., n, d) as `metric` compares them: "cosine", "euclidean" or "dot". Raises ValueError for another."""
+    if metric == "cosine":
+        units = unit_rows(x)
+        return Space(units, units, row_norms(units))
+    largest = x.abs().amax((-2, -1), keepdim=True)
+    x = x / torch.where(largest > 0, largest, 1)  # squares stay in range; the order is the same
+    if metric == "dot":
+        return Space(x, x, row_norms(x))
+    if metric != "euclidean":
+        raise ValueError(f"`metric` must be one of {', '.join(map(repr, METRICS))}, got {metric!r}.")
+    # The distance ‖q − x‖² orders rows as qᵀx − ‖x‖²/2 does, since ‖q‖² is the same for all of them.
+    # About the median row, which one row far away does not move: products of the others stay small and exact.
+    x = x - x.median(-2, keepdim=True).values
+    half_squares = x.square().sum(-1, keepdim=True) / 2
+    queries = torch.cat([x, torch.ones_like(half_squares)], -1)
+    return Space(queries, torch.cat([x, -half_squares], -1), row_norms(x))
 
 
 def nearest(queries: Tensor, units: Tensor, start: int, k: int, groups: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -24,15 +65,29 @@ def nearest(queries: Tensor, units: Tensor, start: int, k: int, groups: Tensor |
     return most_similar.values, most_similar.indices
 
 
-def neighbour_counts(queries: Tensor, units: Tensor, start: int, k: int, groups: Tensor | None = None) -> Tensor:
+def neighbour_counts(
+    queries: Tensor,
+    units: Tensor,
+    start: int,
+    k: int,
+    groups: Tensor | None = None,
+    lengths: Tensor | None = None,
+) -> Tensor:
     """How much of a neighbour each row is to each query (..., q, n): 1 for the k nearest, and a part for those that tie.
 
-    Rows as near as the k-th, to rounding, share the places that nearer rows leave.
+    Rows as near as the k-th, to rounding, share the places that nearer rows leave. `lengths` (..., n): of rows that have no
+    unit length.
     """
     similarity = _similarities(queries, units, start, groups)
-    last = similarity.topk(k, dim=-1).values[..., -1:]
-    nearer = similarity > last + _TIED
-    tied = (similarity - last).abs() <= _TIED
+    most_similar = similarity.topk(k, dim=-1)
+    last = most_similar.values[..., -1:]
+    rounding: Any = _TIED_FLOAT32 if units.dtype == torch.float32 else _TIED
+    if lengths is not None:
+        of_queries = lengths[..., start : start + queries.shape[-2], None]
+        of_last = lengths[..., None, :].expand(similarity.shape).gather(-1, most_similar.indices[..., -1:])
+        rounding = rounding * (of_queries + of_last) * of_last
+    nearer = similarity > last + rounding
+    tied = (similarity - last).abs() <= rounding
     places = k - nearer.sum(-1, keepdim=True)
     return nearer + tied * (places / tied.sum(-1, keepdim=True).to(units.dtype))
 

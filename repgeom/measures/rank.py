@@ -12,13 +12,12 @@ import math
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from repgeom.data.numbers import real_number
 from repgeom.data.settings import own_settings
 from repgeom.measures.functionals import entropy, participation, stable
 from repgeom.measures.measure import DIMENSIONS, Measure, Size, register
-from repgeom.measures.shares import shares
+from repgeom.measures.shares import entropy_of, shares
 from repgeom.measures.steepness import numerical_rank
 from repgeom.spectral.spectrum import Spectrum
 
@@ -55,7 +54,7 @@ def effective_rank(features: Any, *, of: str = "variances", center: bool = True,
     3.0
     """
     p, give = shares(features, of=of, center=center, normalize=normalize)
-    return give(_entropy(p).exp())
+    return give(entropy_of(p).exp())
 
 
 register(
@@ -121,7 +120,7 @@ def rankme(features: Any, *, eps: float = 1e-7) -> Any:
         raise ValueError(f"`eps` must be a finite number of at least 0, 1e-7 as published; got {eps!r}.")
     p, give = shares(features, of="singular_values", center=False)
     # Shares then add up to more than one; that is how it was published.
-    return give(_entropy(p + floor).exp())
+    return give(entropy_of(p + floor).exp())
 
 
 def _rankme_range(size: Size) -> tuple[float, float]:
@@ -182,10 +181,10 @@ def hill_number(features: Any, *, order: float, center: bool = True, normalize: 
         return numerical_rank(features, center=center, normalize=normalize)
     p, give = shares(features, center=center, normalize=normalize, tail=order < 1)
     if order == 1:
-        return give(_entropy(p).exp())
+        return give(entropy_of(p).exp())
     if order == float("inf"):
         return give(1 / p[..., 0])
-    # Powers of p / p_1 stay in [0, 1]; the gradient at p = 0 is left out as in `_entropy`.
+    # Powers of p / p_1 stay in [0, 1]; the gradient at p = 0 is left out as in `entropy_of`.
     ratio = p / p[..., :1]
     powers = torch.where(ratio > 0, torch.where(ratio > 0, ratio, 1) ** order, 0).sum(-1)
     return give((powers.log() + order * p[..., 0].log()).div(1 - order).exp())
@@ -275,9 +274,3 @@ register(
         aliases=("NESum", "Hill number of order ∞", "1 / share of the leading direction"),
     )
 )  # fmt: skip
-
-
-def _entropy(p: Tensor) -> Tensor:
-    """−Σ p ln p with 0 ln 0 = 0. Unlike `torch.special.entr` its gradient at p = 0 is 0, not infinite."""
-    # 0.0 − x where −x would give −0.0 for a single direction.
-    return 0.0 - (p * torch.where(p > 0, p, 1).log()).sum(-1)

@@ -62,6 +62,12 @@ def shares(
     return weights / weights.sum(-1, keepdim=True), give
 
 
+def entropy_of(p: Tensor) -> Tensor:
+    """−Σ p ln p with 0 ln 0 = 0. Unlike `torch.special.entr` its gradient at p = 0 is 0, not infinite."""
+    # 0.0 − x where −x would give −0.0 for a single direction.
+    return 0.0 - (p * torch.where(p > 0, p, 1).log()).sum(-1)
+
+
 def largest_rank(s: Spectrum) -> int:
     """min(n_samples − 1, n_features): as many singular values as can differ from zero."""
     length = int(s.singular_values.shape[-1])
