@@ -10,7 +10,7 @@ from pathlib import Path
 
 from benchmarks import arrays, files, pipelines, processes, stored
 from benchmarks.answer import Answer, table
-from benchmarks.page import HERE, graphics_and_threads, machine, say
+from benchmarks.page import HERE, machine, say
 
 FULL: processes.Shapes = {
     "gentle": [50_000, 768], "steep": [50_000, 768], "wide": [50_000, 2_048], "wide_steep": [50_000, 2_048],
@@ -69,8 +69,6 @@ def measured(setting: processes.Setting) -> list[Answer]:
         found += question(setting)
     if not setting.quick:
         found += pipelines.answers(setting.runs)
-        if graphics_and_threads()[0] is not None:
-            found += pipelines.gpu_answers(setting.runs)
     return found
 
 

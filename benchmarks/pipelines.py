@@ -1,8 +1,7 @@
-"""Questions about whole pipelines (corruptions, probes, distillation) and about a GPU where there is one."""
+"""Questions about whole pipelines (corruptions, probes, distillation, profiles of models)."""
 
 from __future__ import annotations
 
-import json
 import sys
 from importlib.util import find_spec
 from typing import Any
@@ -11,7 +10,6 @@ from benchmarks import files
 from benchmarks.answer import Answer
 from benchmarks.page import say
 
-ON_GPU = {"features": (50_000, 1_024), "layers": 24, "small": (16, 31, 32, 33, 64, 128)}
 CELLS = 18  # of one setting of the paper's grid: they share the teacher's features
 
 
@@ -70,17 +68,3 @@ def distillation_answer() -> Answer:
     question = f"One of {CELLS} students distilled from CLIP ViT-B/32, {images} images, {epochs} epochs"
     others = {"teacher asked in every epoch, as in the paper's notebook,": row["notebook"]}
     return Answer("distillation", question, own, others=others)
-
-
-def gpu_answers(runs: int) -> list[Answer]:
-    """The effective rank on the GPU, with torch's own decompositions beside it."""
-    found = []
-    for title, rows in child("gpu", json.dumps(ON_GPU), runs).items():
-        if "repgeom.effective_rank" not in rows:
-            continue
-        own = rows["repgeom.effective_rank"]
-        floor = sum(row["seconds"] for name, row in rows.items() if name.startswith("floor"))
-        others = {name: row["seconds"] for name, row in rows.items() if name.startswith("torch.linalg")}
-        question = f"`rg.effective_rank` on the {title}"
-        found.append(Answer(f"gpu {title}", question, own["seconds"], floor, own["error"], others=others))
-    return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 import torch
 from torch import Tensor, nn
@@ -52,7 +53,6 @@ def train_student(
     if n < step:
         raise ValueError(f"{n} images to train on do not fill one batch of {step}.")
     order = torch.Generator().manual_seed(seed)
-    on_gpu = images.is_cuda
     student.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = torch.optim.Adam(student.parameters(), lr=training.learning_rate)
     student.train()
@@ -60,7 +60,7 @@ def train_student(
 
     def embed(pixels: Tensor) -> Tensor:
         x = as_input(pixels).contiguous(memory_format=torch.channels_last)
-        with torch.autocast("cuda", torch.bfloat16) if on_gpu else contextlib.nullcontext():
+        with mixed_precision(images.device):
             z: Tensor = student(x)
         # Objectives are worked out in float32, whatever precision the network ran in.
         return z.float()
@@ -94,6 +94,13 @@ def train_student(
         if not torch.isfinite(total):
             raise Diverged(f"the loss became {losses[-1]} in epoch {epoch + 1} of {training.epochs}")
     return losses
+
+
+def mixed_precision(device: torch.device) -> AbstractContextManager[object]:
+    """On a GPU the network runs in bfloat16; on a CPU in float32."""
+    if device.type == "cuda":
+        return torch.autocast("cuda", torch.bfloat16)
+    return contextlib.nullcontext()
 
 
 def _loss(objective: str, batch: Batch) -> Tensor:

@@ -1,0 +1,103 @@
+"""Corruptions of images that lie on the device, beside this machine's CPU and imagecorruptions."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+import repgeom as rg
+from benchmarks import timing
+from benchmarks.gpu.measuring import Number, Setting, seconds_of, trace
+from benchmarks.references import incumbent, photographs
+from repgeom import corruptions
+
+BATCH = {32: (1_024, 4), 224: (64, 2)}  # images at once; of a try
+ON_CPU = {32: 256, 224: 16}
+FASTER = 500.0  # than imagecorruptions, in total
+SEVERITY = 3
+
+
+def images(pixels: int, n: int, device: str) -> Tensor:
+    return photographs(pixels).repeat(-(-n // 2), 1, 1, 1)[:n].to(device)
+
+
+def family(setting: Setting, pixels: str) -> Iterator[Number]:
+    """Images a second, each and in total."""
+    side = int(pixels)
+    x = images(side, BATCH[side][setting.tiny], setting.device)
+    names = list(corruptions.names())
+    own = {name: seconds_of(ours(x, name), 3) / len(x) for name in names}
+    yield Number("images a second", {name: round(1 / seconds, 1) for name, seconds in own.items()})
+    yield Number("images a second, all corruptions", 1 / sum(own.values()))
+    slow = sorted(own, key=lambda name: -own[name])[: setting.size(4, 1)]
+    yield Number("slowest", ", ".join(f"{name} {100 * own[name] / sum(own.values()):.0f} %" for name in slow))
+    # With few images: how it is split between the other package and ours does not matter for its sum.
+    few = images(side, setting.size(ON_CPU[side], 2), "cpu")
+    theirs = {}
+    if find_spec("imagecorruptions") is not None:
+        array = few[0].permute(1, 2, 0).numpy()
+        for name in names:
+            theirs[name] = other(lambda name=name: incumbent.shipped(name, array, SEVERITY))
+        yield Number("seconds an image of imagecorruptions", dict(theirs))
+        both = [name for name in names if isinstance(theirs[name], float)]
+        total = sum(theirs[name] for name in both)
+        yield Number("images a second of imagecorruptions", 1 / total)
+        yield Number("corruptions compared", len(both), least=len(names))
+        yield Number("times faster than imagecorruptions", total / sum(own[name] for name in both), least=FASTER)
+    for name in slow:
+        yield Number(f"profile of {name}", trace(ours(x, name), setting.device))
+    if setting.left > 8:
+        cpu = {name: timing.once(ours(few, name)) / len(few) for name in names}
+        yield Number("images a second on this CPU", 1 / sum(cpu.values()))
+        yield Number("times faster than on this CPU", sum(cpu.values()) / sum(own.values()))
+
+
+def ours(x: Tensor, name: str) -> Callable[[], Any]:
+    return lambda: corruptions.corrupt(x, name, SEVERITY, strengths="imagenet")
+
+
+def other(function: Callable[[], Any]) -> float | str:
+    """Seconds of the other package's call after a first one; what it said where it fails with these versions."""
+    try:
+        function()
+        return timing.once(function)
+    except Exception as error:
+        return f"failed: {error!r}"[:200]
+
+
+def suite(setting: Setting) -> Iterator[Number]:
+    """`corruption_robustness` of images through a small encoder, end to end."""
+    n = setting.size(10_000, 24)
+    x = corruptions.corrupt(images(32, n, setting.device), "gaussian_noise", 5, seed=1)  # so that no two are equal
+    encoder = small_encoder().to(setting.device)
+    labels = np.arange(n) % 2
+    options: dict[str, Any] = {"corruptions": ["contrast", "spatter"], "severities": [1, 3]} if setting.tiny else {}
+
+    def run(**chosen: Any) -> None:
+        rg.robustness.corruption_robustness(encoder, x, labels, **{"k": 5, **options, **chosen})
+
+    run(corruptions=["contrast"], severities=[1])  # warms up
+    took = timing.once(run)
+    yield Number("seconds", took)
+    cells = len(options.get("corruptions", corruptions.names())) * len(options.get("severities", range(5)))
+    yield Number("images a second, corrupted, encoded and measured", n * cells / took)
+    yield Number("profile of one cell", trace(lambda: run(corruptions=["contrast"], severities=[1]), setting.device))
+    start = time.perf_counter()
+    for name in options.get("corruptions", corruptions.names()):
+        corruptions.corrupt(x, name, SEVERITY)
+    timing.wait()
+    yield Number("seconds of one severity's corruptions alone", time.perf_counter() - start)
+
+
+def small_encoder() -> torch.nn.Module:
+    torch.manual_seed(0)
+    return torch.nn.Sequential(
+        torch.nn.Conv2d(3, 32, 5, stride=2), torch.nn.ReLU(), torch.nn.Conv2d(32, 64, 5, stride=2), torch.nn.ReLU(),
+        torch.nn.AdaptiveAvgPool2d(2), torch.nn.Flatten(),
+    )  # fmt: skip

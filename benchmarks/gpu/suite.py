@@ -1,0 +1,71 @@
+"""The tests that need a GPU: `pytest -m gpu`, in processes of their own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from xml.etree import ElementTree
+
+from benchmarks.gpu.checkout import ROOT
+from benchmarks.gpu.measuring import Number, Setting
+
+PROCESSES = 8
+
+
+def tests(setting: Setting) -> Iterator[Number]:
+    """How many passed, were skipped and failed, with what the failed ones said."""
+    files = marked_files()
+    parallel = ["-n", str(PROCESSES)]
+    if setting.tiny:
+        files, parallel = files[:1], []
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "tests.xml"
+        # A warning of a library of another version must not hide what a test is about.
+        command = [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-m",
+            "gpu",
+            *parallel,
+            "-p",
+            "no:cacheprovider",
+            "-W",
+            "default",
+        ]
+        command += [f"--junitxml={report}", "--timeout=60", *files]
+        # Cores are few for so many processes, each of which would start a thread for every core.
+        done = subprocess.run(
+            command, cwd=ROOT, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"}
+        )
+        said = done.stdout[-3000:] + done.stderr[-1000:]
+        yield Number("output", said)
+        cases = list(ElementTree.parse(report).iter("testcase"))
+    bad = {f"{case.get('classname')}::{case.get('name')}": _why(case) for case in cases if _why(case)}
+    skipped = sum(case.find("skipped") is not None for case in cases)
+    yield Number("passed", len(cases) - len(bad) - skipped, least=None if setting.device == "cpu" else 1)
+    yield Number("skipped", skipped)
+    yield Number("failed", len(bad), most=0)
+    yield Number("failures", bad)
+    slowest = sorted(cases, key=lambda case: -float(case.get("time", 0)))[:10]
+    yield Number("slowest", {f"{case.get('name')}": float(case.get("time", 0)) for case in slowest})
+
+
+def marked_files() -> list[str]:
+    """Files of tests that have a test for a GPU: to collect all others takes longer than to run these."""
+    found = [path for path in (ROOT / "tests").rglob("test_*.py") if "gpu" in path.read_text() and path.name != "test_gpu_command.py"]  # fmt: skip
+    return sorted(str(path.relative_to(ROOT)) for path in found)
+
+
+def _why(case: ElementTree.Element) -> str:
+    """What a test that failed or broke said; empty for any other."""
+    for kind in ("failure", "error"):
+        found = case.find(kind)
+        if found is not None:
+            return f"{found.get('message', '')[:500]} … {(found.text or '')[-1500:]}"
+    return ""
