@@ -68,6 +68,15 @@ def added_up(tally, rows, step, start=0, **beside):
 
 
 @pytest.fixture
+def device():
+    """Where tests marked `gpu` put their tensors: the GPU, or what REPGEOM_TEST_DEVICE says to try them without one."""
+    name = os.environ.get("REPGEOM_TEST_DEVICE") or "cuda"
+    if name == "cuda" and not torch.cuda.is_available():
+        pytest.skip("no GPU; REPGEOM_TEST_DEVICE=cpu tries the test without")
+    return name
+
+
+@pytest.fixture
 def rng():
     return np.random.default_rng(0)
 

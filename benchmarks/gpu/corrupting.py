@@ -39,27 +39,43 @@ def family(setting: Setting, pixels: str) -> Iterator[Number]:
     yield Number("slowest", ", ".join(f"{name} {100 * own[name] / sum(own.values()):.0f} %" for name in slow))
     # With few images: how it is split between the other package and ours does not matter for its sum.
     few = images(side, setting.size(ON_CPU[side], 2), "cpu")
-    theirs = {}
     if find_spec("imagecorruptions") is not None:
-        array = few[0].permute(1, 2, 0).numpy()
-        for name in names:
-            theirs[name] = other(lambda name=name: incumbent.shipped(name, array, SEVERITY))
-        yield Number("seconds an image of imagecorruptions", dict(theirs))
-        both = [name for name in names if isinstance(theirs[name], float)]
-        total = sum(theirs[name] for name in both)
-        yield Number("images a second of imagecorruptions", 1 / total)
-        yield Number("corruptions compared", len(both), least=len(names))
-        yield Number("times faster than imagecorruptions", total / sum(own[name] for name in both), least=FASTER)
+        yield from rival(few[0], own)
     for name in slow:
         yield Number(f"profile of {name}", trace(ours(x, name), setting.device))
     if setting.left > 8:
         cpu = {name: timing.once(ours(few, name)) / len(few) for name in names}
         yield Number("images a second on this CPU", 1 / sum(cpu.values()))
         yield Number("times faster than on this CPU", sum(cpu.values()) / sum(own.values()))
+    if setting.left > 4:
+        shares = {name: differing(few, name, setting.device) for name in names}
+        yield Number("share of values that differ from the CPU's, given the same draws", shares)
+        yield Number("largest share of values that differ from the CPU's", max(shares.values()))
+
+
+def rival(image: Tensor, own: dict[str, float]) -> Iterator[Number]:
+    """What imagecorruptions takes for an image, beside our seconds."""
+    array = image.permute(1, 2, 0).numpy()
+    theirs = {name: other(lambda name=name: incumbent.shipped(name, array, SEVERITY)) for name in own}
+    yield Number("seconds an image of imagecorruptions", theirs)
+    both = [name for name in own if isinstance(theirs[name], float)]
+    yield Number("corruptions compared", len(both), least=len(own))
+    if both:
+        total = sum(theirs[name] for name in both)
+        yield Number("images a second of imagecorruptions", 1 / total)
+        yield Number("times faster than imagecorruptions", total / sum(own[name] for name in both), least=FASTER)
 
 
 def ours(x: Tensor, name: str) -> Callable[[], Any]:
     return lambda: corruptions.corrupt(x, name, SEVERITY, strengths="imagenet")
+
+
+def differing(x: Tensor, name: str, device: str) -> float:
+    """The share of values that differ between devices by a grey level or more, when both are given the same draws."""
+    options: dict[str, Any] = {"strengths": "imagenet"}
+    params = corruptions.draw(name, (x.shape[2], x.shape[3]), SEVERITY, indices=range(len(x)), **options)
+    here, there = (corruptions.apply(x.to(place), name, params, SEVERITY, **options).cpu() for place in ("cpu", device))
+    return float((here != there).double().mean())
 
 
 def other(function: Callable[[], Any]) -> float | str:

@@ -378,12 +378,12 @@ def test_a_stream_is_read_once_more_than_for_its_spectrum():
     assert e.value == pytest.approx(rg.estimate(x).value)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-def test_a_gpu_reads_as_the_cpu_does():
+@pytest.mark.gpu
+def test_a_gpu_reads_as_the_cpu_does(device):
     x = torch.tensor(gaussian(np.random.default_rng(10), 5000, power(64, 0.5)))
-    here, there = rg.estimate(x), rg.estimate(x.cuda())
+    here, there = rg.estimate(x), rg.estimate(x.to(device))
     assert (there.value, there.low, there.high) == pytest.approx((here.value, here.low, here.high), rel=1e-6)
-    assert rg.influence(x.cuda()).is_cuda
+    assert rg.influence(x.to(device)).device.type == device
 
 
 def test_an_estimate_prints_in_one_line():

@@ -126,13 +126,13 @@ def test_one_class_is_named(only, rng):
         rg.probes.fit_linear_probe(problem(rng)[0], [only] * 200)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+@pytest.mark.gpu
 @both
-def test_a_probe_lives_where_its_features_do(kind, rng):
+def test_a_probe_lives_where_its_features_do(kind, rng, device):
     x, labels = problem(rng)
-    here, there = fitted(kind, x, labels), fitted(kind, torch.tensor(x).cuda(), labels)
-    assert there.correct(x, labels).is_cuda
-    assert (there.predict(x) == here.predict(torch.tensor(x).cuda())).all()
+    here, there = fitted(kind, x, labels), fitted(kind, torch.tensor(x, device=device), labels)
+    assert there.correct(x, labels).device.type == device
+    assert (there.predict(x) == here.predict(torch.tensor(x, device=device))).all()
 
 
 def test_fitted_probes_show_themselves_in_one_line(rng):

@@ -164,15 +164,15 @@ def test_values_beyond_float64_are_refused_with_a_way_out():
         rg.effective_rank(np.array([[1e308, -1e308], [-1e308, 1e308], [1e308, 1e308]]))
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU at hand")
+@pytest.mark.gpu
 @pytest.mark.parametrize("kind", SPECTRA)
 @pytest.mark.parametrize("shape", [(600, 64), (40, 100), (3, 600, 64)], ids=str)
-def test_gpu_agrees_with_cpu(kind, shape):
+def test_gpu_agrees_with_cpu(kind, shape, device):
     x = planted(kind, shape[-2:], 5, torch.float32).expand(shape)
     torch.backends.cuda.matmul.allow_tf32 = True
     try:
-        found = rg.effective_rank(x.cuda(), of="singular_values")
+        found = rg.effective_rank(x.to(device), of="singular_values")
     finally:
         torch.backends.cuda.matmul.allow_tf32 = False
-    assert found.is_cuda
+    assert found.device.type == device
     torch.testing.assert_close(found.cpu(), rg.effective_rank(x, of="singular_values"), rtol=1e-6, atol=0)
