@@ -100,11 +100,16 @@ class Worker:
         # A process that hangs inside a driver may not end at once; nobody waits for it.
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout=5)
+        # What was not sent yet cannot be sent any more.
+        with contextlib.suppress(OSError):
+            if self._process.stdin is not None:
+                self._process.stdin.close()
         self._process = None
 
 
 def _forward(process: subprocess.Popen[str], lines: queue.Queue[str | None]) -> None:
     assert process.stdout is not None
-    for line in process.stdout:
-        lines.put(line)
+    with process.stdout:
+        for line in process.stdout:
+            lines.put(line)
     lines.put(None)

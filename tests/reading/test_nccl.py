@@ -26,7 +26,9 @@ def alone(rank, folder, device):
         for method in ("float64", "qr"):
             acc = rg.SpectrumAccumulator(method=method)
             acc.update(x[:100]).update(x[100:]).all_reduce()
-            torch.testing.assert_close(acc.spectrum().singular_values, rg.spectrum(x).singular_values, rtol=1e-10, atol=0)
+            torch.testing.assert_close(
+                acc.spectrum().singular_values, rg.spectrum(x).singular_values, rtol=1e-10, atol=0
+            )
         model = torch.nn.Linear(8, 8).double().to(device)
         monitor = Monitor(model, every=1)
         with monitor.step():
