@@ -71,9 +71,3 @@ def test_a_measure_that_only_one_encoder_has_is_left_out(probe):
     table = rg.robustness.compare_robustness(pixels, means, IMAGES, LABELS, probes=(probe, None), **TWO)
     assert "knn_accuracy" in set(table.measure)
     assert not {"accuracy", "probe_drift"} & set(table.measure)
-
-
-def test_a_comparison_is_not_drawn():
-    table = rg.robustness.compare_robustness(pixels, means, IMAGES, corruptions="fog", severities=3)
-    with pytest.raises(ValueError, match="a comparison of two encoders is not drawn"):
-        rg.plot_robustness(table)
