@@ -8,6 +8,7 @@ from torch import Tensor
 from repgeom.reading.tally import Piece, State, Tally
 
 FEWEST_ROWS = 8  # any two numbers are a progression
+_FIRST_ROWS = 64  # of a piece, which rule most columns out
 _ROUNDINGS = 4  # of the largest value, by which a value may lie beside the line
 
 
@@ -36,8 +37,21 @@ class CountingColumns(Tally):
             self._first = piece.rows[0].detach().cpu().double()
             self._step = torch.full_like(self._first, torch.nan)
         if len(self._columns):
-            rows = piece.rows[:, self._columns.to(piece.rows.device)].detach().cpu().double()
-            self._follow(rows, torch.as_tensor(piece.places).double() - self._origin)
+            away = torch.as_tensor(piece.places).double() - self._origin
+            self._rule_out(piece.rows[:, self._columns.to(piece.rows.device)].detach(), away)
+        if len(self._columns):
+            self._follow(piece.rows[:, self._columns.to(piece.rows.device)].detach().cpu().double(), away)
+
+    def _rule_out(self, rows: Tensor, away: Tensor) -> None:
+        """Drop columns that `_follow` would drop for the first of these rows alone: the others need not leave their device."""
+        furthest = int(away.abs().argmax())
+        if away[furthest] == 0:
+            return
+        step = (rows[furthest].cpu().double() - self._first) / away[furthest]
+        slack = _ROUNDINGS * self._rounding * torch.maximum(rows.abs().amax(0).cpu().double(), self._first.abs())
+        few = rows[:_FIRST_ROWS].cpu().double()
+        fits = ((self._first + away[:_FIRST_ROWS, None] * step - few).abs() <= slack).all(0) & (step != 0)
+        self._keep(fits, self._step)
 
     def _follow(self, rows: Tensor, away: Tensor) -> None:
         """Leave the columns in which rows (n, c), so far from the origin, lie on a line."""
