@@ -43,6 +43,12 @@ def parser() -> argparse.ArgumentParser:
     )
     add("--device", choices=("cuda", "cpu"), default="cuda", help="cpu tries the command")
     add("--tiny", action="store_true", help="small sizes, which try the command and measure nothing")
+    add(
+        "--commit",
+        default=commit(),
+        metavar="NAME",
+        help="which commit this is, where the checkout has no clone to ask",
+    )
     add("--page", action="store_true", help="write benchmarks/gpu.md from benchmarks/gpu.json, and measure nothing")
     return found  # fmt: skip
 
@@ -75,16 +81,16 @@ def measured(rows: list[Row], arguments: argparse.Namespace) -> dict[str, Any]:
                 began = time.monotonic()
                 found = worker.measure(row, min(row.limit, max(left, 1.0)))
                 found["took"] = round(time.monotonic() - began, 1)
-                kept[row.name] = found | about(worker)
+                kept[row.name] = found | about(worker, arguments.commit)
             show(row.name, kept[row.name])
             write(arguments.out, results)
     return results
 
 
-def about(worker: Worker) -> dict[str, Any]:
+def about(worker: Worker, name: str) -> dict[str, Any]:
     """When, where and of what a row was measured: rows of one file may come from several runs."""
     return {
-        "date": str(datetime.date.today()), "commit": commit(), "card": worker.about.get("card", "none"),
+        "date": str(datetime.date.today()), "commit": name, "card": worker.about.get("card", "none"),
         "processor": processor(), "about": worker.about, "versions": versions(),
     }  # fmt: skip
 

@@ -114,8 +114,8 @@ def probe(setting: Setting) -> Iterator[Number]:
 
     took = seconds_of(lambda: path(setting.device), 1)
     yield Number("seconds of the path", took)
-    yield Number("profile of the path", trace(lambda: path(setting.device), setting.device))
     if setting.left > 15 or setting.tiny:
         here = timing.once(lambda: path("cpu"))
         yield Number("seconds of the path on this CPU", here)
         yield Number("the path, times faster than on this CPU", here / took)
+    yield Number("profile of the path", trace(lambda: path(setting.device), setting.device))
