@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from repgeom.data.arrays import as_tensor
+from repgeom.data.kinds import DType, Features, Values
 from repgeom.data.settings import own_settings
 
 if TYPE_CHECKING:
@@ -18,13 +20,13 @@ __all__ = ["assert_healthy", "features_with_spectrum"]
 
 @own_settings
 def features_with_spectrum(
-    singular_values: Any,
+    singular_values: Values,
     n_samples: int,
     *,
     n_features: int | None = None,
-    mean: Any = 0.0,
+    mean: Values = 0.0,
     seed: int = 0,
-    dtype: Any = np.float64,
+    dtype: DType = np.float64,
 ) -> np.ndarray:
     """Random features whose centred singular values are exactly those asked for.
 
@@ -71,12 +73,12 @@ def features_with_spectrum(
 
 @own_settings
 def assert_healthy(
-    x: Any,
+    x: Features,
     *,
     purpose: str | None = None,
     fail_on: str | None = "fail",
     min_effective_rank: float | None = None,
-    baseline: Any = None,
+    baseline: Report | str | os.PathLike[str] | None = None,
     max_drop: str | Sequence[str] = (),
     strict: bool = False,
     paired: bool | None = None,

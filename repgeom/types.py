@@ -1,10 +1,33 @@
-"""The record classes that functions return, for annotations and `isinstance`."""
+"""The record classes that functions return, and names for what functions take, for annotations and `isinstance`."""
 
 from repgeom.auditing.changes import Change
 from repgeom.auditing.comparing import ReportComparison
 from repgeom.auditing.finding import Finding
 from repgeom.auditing.report import Report
 from repgeom.auditing.values import Value
+from repgeom.data.kinds import (
+    ColumnNames,
+    CorruptedFeatures,
+    Curves,
+    DType,
+    Encoder,
+    Features,
+    Forward,
+    Groups,
+    Images,
+    Indices,
+    Labels,
+    LoaderBatch,
+    Log,
+    Mask,
+    MeasureName,
+    Numbers,
+    OnCollapse,
+    ProcessGroup,
+    Spectra,
+    Thresholds,
+    Values,
+)
 from repgeom.inference.compare import Comparison
 from repgeom.inference.estimate import Estimate
 from repgeom.measures.classes import ClassRanks
@@ -22,20 +45,41 @@ __all__ = [
     "CenteredSVD",
     "Change",
     "ClassRanks",
+    "ColumnNames",
     "Comparison",
+    "CorruptedFeatures",
     "CorruptionError",
+    "Curves",
+    "DType",
+    "Encoder",
     "Estimate",
+    "Features",
     "Finding",
+    "Forward",
     "FourierHeatmap",
+    "Groups",
     "Health",
     "Hubness",
+    "Images",
+    "Indices",
     "KNNProbe",
+    "Labels",
     "LinearProbe",
+    "LoaderBatch",
+    "Log",
+    "Mask",
+    "MeasureName",
     "Norms",
+    "Numbers",
+    "OnCollapse",
     "PathPoint",
     "PowerLaw",
+    "ProcessGroup",
     "Report",
     "ReportComparison",
+    "Spectra",
     "Spectrum",
+    "Thresholds",
     "Value",
+    "Values",
 ]

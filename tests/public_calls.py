@@ -33,7 +33,8 @@ def public() -> dict[str, Any]:
     for place, module in PLACES.items():
         for name in module.__all__:
             member = getattr(module, name)
-            if inspect.isfunction(member) or inspect.isclass(member):
+            # Names for annotations stand for `Any`, which is a class.
+            if inspect.isfunction(member) or (inspect.isclass(member) and member is not Any):
                 found.setdefault(member, f"{place}.{name}".strip("."))
     return {name: member for member, name in found.items()}
 

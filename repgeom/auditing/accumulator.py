@@ -17,6 +17,7 @@ from repgeom.auditing.purposes import TRANSFER, check_purpose
 from repgeom.auditing.report import Report
 from repgeom.auditing.titles import Titles
 from repgeom.data.arrays import as_features, check_normalize
+from repgeom.data.kinds import Features, Groups, Labels, Thresholds
 from repgeom.data.labels import as_values
 from repgeom.data.settings import own_settings
 from repgeom.reading.tally import Piece, from_bytes, to_bytes
@@ -81,13 +82,13 @@ class AuditAccumulator:
 
     def update(
         self,
-        features: Any,
+        features: Features,
         *,
         start: int | None = None,
-        labels: Any = None,
-        groups: Any = None,
-        reference: Any = None,
-        corrupted: Any = None,
+        labels: Labels = None,
+        groups: Groups = None,
+        reference: Features = None,
+        corrupted: Features = None,
     ) -> AuditAccumulator:
         """Adds rows, and what stands beside them. Returns itself.
 
@@ -209,7 +210,7 @@ class AuditAccumulator:
         *,
         name: str | os.PathLike[str] = "features",
         k: int = 10,
-        thresholds: Mapping[str, Any] | None = None,
+        thresholds: Thresholds | None = None,
         purpose: str = TRANSFER,
     ) -> Report:
         """The report on all rows so far. Arguments and errors as `audit`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from repgeom.auditing.audit_tally import Asked, AuditTally
@@ -28,6 +28,7 @@ from repgeom.auditing.report import Report
 from repgeom.auditing.row_identity import RowIdentity, row_marks, scored_rows
 from repgeom.auditing.titles import Titles, beside_of, titles_of
 from repgeom.data.arrays import check_normalize, too_large_error
+from repgeom.data.kinds import ColumnNames, Features, Groups, Labels, Thresholds
 from repgeom.data.processes import ALONE, Processes
 from repgeom.data.row_names import require_same_order
 from repgeom.data.settings import own_settings
@@ -43,19 +44,19 @@ from repgeom.spectral.tally import STREAM_MARGIN
 
 @own_settings
 def audit(
-    features: Any,
+    features: Features,
     *,
-    reference: Any = None,
-    corrupted: Any = None,
-    labels: Any = None,
-    groups: Any = None,
+    reference: Features = None,
+    corrupted: Features = None,
+    labels: Labels = None,
+    groups: Groups = None,
     key: str | None = None,
     purpose: str = TRANSFER,
     normalize: str | None = None,
     name: str | None = None,
-    thresholds: Mapping[str, Any] | None = None,
+    thresholds: Thresholds | None = None,
     drop_nonfinite: bool = False,
-    drop_columns: Any = None,
+    drop_columns: ColumnNames | None = None,
     duplicates: str = KEEP,
     standardize: bool = False,
     k: int = 10,

@@ -114,7 +114,9 @@ class ReportComparison:
 
 
 @own_settings
-def compare_reports(old: Any, new: Any, *, paired: bool | None = None) -> ReportComparison:
+def compare_reports(
+    old: Report | str | os.PathLike[str], new: Report | str | os.PathLike[str], *, paired: bool | None = None
+) -> ReportComparison:
     """Measure by measure, what a report says that an earlier one did not: differences with intervals and tests.
 
     Rows that are known to be the same samples in the same order are compared row by row, where both reports keep the rows'

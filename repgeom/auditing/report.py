@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from repgeom.auditing.evidence import Evidence
@@ -16,6 +16,7 @@ from repgeom.auditing.readings import summary
 from repgeom.auditing.row_identity import RowIdentity
 from repgeom.auditing.values import Reference, Value, values_of
 from repgeom.data.columns import Columns
+from repgeom.data.kinds import MeasureName
 from repgeom.data.saving import write_whole
 from repgeom.data.settings import own_settings
 from repgeom.inference.compare import Comparison, Contributions, compared
@@ -182,7 +183,7 @@ class Report:
         # None becomes NaN, and a column without any number is still one of floats.
         return frame.astype(dict.fromkeys(numbers, float))
 
-    def compare(self, other: Report, measure: str | Callable[..., Any] = "effective_rank") -> Comparison | None:
+    def compare(self, other: Report, measure: MeasureName = "effective_rank") -> Comparison | None:
         """This report's measure against another's (which comes first), row by row where both audited the same rows.
 
         None where either has too few rows or was read back from JSON without scores (see `repgeom.compare_reports`).

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -13,23 +12,24 @@ from repgeom.corruptions.images import as_images, as_indices, give_back, in_batc
 from repgeom.corruptions.jpeg import jpeg_compression
 from repgeom.corruptions.registry import check_name, check_severity, corruption_for
 from repgeom.corruptions.seeds import Draws
+from repgeom.data.kinds import Images, Indices
 from repgeom.data.numbers import real_number
 from repgeom.data.settings import own_settings
 
 
 @own_settings
 def corrupt(
-    images: Any,
+    images: Images,
     name: str,
     severity: float = 3,
     *,
     seed: int = 0,
-    indices: Any = None,
+    indices: Indices = None,
     strengths: str = "auto",
     quantize: str | None = "floor",
     storage_jpeg: float | None = None,
-    frost_images: Sequence[Any] | None = None,
-) -> Any:
+    frost_images: Sequence[Images] | None = None,
+) -> Images:
     """Images with one corruption of CIFAR-10-C / ImageNet-C (Hendrycks & Dietterich 2019).
 
     Args:
@@ -81,10 +81,10 @@ def draw(
     size: tuple[int, int],
     severity: float = 3,
     *,
-    indices: Any = (0,),
+    indices: Indices = (0,),
     seed: int = 0,
     strengths: str = "auto",
-    frost_images: Sequence[Any] | None = None,
+    frost_images: Sequence[Images] | None = None,
     device: str | torch.device = "cpu",
 ) -> dict[str, Tensor]:
     """The random parameters that `corrupt` would draw, to be stored, looked at, or handed to `apply`.
@@ -115,15 +115,15 @@ def draw(
 
 @own_settings
 def apply(
-    images: Any,
+    images: Images,
     name: str,
     params: dict[str, Tensor],
     severity: float = 3,
     *,
     strengths: str = "auto",
     quantize: str | None = "floor",
-    frost_images: Sequence[Any] | None = None,
-) -> Any:
+    frost_images: Sequence[Images] | None = None,
+) -> Images:
     """Images with a corruption whose random parameters are given: a replay of stored or of another program's draws.
 
     Args:

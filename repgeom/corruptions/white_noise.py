@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from torch import Tensor
 
 from repgeom.corruptions.images import as_images, as_indices, plus_noise
 from repgeom.corruptions.seeds import Draws
+from repgeom.data.kinds import Images, Indices
 from repgeom.data.numbers import real_number
 from repgeom.data.settings import own_settings
 
@@ -22,15 +22,15 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 @own_settings
 def add_noise(
-    images: Any,
+    images: Images,
     sigma: float,
     *,
     space: str = "pixel",
     std: Sequence[float] | None = None,
     clip: bool | None = None,
     seed: int = 0,
-    indices: Any = None,
-) -> Any:
+    indices: Indices = None,
+) -> Images:
     """Images plus white Gaussian noise of one standard deviation.
 
     In "normalized" space the noise is what it would be if it were added after (x − mean) / std: sigma · std of each

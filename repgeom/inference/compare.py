@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from repgeom.data.arrays import check_normalize
+from repgeom.data.kinds import Features, Groups, MeasureName
 from repgeom.data.settings import own_settings
 from repgeom.inference.correction import (
     FINENESS,
@@ -63,14 +64,14 @@ class Comparison:
 
 @own_settings
 def compare(
-    a: Any,
-    b: Any,
-    measure: str | Callable[..., Any] = "effective_rank",
+    a: Features,
+    b: Features,
+    measure: MeasureName = "effective_rank",
     *,
     paired: bool = False,
     center: bool = True,
     normalize: str | None = None,
-    groups: Any = None,
+    groups: Groups = None,
     confidence: float = 0.95,
 ) -> Comparison:
     """The difference of a measure between two representations, with an interval and a test.

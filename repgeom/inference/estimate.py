@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable
-from typing import Any
 
 import torch
 
 from repgeom.data.arrays import check_normalize, give_back
+from repgeom.data.kinds import Features, Groups, MeasureName, Numbers
 from repgeom.data.settings import own_settings
 from repgeom.inference.correction import Corrected, corrected
 from repgeom.inference.influence import in_sample
@@ -60,12 +59,12 @@ class Estimate:
 
 @own_settings
 def estimate(
-    features: Any,
-    measure: str | Callable[..., Any] = "effective_rank",
+    features: Features,
+    measure: MeasureName = "effective_rank",
     *,
     center: bool = True,
     normalize: str | None = None,
-    groups: Any = None,
+    groups: Groups = None,
     confidence: float = 0.95,
 ) -> Estimate:
     """A measure of the spectrum as it is in the population, with an interval: not what these few rows happen to read.
@@ -123,12 +122,12 @@ def estimate(
 
 @own_settings
 def influence(
-    features: Any,
-    measure: str | Callable[..., Any] = "effective_rank",
+    features: Features,
+    measure: MeasureName = "effective_rank",
     *,
     center: bool = True,
     normalize: str | None = None,
-) -> Any:
+) -> Numbers:
     """How much each sample adds to a measure: (n_samples,) values, mean zero.
 
     The influence function of the sample's own measure, Σ_j g_j (u_jᵀ(x − x̄))² with g_j = d measure / d λ_j. Leaving out row

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from repgeom.data.kinds import Features, MeasureName
 from repgeom.data.settings import own_settings
 from repgeom.inference.estimate import estimate
 from repgeom.inference.sample import FEWEST_ROWS, opened
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
 
 @own_settings
 def sample_size_curve(
-    features: Any,
-    measure: str | Callable[..., Any] = "effective_rank",
+    features: Features,
+    measure: MeasureName = "effective_rank",
     *,
     sizes: Sequence[int] | None = None,
     draws: int = 10,

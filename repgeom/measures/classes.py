@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from repgeom.data.arrays import centred, finite_rows, too_large_error
+from repgeom.data.kinds import Features, Labels
 from repgeom.data.labels import as_labels
 from repgeom.data.row_names import require_same_order
 from repgeom.data.settings import own_settings
@@ -55,7 +55,9 @@ class ClassRanks:
 
 
 @own_settings
-def class_effective_rank(features: Any, labels: Any, *, normalize: str | None = None, seed: int = 0) -> ClassRanks:
+def class_effective_rank(
+    features: Features, labels: Labels, *, normalize: str | None = None, seed: int = 0
+) -> ClassRanks:
     """Effective rank of each class about its own mean: finds the one class that has collapsed.
 
     Args:
@@ -159,7 +161,7 @@ def _ranks_of(stack: Tensor, normalize: str | None) -> np.ndarray:
 
 
 @own_settings
-def between_class_variance(features: Any, labels: Any) -> float:
+def between_class_variance(features: Features, labels: Labels) -> float:
     """Share of the total variance that lies between class means: tr S_between / tr S_total, R² of the labels.
 
     Args:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from repgeom.data.arrays import centred, finite_rows, give_back, pair_blocks, row_norms, unit_rows
+from repgeom.data.kinds import Features, Numbers
 from repgeom.data.numbers import real_number
 from repgeom.data.settings import own_settings
 from repgeom.data.sources import as_source
@@ -21,7 +21,7 @@ __all__ = ["alignment", "feature_std", "health", "mean_cosine", "norms", "unifor
 
 
 @own_settings
-def mean_cosine(features: Any, *, center: bool = False) -> Any:
+def mean_cosine(features: Features, *, center: bool = False) -> Numbers:
     """Mean cosine similarity over all pairs of different rows: how far the cloud is a narrow cone.
 
     (‖Σ u_i‖² − Σ‖u_i‖²) / (n(n − 1)) with u_i = x_i / ‖x_i‖, exact and in O(n d) (Ethayarajh 2019). A row of zeros has
@@ -68,7 +68,7 @@ register(
 
 
 @own_settings
-def uniformity(features: Any, *, t: float = 2.0) -> Any:
+def uniformity(features: Features, *, t: float = 2.0) -> Numbers:
     """Uniformity on the sphere: ln of the mean over pairs i < j of exp(−t ‖u_i − u_j‖²) (Wang & Isola 2020).
 
     Rows are scaled to unit length; pairs of a row with itself are left out. Costs O(n² d), in blocks.
@@ -152,7 +152,7 @@ register(
 
 
 @own_settings
-def alignment(features: Any, positives: Any, *, alpha: float = 2.0) -> Any:
+def alignment(features: Features, positives: Features, *, alpha: float = 2.0) -> Numbers:
     """Alignment of positive pairs: mean of ‖u_i − v_i‖^α over unit rows (Wang & Isola 2020).
 
     Args:
@@ -181,7 +181,7 @@ def alignment(features: Any, positives: Any, *, alpha: float = 2.0) -> Any:
 
 
 @own_settings
-def feature_std(features: Any) -> Any:
+def feature_std(features: Features) -> Numbers:
     """Mean over columns of the standard deviation of unit-length rows (Chen & He 2021): 0 means collapse to a point.
 
     Not unchanged by rotation: it is largest where all columns vary alike.
@@ -222,7 +222,7 @@ register(
 
 
 @own_settings
-def norms(features: Any) -> Norms:
+def norms(features: Features) -> Norms:
     """Mean, spread and extremes of the row norms. For isotropic Gaussian features `cv` is about 1/√(2d).
 
     Args:
@@ -279,7 +279,7 @@ register(
 
 
 @own_settings
-def health(features: Any) -> Health:
+def health(features: Features) -> Health:
     """Counts NaN, infinity, rows of zeros, exact duplicates, constant columns and extreme norms.
 
     Args:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from repgeom.data.arrays import give_back
+from repgeom.data.kinds import Features, Numbers
 from repgeom.data.settings import own_settings
 from repgeom.measures.measure import REFERENCE, Measure, register
 from repgeom.measures.pair_sums import as_pair, check_k, varying
@@ -63,7 +63,7 @@ register(
 
 
 @own_settings
-def captured_variance(features: Any, reference: Any, *, k: int | None = None) -> Any:
+def captured_variance(features: Features, reference: Features, *, k: int | None = None) -> Numbers:
     """Share of the features' variance that lies inside the reference's leading k directions. Both are centred.
 
     ‖Xc V_k‖²_F / ‖Xc‖²_F, with V_k the leading k principal directions of the reference. A student whose curve runs
@@ -120,7 +120,7 @@ def captured_curve(energy: Tensor, total: Tensor) -> Tensor:
 
 
 @own_settings
-def principal_angles(features: Any, reference: Any, *, k: int = 10) -> Any:
+def principal_angles(features: Features, reference: Features, *, k: int = 10) -> Numbers:
     """Angles between the spans of the leading k principal directions of both (Björck & Golub 1973).
 
     cos θ_i are the singular values of V_kᵀ W_k; small angles are taken from their sines, so that 1e-9 is not lost.

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from repgeom.data.arrays import as_features, give_back, pair_blocks, refuse_nonfinite
+from repgeom.data.kinds import Features, Groups, Numbers
 from repgeom.data.numbers import whole_number
 from repgeom.data.row_names import require_same_order
 from repgeom.data.settings import own_settings
@@ -82,11 +83,11 @@ class Hubness:
 
 @own_settings
 def hubness(
-    features: Any,
+    features: Features,
     *,
     k: int = 10,
     metric: str = "cosine",
-    groups: Any = None,
+    groups: Groups = None,
     max_rows: int | None = MOST_ROWS,
     seed: int = 0,
     progress: bool = False,
@@ -228,8 +229,8 @@ register(
 
 @own_settings
 def cosine_dot_overlap(
-    features: Any, *, k: int = 10, max_rows: int | None = MOST_ROWS, seed: int = 0, progress: bool = False
-) -> Any:
+    features: Features, *, k: int = 10, max_rows: int | None = MOST_ROWS, seed: int = 0, progress: bool = False
+) -> Numbers:
     """Share of the k nearest others by cosine that are also those with the largest dot products.
 
     Mean over rows of |N_k^cosine ∩ N_k^dot| / k, ties as in `mutual_knn`. Low where lengths of rows vary: an index of inner products

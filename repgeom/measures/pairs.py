@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 
 from repgeom.data.arrays import give_back, pair_blocks, unit_rows
+from repgeom.data.kinds import Features, Groups, Numbers
 from repgeom.data.settings import own_settings, warn_caller
 from repgeom.measures.directions import OTHER_WIDTHS
 from repgeom.measures.measure import REFERENCE, Measure, Size, register
@@ -17,7 +16,7 @@ __all__ = ["cosine_alignment", "linear_cka", "mutual_knn", "procrustes_distance"
 
 
 @own_settings
-def linear_cka(features: Any, reference: Any, *, debiased: bool = True) -> Any:
+def linear_cka(features: Features, reference: Features, *, debiased: bool = True) -> Numbers:
     """Linear centred kernel alignment (Kornblith et al. 2019), by default with the unbiased HSIC of Song et al. (2012).
 
     HSIC(K, L) / √(HSIC(K, K) HSIC(L, L)) of the linear kernels. The biased form reads 0.86 for independent features
@@ -66,7 +65,7 @@ register(
 
 
 @own_settings
-def procrustes_distance(features: Any, reference: Any) -> Any:
+def procrustes_distance(features: Features, reference: Features) -> Numbers:
     """Orthogonal Procrustes distance after centring and scaling both to unit Frobenius norm (Ding et al. 2021).
 
     min over rotations Q of ‖X − Y Q‖²_F = 2 − 2 ‖XᵀY‖_*, squared as published. Features of different width are
@@ -107,7 +106,7 @@ register(
 
 
 @own_settings
-def mutual_knn(features: Any, reference: Any, *, k: int = 10, groups: Any = None) -> Any:
+def mutual_knn(features: Features, reference: Features, *, k: int = 10, groups: Groups = None) -> Numbers:
     """Share of the k nearest neighbours (by cosine) that both representations agree on (Huh et al. 2024).
 
     Mean over samples of |N_k(x_i) ∩ N_k(y_i)| / k; a sample is not its own neighbour. Costs O(n² (d1 + d2)), in blocks.
@@ -175,7 +174,7 @@ register(
 
 
 @own_settings
-def cosine_alignment(features: Any, reference: Any) -> Any:
+def cosine_alignment(features: Features, reference: Features) -> Numbers:
     """Mean cosine between row i of both: what cosine distillation maximises.
 
     Args:

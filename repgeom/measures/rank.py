@@ -9,10 +9,10 @@ stable_rank ≤ participation_ratio ≤ effective_rank ≤ effective_rank(of="si
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import torch
 
+from repgeom.data.kinds import Features, Numbers
 from repgeom.data.numbers import real_number
 from repgeom.data.settings import own_settings
 from repgeom.measures.functionals import entropy, participation, stable
@@ -25,7 +25,9 @@ __all__ = ["effective_rank", "hill_number", "participation_ratio", "rankme", "st
 
 
 @own_settings
-def effective_rank(features: Any, *, of: str = "variances", center: bool = True, normalize: str | None = None) -> Any:
+def effective_rank(
+    features: Features, *, of: str = "variances", center: bool = True, normalize: str | None = None
+) -> Numbers:
     """Number of dimensions in use: exp of the Shannon entropy of the spectrum's shares.
 
     exp(−Σ p_i ln p_i) with p_i = σ_i² / Σσ² for `of="variances"` (the default; Giraldo et al. 2015, and the paper this
@@ -90,7 +92,7 @@ register(
 
 
 @own_settings
-def rankme(features: Any, *, eps: float = 1e-7) -> Any:
+def rankme(features: Features, *, eps: float = 1e-7) -> Numbers:
     """RankMe exactly as published: exp entropy of the singular values of the features as they are, with its ε.
 
     exp(−Σ p_i ln p_i), p_i = σ_i / Σσ + ε, not centred, not normalised (Garrido et al., ICML 2023, arXiv 2210.02885).
@@ -150,7 +152,7 @@ register(
 
 
 @own_settings
-def hill_number(features: Any, *, order: float, center: bool = True, normalize: str | None = None) -> Any:
+def hill_number(features: Features, *, order: float, center: bool = True, normalize: str | None = None) -> Numbers:
     """Hill number of the variances: one family for all ranks of a covariance.
 
     (Σ p_i^q)^(1/(1−q)) with p_i = λ_i / Σλ (Hill 1973; for features Pasarkar & Dieng 2024). Order 0 is the numerical
@@ -191,7 +193,7 @@ def hill_number(features: Any, *, order: float, center: bool = True, normalize: 
 
 
 @own_settings
-def participation_ratio(features: Any, *, center: bool = True, normalize: str | None = None) -> Any:
+def participation_ratio(features: Features, *, center: bool = True, normalize: str | None = None) -> Numbers:
     """Number of dimensions in use, weighted to the large ones: (Σλ)² / Σλ².
 
     Also tr(C)² / tr(C²), and 1 + (d − 1) · IsoScore (Gao et al. 2017; Rudman et al. 2022). Reads low where samples
@@ -235,7 +237,7 @@ register(
 
 
 @own_settings
-def stable_rank(features: Any, *, center: bool = True, normalize: str | None = None) -> Any:
+def stable_rank(features: Features, *, center: bool = True, normalize: str | None = None) -> Numbers:
     """Total variance over the largest: Σλ / λ_1 = ‖X‖²_F / ‖X‖²_2 (Rudelson & Vershynin 2007; NESum, He & Ozay 2022).
 
     This is the number in these rows; `estimate(features, "stable_rank")` gives the population's, with an interval where the

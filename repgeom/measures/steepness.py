@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import torch
 
+from repgeom.data.kinds import Features, Numbers
 from repgeom.data.numbers import real_number
 from repgeom.data.settings import own_settings
 from repgeom.measures.functionals import components
@@ -31,7 +32,9 @@ class PowerLaw(NamedTuple):
 
 
 @own_settings
-def n_components(features: Any, *, variance: float = 0.9, center: bool = True, normalize: str | None = None) -> Any:
+def n_components(
+    features: Features, *, variance: float = 0.9, center: bool = True, normalize: str | None = None
+) -> Numbers:
     """Smallest k whose leading k directions hold at least this share of the variance ("d90" for 0.9).
 
     This is the number in these rows; `estimate(features, "n_components_90")` gives the population's.
@@ -89,8 +92,8 @@ register_family(Family("n_components_([0-9]{2})", "n_components_NN (NN % of the 
 
 @own_settings
 def numerical_rank(
-    features: Any, *, tolerance: float | None = None, center: bool = True, normalize: str | None = None
-) -> Any:
+    features: Features, *, tolerance: float | None = None, center: bool = True, normalize: str | None = None
+) -> Numbers:
     """Number of singular values that are more than rounding.
 
     Counts σ_i > tolerance · σ_1. By default the bound is 4 ε · rms(x) · (√n + √d), the largest singular value of noise
@@ -140,7 +143,7 @@ register(
 
 
 @own_settings
-def condition_number(features: Any, *, center: bool = True, normalize: str | None = None) -> Any:
+def condition_number(features: Features, *, center: bool = True, normalize: str | None = None) -> Numbers:
     """Largest over smallest singular value, of the min(n_samples − 1, n_features) that can differ from zero.
 
     Args:
@@ -180,7 +183,7 @@ register(
 
 @own_settings
 def power_law(
-    features: Any, *, first: int = 11, last: int = 100, center: bool = True, normalize: str | None = None
+    features: Features, *, first: int = 11, last: int = 100, center: bool = True, normalize: str | None = None
 ) -> PowerLaw:
     """Decay exponent α of the variances, λ_i ∝ i^(−α): α-ReQ, with the range it was fitted on and its fit.
 

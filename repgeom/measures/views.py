@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from repgeom.data.arrays import as_features, give_back, refuse_nonfinite, row_chunks, too_large_error
+from repgeom.data.kinds import Features, Groups, Numbers
 from repgeom.data.labels import as_labels
 from repgeom.data.numbers import real_number
 from repgeom.data.row_names import require_same_order
@@ -21,7 +21,7 @@ __all__ = ["lidar"]
 
 
 @own_settings
-def lidar(features: Any, views: Any, *, delta: float = 1e-4, epsilon: float = 1e-8) -> Any:
+def lidar(features: Features, views: Groups, *, delta: float = 1e-4, epsilon: float = 1e-8) -> Numbers:
     """LiDAR: the effective rank of what tells samples apart, in units of what differs between views (Thilak et al. 2024).
 
     Σ_b is the covariance of the samples' means (divided by C − 1 for C samples), Σ_w the mean covariance of the views about their own

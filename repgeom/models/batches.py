@@ -13,7 +13,6 @@ from torch import Tensor, nn
 
 from repgeom.models.pooling import Positions
 
-Forward = Callable[[nn.Module, Any], Any]
 _TEXT = ("input_ids", "token_ids", "tokens")
 _MASKS = ("attention_mask", "mask")
 _NOT_FOR_THE_MODEL = ("labels", "label", "groups")

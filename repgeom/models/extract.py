@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from repgeom.data.kinds import Forward, LoaderBatch, Mask
 from repgeom.data.saving import check_writable
 from repgeom.data.settings import own_settings
-from repgeom.models.batches import Batch, Forward
+from repgeom.models.batches import Batch
 from repgeom.models.npy_file import NpyFile
 from repgeom.models.passing import Pass
 from repgeom.models.pooling import Pooled
@@ -22,12 +22,12 @@ __all__ = ["extract_features"]
 @own_settings
 def extract_features(
     model: nn.Module,
-    batches: Iterable[Any],
+    batches: Iterable[LoaderBatch],
     *,
     layer: str = "output",
     pool: str = "auto",
     forward: Forward | None = None,
-    mask: Any = None,
+    mask: Mask = None,
     autocast: torch.dtype | None = None,
     max_samples: int | None = None,
     out: str | os.PathLike[str] | None = None,

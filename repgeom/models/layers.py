@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
+from repgeom.data.kinds import Forward, LoaderBatch
 from repgeom.data.settings import own_settings
-from repgeom.models.batches import Batch, Forward, batch_of, first_samples
+from repgeom.models.batches import Batch, batch_of, first_samples
 from repgeom.models.layout import dimension_of_samples, has_unusual_features
 from repgeom.models.outputs import first_tensor
 from repgeom.models.paths import OUTPUT, automatic, bare, matching, modules_by_path
@@ -39,7 +40,7 @@ class Layer:
 
 
 @own_settings
-def layers(model: nn.Module, batch: Any, *, forward: Forward | None = None) -> pd.DataFrame:
+def layers(model: nn.Module, batch: LoaderBatch, *, forward: Forward | None = None) -> pd.DataFrame:
     """The layers of a model that give features, in the order in which they run.
 
     Args:

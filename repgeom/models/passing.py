@@ -9,8 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from repgeom.data.kinds import Forward
 from repgeom.data.settings import from_caller
-from repgeom.models.batches import Batch, Forward, batch_of
+from repgeom.models.batches import Batch, batch_of
 from repgeom.models.layers import Layer, chosen_layers, survey
 from repgeom.models.layout import arranged
 from repgeom.models.outputs import first_tensor

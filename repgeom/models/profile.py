@@ -17,9 +17,9 @@ from repgeom.auditing.given import IN_STREAM
 from repgeom.auditing.purposes import TRANSFER, check_purpose
 from repgeom.auditing.report import Report
 from repgeom.data.arrays import ZeroVarianceError
+from repgeom.data.kinds import Features, Forward, Labels, LoaderBatch, Mask, Thresholds
 from repgeom.data.saving import write_whole
 from repgeom.data.settings import own_settings
-from repgeom.models.batches import Forward
 from repgeom.models.beside import Beside
 from repgeom.models.layers import Layer
 from repgeom.models.npy_file import NpyFile
@@ -152,17 +152,17 @@ class LayerProfile(Mapping[str, Report]):
 @own_settings
 def layer_profile(
     model: nn.Module,
-    batches: Iterable[Any],
+    batches: Iterable[LoaderBatch],
     *,
     layers: str | Sequence[str] = "auto",
     pool: str = "auto",
     forward: Forward | None = None,
-    mask: Any = None,
-    labels: Any = None,
-    reference: Any = None,
+    mask: Mask = None,
+    labels: Labels = None,
+    reference: Features = None,
     normalize: str | None = None,
     purpose: str = TRANSFER,
-    thresholds: Mapping[str, Any] | None = None,
+    thresholds: Thresholds | None = None,
     autocast: torch.dtype | None = None,
     max_samples: int | None = None,
     rows_kept: int = ROWS_KEPT,
@@ -298,7 +298,7 @@ def _kept_features(folder: str | os.PathLike[str] | None, paths: Sequence[str]) 
 
 
 @own_settings
-def audit(model: nn.Module, batches: Iterable[Any], *, layer: str = OUTPUT, **options: Any) -> Report:
+def audit(model: nn.Module, batches: Iterable[LoaderBatch], *, layer: str = OUTPUT, **options: Any) -> Report:
     """The audit of one layer of a model, by default of what it returns.
 
     Args:

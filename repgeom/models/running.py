@@ -9,8 +9,9 @@ from typing import Any
 import torch
 from torch import nn
 
+from repgeom.data.kinds import Forward
 from repgeom.data.settings import callers_settings
-from repgeom.models.batches import Batch, Forward, call
+from repgeom.models.batches import Batch, call
 from repgeom.models.paths import OUTPUT
 from repgeom.robustness.encoding import evaluating
 

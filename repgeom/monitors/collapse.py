@@ -6,11 +6,11 @@ import io
 import math
 import os
 import re
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from repgeom.data.kinds import OnCollapse
 from repgeom.data.saving import write_whole
 from repgeom.data.settings import warn_caller
 from repgeom.monitors.reading import RANK, LayerReading, Reading
@@ -19,8 +19,6 @@ __all__ = ["EmbeddingCollapse"]
 
 FEWEST_DIRECTIONS = 2.0  # where `below` is not given
 MARGIN = 1.25  # of a value without an interval: readings of one batch err by up to 10 % (studies/monitors.md)
-
-OnCollapse = Callable[["EmbeddingCollapse"], object]
 
 
 class EmbeddingCollapse(UserWarning):

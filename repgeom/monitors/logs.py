@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
+from repgeom.data.kinds import Log
 from repgeom.data.saving import check_writable
 from repgeom.data.settings import own_settings
 
 __all__ = ["csv_log"]
 
-Log = Callable[[int, dict[str, float]], object]
+
 COLUMNS = ("step", "name", "value")
 
 

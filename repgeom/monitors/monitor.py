@@ -8,23 +8,22 @@ import math
 import numbers
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
+from repgeom.data.kinds import Forward, LoaderBatch, Log, Mask, MeasureName, OnCollapse
 from repgeom.data.processes import ALONE, Processes
 from repgeom.data.settings import warn_caller
 from repgeom.inference.sample import FEWEST_ROWS
-from repgeom.models.batches import Forward
 from repgeom.models.paths import OUTPUT, bare, matching, modules_by_path
 from repgeom.models.pooling import POOLS
 from repgeom.models.running import check_watchable
-from repgeom.monitors.collapse import OnCollapse, Watch
+from repgeom.monitors.collapse import Watch
 from repgeom.monitors.collecting import Collector, Rows
-from repgeom.monitors.logs import Log
 from repgeom.monitors.probing import Probe
 from repgeom.monitors.reading import MEAN_COSINE, RANK, LayerReading, Reading, check_measures, layer_reading
 from repgeom.monitors.together import processes_of_training, rows_of_all
@@ -104,12 +103,12 @@ class Monitor:
         *,
         layers: str | Sequence[str] = OUTPUT,
         every: int = 100,
-        measures: Sequence[str | Callable[..., Any]] = (RANK, "participation_ratio", MEAN_COSINE),
+        measures: Sequence[MeasureName] = (RANK, "participation_ratio", MEAN_COSINE),
         pool: str = "auto",
         rows: int = 4096,
-        probe: Any = None,
+        probe: Iterable[LoaderBatch] | None = None,
         forward: Forward | None = None,
-        mask: Any = None,
+        mask: Mask = None,
         interval: bool = False,
         on_collapse: str | OnCollapse | None = None,
         below: float | None = None,

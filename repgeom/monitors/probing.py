@@ -11,8 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from repgeom.data.kinds import Forward
 from repgeom.data.settings import from_caller
-from repgeom.models.batches import Batch, Forward, batch_of
+from repgeom.models.batches import Batch, batch_of
 from repgeom.models.layers import chosen_layers, dry_run
 from repgeom.models.running import inference, run
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from repgeom.data.kinds import Curves
 from repgeom.data.settings import own_settings
 from repgeom.presenting.axes import axes_of, axis_label, by_name, colors, finished, legend_label, literal
 from repgeom.presenting.text import THESE_ROWS
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @own_settings
-def plot_sample_size_curve(curve: Any, *, ax: Axes | None = None) -> Axes:
+def plot_sample_size_curve(curve: Curves, *, ax: Axes | None = None) -> Axes:
     """A measure against the number of samples: the population's value solid with its interval, these rows' dashed.
 
     Args:

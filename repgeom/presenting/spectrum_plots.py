@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from repgeom.data.kinds import Curves, Spectra, Values
 from repgeom.data.settings import own_settings
 from repgeom.presenting.axes import GREY, axes_of, by_name, colors, finished, legend_label, whole_ticks
 from repgeom.spectral.decompose import spectrum
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @own_settings
-def plot_spectrum(spectra: Any, *, ax: Axes | None = None, baseline: bool = True) -> Axes:
+def plot_spectrum(spectra: Spectra, *, ax: Axes | None = None, baseline: bool = True) -> Axes:
     """Share of variance along each direction on a log scale; several spectra overlaid, n in the legend.
 
     Args:
@@ -49,7 +50,7 @@ def plot_spectrum(spectra: Any, *, ax: Axes | None = None, baseline: bool = True
 
 
 @own_settings
-def plot_cumulative_variance(spectra: Any, *, ax: Axes | None = None) -> Axes:
+def plot_cumulative_variance(spectra: Spectra, *, ax: Axes | None = None) -> Axes:
     """Share of variance in the leading k directions, with the k that holds 90 %. Arguments as `plot_spectrum`."""
     ax = axes_of(ax)
     named = _named(spectra)
@@ -65,7 +66,7 @@ def plot_cumulative_variance(spectra: Any, *, ax: Axes | None = None) -> Axes:
 
 
 @own_settings
-def plot_captured_variance(curves: Any, *, ax: Axes | None = None, own: Any = None) -> Axes:
+def plot_captured_variance(curves: Curves, *, ax: Axes | None = None, own: Values = None) -> Axes:
     """Share of variance inside the reference's leading k directions, as `captured_variance` returns it.
 
     Args:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from repgeom.data.arrays import check_normalize, finite_matrix, unit_rows
+from repgeom.data.kinds import Features, Labels
 from repgeom.data.labels import as_labels, codes_among
 from repgeom.data.numbers import one_or_several, real_number
 from repgeom.data.row_names import require_same_order
@@ -69,23 +70,23 @@ class LinearProbe:
         classes, features = self.weight.shape
         return f"<LinearProbe of {classes} classes on {features} features, C = {self.C:.3g} of {len(self.path)} tried>"
 
-    def logits(self, features: Any) -> Tensor:
+    def logits(self, features: Features) -> Tensor:
         """(n, n_classes), on the probe's device."""
         x = _checked_rows(features, self.normalize, self.weight.dtype).to(self.weight.device)
         if x.shape[1] != self.weight.shape[1]:
             raise ValueError(f"`features` has {x.shape[1]} columns, the probe was fitted on {self.weight.shape[1]}.")
         return x @ self.weight.mT + self.bias
 
-    def predict(self, features: Any) -> np.ndarray:
+    def predict(self, features: Features) -> np.ndarray:
         """The most likely label of each row, (n,)."""
         return self.classes[self.logits(features).argmax(1).cpu().numpy()]
 
-    def correct(self, features: Any, labels: Any) -> Tensor:
+    def correct(self, features: Features, labels: Labels) -> Tensor:
         """Which rows it gets right, (n,) bool, on its device. A label that it never saw is wrong."""
         logits = self.logits(features)
         return logits.argmax(1) == codes_among(labels, len(logits), self.classes).to(logits.device)
 
-    def accuracy(self, features: Any, labels: Any) -> float:
+    def accuracy(self, features: Features, labels: Labels) -> float:
         """Share of rows that it gets right."""
         return float(self.correct(features, labels).double().mean())
 
@@ -101,8 +102,8 @@ class LinearProbe:
 
 @own_settings
 def fit_linear_probe(
-    features: Any,
-    labels: Any,
+    features: Features,
+    labels: Labels,
     *,
     C: float | Sequence[float] | None = None,
     normalize: str | None = None,

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from repgeom.data.arrays import finite_matrix, unit_rows
+from repgeom.data.kinds import Features, Groups, Indices, Labels
 from repgeom.data.labels import as_labels, codes_among
 from repgeom.data.numbers import one_or_several, real_number
 from repgeom.data.row_names import require_same_order
@@ -53,16 +54,16 @@ class KNNProbe:
         rows, features = self.bank.shape
         return f"<KNNProbe of {len(self.classes)} classes, {rows:,} rows of {features} features, k = {self.k}>"
 
-    def predict(self, features: Any, leave_out: Any = None) -> np.ndarray:
+    def predict(self, features: Features, leave_out: Indices = None) -> np.ndarray:
         """Labels (len(k), n); `leave_out` (n,) names a row of the bank that each query must not see, nor any of its group."""
         return self.classes[self._votes(features, leave_out).cpu().numpy()]
 
-    def correct(self, features: Any, labels: Any, leave_out: Any = None) -> Tensor:
+    def correct(self, features: Features, labels: Labels, leave_out: Indices = None) -> Tensor:
         """Which rows are voted right, (len(k), n) bool. A label that is not in the bank is wrong."""
         votes = self._votes(features, leave_out)
         return votes == codes_among(labels, votes.shape[1], self.classes).to(votes.device)
 
-    def accuracy(self, features: Any, labels: Any, leave_out: Any = None) -> dict[int, float]:
+    def accuracy(self, features: Features, labels: Labels, leave_out: Indices = None) -> dict[int, float]:
         """{k: share of rows that are voted right}."""
         right = self.correct(features, labels, leave_out).double().mean(1)
         return dict(zip(self.k, right.tolist(), strict=True))
@@ -148,12 +149,12 @@ class KNNProbe:
 
 @own_settings
 def fit_knn_probe(
-    features: Any,
-    labels: Any,
+    features: Features,
+    labels: Labels,
     *,
     k: int | Sequence[int] = 10,
     temperature: float | None = None,
-    groups: Any = None,
+    groups: Groups = None,
 ) -> KNNProbe:
     """A bank of labelled features that votes on new ones, by cosine. Of equal votes the class with the nearest row wins.
 
@@ -189,7 +190,7 @@ def fit_knn_probe(
 
 
 @own_settings
-def knn_accuracy(features: Any, labels: Any, *, k: int = 10, groups: Any = None) -> float:
+def knn_accuracy(features: Features, labels: Labels, *, k: int = 10, groups: Groups = None) -> float:
     """Leave-one-out accuracy of a vote of the k nearest other rows by cosine. Ties go to the class that is nearer.
 
     Args:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from repgeom.corruptions.images import as_images
+from repgeom.data.kinds import Encoder, Groups, Images, Labels
 from repgeom.data.settings import own_settings
 from repgeom.inference.intervals import check_confidence, holm
 from repgeom.probes.linear import LinearProbe
 from repgeom.probes.nearest import KNNProbe
 from repgeom.robustness.conditions import CLEAN, Settings, corruption_conditions, measurements_of
-from repgeom.robustness.encoding import Encoder
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,20 +21,20 @@ if TYPE_CHECKING:
 def compare_robustness(
     first: Encoder,
     second: Encoder,
-    images: Any,
-    labels: Any = None,
+    images: Images,
+    labels: Labels = None,
     *,
     probes: tuple[LinearProbe | None, LinearProbe | None] = (None, None),
     knns: tuple[KNNProbe | None, KNNProbe | None] = (None, None),
     corruptions: str | Sequence[str] = "all",
     severities: float | Sequence[float] = (1, 2, 3, 4, 5),
     strengths: str = "auto",
-    frost_images: Sequence[Any] | None = None,
+    frost_images: Sequence[Images] | None = None,
     seed: int = 0,
     batch_size: int | None = None,
     k: int = 10,
     max_pair_rows: int = 4096,
-    groups: Any = None,
+    groups: Groups = None,
     confidence: float = 0.95,
     progress: bool = False,
 ) -> pd.DataFrame:

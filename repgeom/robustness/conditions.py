@@ -10,12 +10,13 @@ from torch import Tensor
 
 from repgeom.corruptions.corrupting import corrupt
 from repgeom.corruptions.registry import CORRUPTIONS, check_name, check_severity, corruption_for, name_in_tables
+from repgeom.data.kinds import Encoder
 from repgeom.data.numbers import one_or_several
 from repgeom.data.settings import warn_caller
 from repgeom.probes.linear import LinearProbe
 from repgeom.probes.nearest import KNNProbe
 from repgeom.robustness.drift import Clean
-from repgeom.robustness.encoding import Change, Encoder, EncoderError, encoded
+from repgeom.robustness.encoding import Change, EncoderError, encoded
 from repgeom.robustness.measurement import Measurement
 
 CLEAN = "clean"

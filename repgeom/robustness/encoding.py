@@ -12,9 +12,9 @@ from torch import Tensor
 
 from repgeom.corruptions.images import unit
 from repgeom.data.arrays import as_tensor
+from repgeom.data.kinds import Encoder
 from repgeom.data.settings import callers_settings
 
-Encoder = Callable[[Tensor], Any]
 Change = Callable[[Tensor, Tensor], Tensor]  # (images, their numbers) -> corrupted images
 BATCH_VALUES = 1 << 23  # of the images in one batch: 32 MB of float32
 BATCH_IMAGES = 512

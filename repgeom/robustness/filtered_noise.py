@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from repgeom.corruptions.images import as_images, as_indices, plus_noise
 from repgeom.corruptions.seeds import Draws
+from repgeom.data.kinds import Images, Indices
 from repgeom.data.numbers import real_number
 from repgeom.data.settings import own_settings
 
 
 @own_settings
 def band_noise(
-    images: Any,
+    images: Images,
     low: float = 0,
     high: float | None = None,
     *,
@@ -24,8 +24,8 @@ def band_noise(
     units: str = "nyquist",
     clip: bool = True,
     seed: int = 0,
-    indices: Any = None,
-) -> Any:
+    indices: Indices = None,
+) -> Images:
     """Images plus white noise that was filtered to a band of spatial frequencies and scaled to one size.
 
     The radius of a frequency is √(f_x² + f_y²). Low-pass noise: `high` alone; high-pass: `low` alone; band-pass: both.

@@ -14,6 +14,7 @@ from torch import Tensor
 from repgeom.corruptions.images import as_images, unit
 from repgeom.corruptions.seeds import Draws
 from repgeom.data.arrays import row_norms
+from repgeom.data.kinds import Encoder, Images, Labels
 from repgeom.data.labels import codes_among
 from repgeom.data.numbers import real_number
 from repgeom.data.settings import own_settings
@@ -56,10 +57,10 @@ class FourierHeatmap:
 
 @own_settings
 def fourier_heatmap(
-    encoder: Callable[[Tensor], Any],
-    images: Any,
+    encoder: Encoder,
+    images: Images,
     *,
-    labels: Any = None,
+    labels: Labels = None,
     probe: LinearProbe | None = None,
     norm: float | None = None,
     n_frequencies: int | None = None,

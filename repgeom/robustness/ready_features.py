@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from repgeom.data.arrays import finite_matrix
+from repgeom.data.kinds import CorruptedFeatures, Features, Groups, Labels
 from repgeom.data.numbers import real_number
 from repgeom.data.settings import own_settings
 from repgeom.inference.intervals import check_confidence
@@ -24,15 +25,15 @@ ONE: Key = ("corrupted", 1.0)  # what features are called that have no name
 
 @own_settings
 def feature_robustness(
-    clean: Any,
-    corrupted: Any,
-    labels: Any = None,
+    clean: Features,
+    corrupted: CorruptedFeatures,
+    labels: Labels = None,
     *,
     probe: LinearProbe | None = None,
     knn: KNNProbe | None = None,
     k: int = 10,
     max_pair_rows: int = 4096,
-    groups: Any = None,
+    groups: Groups = None,
     confidence: float = 0.95,
     seed: int = 0,
 ) -> pd.DataFrame:

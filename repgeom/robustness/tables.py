@@ -14,6 +14,7 @@ from torch import Tensor
 
 from repgeom.corruptions.images import as_images
 from repgeom.corruptions.white_noise import add_noise, noise_rms
+from repgeom.data.kinds import Encoder, Groups, Images, Labels
 from repgeom.data.labels import as_labels
 from repgeom.data.numbers import one_or_several
 from repgeom.data.settings import own_settings
@@ -27,7 +28,7 @@ from repgeom.robustness.conditions import (
     corruption_conditions,
     measurements_of,
 )
-from repgeom.robustness.encoding import Change, Encoder
+from repgeom.robustness.encoding import Change
 from repgeom.robustness.resume import Kept, digest, fingerprint
 from repgeom.robustness.rows import Row, frame_of, row_of
 
@@ -40,20 +41,20 @@ WHITE_SIGMAS = (0.02, 0.05, 0.1, 0.2)
 @own_settings
 def corruption_robustness(
     encoder: Encoder,
-    images: Any,
-    labels: Any = None,
+    images: Images,
+    labels: Labels = None,
     *,
     probe: LinearProbe | None = None,
     knn: KNNProbe | None = None,
     corruptions: str | Sequence[str] = "all",
     severities: float | Sequence[float] = (1, 2, 3, 4, 5),
     strengths: str = "auto",
-    frost_images: Sequence[Any] | None = None,
+    frost_images: Sequence[Images] | None = None,
     seed: int = 0,
     batch_size: int | None = None,
     k: int = 10,
     max_pair_rows: int = 4096,
-    groups: Any = None,
+    groups: Groups = None,
     confidence: float = 0.95,
     out: str | os.PathLike[str] | None = None,
     progress: bool = False,
@@ -116,8 +117,8 @@ def corruption_robustness(
 @own_settings
 def noise_robustness(
     encoder: Encoder,
-    images: Any,
-    labels: Any = None,
+    images: Images,
+    labels: Labels = None,
     *,
     sigmas: float | Sequence[float] = WHITE_SIGMAS,
     space: str = "pixel",
@@ -129,7 +130,7 @@ def noise_robustness(
     batch_size: int | None = None,
     k: int = 10,
     max_pair_rows: int = 4096,
-    groups: Any = None,
+    groups: Groups = None,
     confidence: float = 0.95,
     out: str | os.PathLike[str] | None = None,
     progress: bool = False,

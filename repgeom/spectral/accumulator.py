@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from repgeom.data.arrays import as_features, check_normalize, refuse_nonfinite, row_chunks
+from repgeom.data.kinds import Features, ProcessGroup
 from repgeom.data.processes import require_group
 from repgeom.data.settings import own_settings
 from repgeom.spectral.products import triangular_root
@@ -65,7 +66,7 @@ class SpectrumAccumulator:
         """Mean row so far, (..., n_features) float64; None before the first rows."""
         return self._sums.mean
 
-    def update(self, batch: Any) -> SpectrumAccumulator:
+    def update(self, batch: Features) -> SpectrumAccumulator:
         """Adds rows (..., n, n_features), n ≥ 1. Returns itself. Raises as `spectrum`, and for another width."""
         self._refuse_twice()
         x = as_features(batch, "batch", min_rows=1).detach()
@@ -104,7 +105,7 @@ class SpectrumAccumulator:
         """A copy that does not share its sums: an accumulator adds to them in place."""
         return copy.deepcopy(self)
 
-    def all_reduce(self, group: Any = None) -> SpectrumAccumulator:
+    def all_reduce(self, group: ProcessGroup = None) -> SpectrumAccumulator:
         """Adds what every process of a `torch.distributed` group has seen, so that all hold the whole. Returns itself.
 
         Exact to rounding, whatever the split; a process may have seen no rows. Call it once, on every process, after the last

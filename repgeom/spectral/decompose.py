@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from repgeom.data.arrays import as_features, check_normalize, give_back, refuse_nonfinite, too_large_error
+from repgeom.data.kinds import Features
 from repgeom.data.settings import own_settings
 from repgeom.data.sources import Source, nonfinite_error_of, source_of
 from repgeom.reading.pieces import PairedRows
@@ -39,7 +40,7 @@ class CenteredSVD(NamedTuple):
 
 
 @own_settings
-def spectrum(features: Any, *, center: bool = True, normalize: str | None = None) -> Spectrum:
+def spectrum(features: Features, *, center: bool = True, normalize: str | None = None) -> Spectrum:
     """Singular values of the centred features: one decomposition that every spectral measure reads.
 
     Args:
@@ -118,7 +119,7 @@ def _joined(found: Sequence[Spectrum], join: Callable[[list[Tensor]], Tensor]) -
 
 
 @own_settings
-def centered_svd(features: Any, *, center: bool = True, normalize: str | None = None) -> CenteredSVD:
+def centered_svd(features: Features, *, center: bool = True, normalize: str | None = None) -> CenteredSVD:
     """Thin singular value decomposition of the centred features, computed in float64.
 
     Args:

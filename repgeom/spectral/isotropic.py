@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import functools
-from typing import Any
 
 import numpy as np
 
 from repgeom.data.arrays import as_features
+from repgeom.data.kinds import Features
 from repgeom.data.settings import own_settings
 from repgeom.spectral.spectrum import Spectrum
 
 
 @own_settings
-def isotropic_baseline(features: Any) -> Spectrum:
+def isotropic_baseline(features: Features) -> Spectrum:
     """The spectrum that isotropic features of the same n_samples × n_features would show.
 
     Read any measure from it to know what "as spread out as can be" reads at this size: with few samples that is far

@@ -1,0 +1,96 @@
+"""The documentation site: what is generated of the code is whole, docstrings read as meant, and broken links are found."""
+
+import inspect
+import re
+
+import pytest
+
+import repgeom as rg
+from docs import docstrings, generate, site_checks
+from repgeom.auditing.rules import RULES
+from repgeom.data.kinds import KINDS
+from repgeom.measures.measure import measures
+
+API = generate.api_pages()
+# What rules out a type: numbers of any kind of array, and whatever another function takes.
+UNSAID = {"state", "calls", "persistent", "options", "audit_options"}
+
+
+def test_every_public_name_is_in_the_reference_once():
+    shown = re.findall(r"^\.\. auto\w+:: (repgeom\.[\w.]+)$", "\n".join(API.values()), re.MULTILINE)
+    assert len(shown) == len(set(shown))
+    documented = {id(value) for name, value in generate.documented_names().items() if name in shown}
+    missing = [name for name, value in generate.public_names().items() if id(value) not in documented]
+    assert missing == []
+
+
+def test_names_for_what_is_taken_are_public_and_described():
+    assert set(KINDS) <= set(rg.types.__all__)
+    for name in KINDS:
+        assert f"py:data:: repgeom.types.{name}\n" in API["api_types"]
+
+
+@pytest.mark.parametrize("name", [name for name, value in generate.documented_names().items() if callable(value)])
+def test_no_argument_is_any_where_a_name_says_more(name):
+    value = generate.documented_names()[name]
+    if inspect.isclass(value) and hasattr(value, "__dataclass_fields__"):
+        return
+    for parameter in inspect.signature(value).parameters.values():
+        said = parameter.annotation != "Any" or parameter.name in UNSAID
+        assert said, f"annotate `{parameter.name}` of {name} with a name of repgeom/data/kinds.py, not with Any"
+
+
+def test_every_measure_and_every_rule_is_on_its_page():
+    page = generate.measures_page()
+    for m in measures():
+        assert f"### {m.label.strip()}\n" in page
+        assert m.question in page
+    page = generate.findings_page()
+    for rule in RULES:
+        assert f"## {rule.name}\n" in page
+
+
+@pytest.mark.parametrize(
+    ("line", "rst"),
+    [
+        ("|N_k(x) ∩ N_k(y)| / k", r"\|N_k(x) ∩ N_k(y)\| / k"),
+        ("2 * b, and x_ ends", r"2 \* b, and x\_ ends"),
+        ("* a point", "* a point"),
+        ("see `audit`", "see :py:obj:`audit <repgeom.audit>`"),
+        ("see `rg.audit()`", "see :py:obj:`rg.audit() <repgeom.audit>`"),
+        ("a `Spectrum` of `x`", "a :py:obj:`Spectrum <repgeom.Spectrum>` of ``x``"),
+        ("a `LayerProfile`", "a :py:obj:`LayerProfile <repgeom.models.LayerProfile>`"),
+    ],
+)
+def test_prose_of_a_docstring_is_plain(line, rst):
+    assert docstrings.as_rst([line]) == [rst]
+
+
+def test_sections_of_a_docstring_become_fields():
+    lines = ["Args:", "    a, b: two things,", "        on two lines.", "", "Returns:", "    In [0, 1]: a share."]
+    fields = [":Arguments:", "    ``a``, ``b``", "        two things,", "        on two lines.", "", "",
+              ":Returns:", "    In [0, 1]: a share.", ""]  # fmt: skip
+    assert [line.rstrip() for line in docstrings.as_rst(lines)] == fields
+
+
+def test_an_example_is_left_as_it_is():
+    lines = [">>> f(2 ** 3) | g", "8", "", "2 ** 3"]
+    assert docstrings.as_rst(lines) == [*lines[:3], r"2 \*\* 3"]
+
+
+def test_links_that_lead_nowhere_are_found(tmp_path):
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "a.html").write_text('<a href="sub/b.html#here">x</a><a href="https://x.org/y">x</a><img src="no.png">')
+    (tmp_path / "sub" / "b.html").write_text(
+        '<p id="here"></p><a href="../a.html#gone">x</a><a href="../c.html">x</a><a href="#here">x</a>'
+    )
+    assert site_checks.broken_links(tmp_path) == [
+        "a.html: no.png", "sub/b.html: ../a.html#gone (no such anchor)", "sub/b.html: ../c.html",
+    ]  # fmt: skip
+
+
+def test_links_out_of_the_site_are_changed():
+    page = ["[real](../studies/real.md#sets), [code](../repgeom/demo.py), [page](files.md), [web](https://x.org)"]
+    generate.moved_links(None, "verdict", page)
+    assert page == ["[real](generated/real.md#sets), code (`repgeom/demo.py`), [page](files.md), [web](https://x.org)"]
+    assert "[estimates](estimates.md)" in generate.brought_page("studies/README.md")
