@@ -13,7 +13,7 @@ HEAD = """\
 
 One command, one card, some minutes. The **floor** is what the arithmetic must cost on that card: a plain torch product of the
 features with themselves in the precision that repgeom multiplies in, and one float64 `eigvalsh`. Errors are against float64
-products of the same values. Times are medians of five calls after a first one. This page is written from `gpu.json`, which also holds
+products of the same values. Times are medians of three to five calls after a first one, of what takes seconds the better of two. This page is written from `gpu.json`, which also holds
 profiles of what is slow: `python -m benchmarks.gpu --page`.
 """
 

@@ -39,8 +39,15 @@ def about(device: str) -> dict[str, Any]:
     if device == "cuda":
         properties = torch.cuda.get_device_properties(0)
         found |= {"card": properties.name, "memory_gb": round(properties.total_memory / 1e9, 1)}
-        torch.zeros(1, device=device)
     return found
+
+
+def warm_up(device: str) -> None:
+    """Load the libraries of linear algebra, which takes seconds and belongs to no row."""
+    for dtype in (torch.float32, torch.float64):
+        x = torch.eye(64, device=device, dtype=dtype)
+        for function in (torch.linalg.eigvalsh, torch.linalg.eigh, torch.linalg.svdvals, torch.linalg.qr):
+            function(x @ x)
 
 
 def is_fatal(error: Exception) -> bool:
@@ -59,6 +66,7 @@ def main(device: str, tiny: str) -> None:
         channel.write(json.dumps(line, default=str) + "\n")
 
     tell(about=about(device))
+    warm_up(device)
     for line in sys.stdin:
         asked = json.loads(line)
         setting = Setting(device, tiny == "tiny", time.monotonic() + asked["seconds"])
