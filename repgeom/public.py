@@ -10,6 +10,7 @@ from repgeom.auditing.report import Report
 from repgeom.data.files import open_source
 from repgeom.inference.compare import compare
 from repgeom.inference.estimate import estimate, influence
+from repgeom.inference.intrinsic_dimension import intrinsic_dimension, intrinsic_dimension_curve
 from repgeom.inference.sample_sizes import sample_size_curve
 from repgeom.measures import classes as _classes
 from repgeom.measures import cloud as _cloud
@@ -54,6 +55,8 @@ __all__ = [
     "estimate",
     "files",
     "influence",
+    "intrinsic_dimension",
+    "intrinsic_dimension_curve",
     "isotropic_baseline",
     "models",
     "monitors",

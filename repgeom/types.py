@@ -30,6 +30,7 @@ from repgeom.data.kinds import (
 )
 from repgeom.inference.compare import Comparison
 from repgeom.inference.estimate import Estimate
+from repgeom.inference.intrinsic_dimension import IntrinsicDimension
 from repgeom.measures.classes import ClassRanks
 from repgeom.measures.cloud_tally import Health, Norms
 from repgeom.measures.hubness import Hubness
@@ -62,6 +63,7 @@ __all__ = [
     "Hubness",
     "Images",
     "Indices",
+    "IntrinsicDimension",
     "KNNProbe",
     "Labels",
     "LinearProbe",

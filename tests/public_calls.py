@@ -191,6 +191,11 @@ CALLS: dict[str, Callable[[Rows], Any]] = {
     "hill_number": lambda r: [rg.hill_number(r.x, order=q) for q in (0, 1, 2, np.inf)],
     "hubness": lambda r: [rg.hubness(r.x, k=max(1, min(3, r.n - 1)), metric=m) for m in ("cosine", "euclidean", "dot")],
     "influence": lambda r: [rg.influence(r.x, m) for m in ("effective_rank", "participation_ratio", "stable_rank")],
+    "intrinsic_dimension": lambda r: [
+        rg.intrinsic_dimension(r.x, method=m, k=k)
+        for m, k in (("twonn", None), ("twonn_regression", None), ("mle", 2), ("gride", 1))
+    ],
+    "intrinsic_dimension_curve": lambda r: rg.intrinsic_dimension_curve(r.x),
     "isotropic_baseline": lambda r: rg.isotropic_baseline(r.x),
     "knn_accuracy": lambda r: rg.knn_accuracy(r.x, r.labels, k=max(1, min(3, r.n - 1))),
     "lidar": lambda r: rg.lidar(r.x, np.arange(r.n) % max(2, r.n // 2)),

@@ -16,8 +16,8 @@ from repgeom.auditing.evidence import Evidence
 from repgeom.auditing.values import reading_of
 from repgeom.data.arrays import row_norms, unit_rows
 from repgeom.inference.estimate import Estimate
+from repgeom.inference.halves import FEWEST_ROWS
 from repgeom.inference.intervals import standard_error
-from repgeom.inference.neighbours import FEWEST_ROWS
 from repgeom.measures.measure import named
 from repgeom.measures.pair_sums import compact, varying
 from repgeom.robustness.alignment import cka_measurement

@@ -18,11 +18,9 @@ from torch import Tensor
 
 from repgeom.data.arrays import pair_blocks
 from repgeom.inference.estimate import Estimate
+from repgeom.inference.halves import SPLITS, halves, in_own_half, listed_for_halves
 from repgeom.inference.intervals import quantile, wilson
 from repgeom.measures.nearest_rows import check_neighbours, most_neighbours, nearest, rows_of_few_groups
-
-SPLITS = 20  # also the degrees of freedom of the error: Student's 0.975 quantile is 2.09, near the normal one of 1.96
-FEWEST_ROWS = 50  # of which halves still have neighbourhoods like those of the whole
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,18 +73,8 @@ class Neighbours:
         if groups is not None:
             n_drawn = int(groups.max()) + 1
             self.few = f"{n_drawn:,} groups"
-        # Drawn on the CPU, so that splits are the same on every device.
-        random = torch.Generator().manual_seed(int(seed) % (1 << 63))
-        self.splits: list[Tensor] = []
-        # Of fewer rows than four times k, halves would be nearly all neighbours.
-        if n_drawn >= FEWEST_ROWS and n >= 4 * k:
-            self.splits = [self._split(n_drawn, random).to(units.device) for _ in range(SPLITS)]
+        self.splits = [half.to(units.device) for half in halves(n, k, seed, groups)]
         self.lists = self._listed(units)
-
-    def _split(self, n_drawn: int, random: torch.Generator) -> Tensor:
-        """The half, 0 or 1, that each row goes to (n,); that of its group where there are groups."""
-        half = torch.randperm(n_drawn, generator=random) % 2
-        return half if self.groups is None else half[self.groups.cpu()]
 
     def shared_with(self, units: Tensor) -> NeighbourMean:
         """Share of each row's nearest that are so among other rows of unit length too (`mutual_knn`)."""
@@ -116,8 +104,8 @@ class Neighbours:
         return self._mean(read)
 
     def _listed(self, units: Tensor) -> Tensor:
-        """Nearest other rows, near to far. One in two is in a row's half: of 3 k + 10 hardly ever fewer than k."""
-        most = 3 * self.k + 10 + rows_of_few_groups(self.groups)
+        """Nearest other rows, near to far."""
+        most = listed_for_halves(self.k) + rows_of_few_groups(self.groups)
         most = min(most, most_neighbours(len(units), self.groups))
         return torch.cat([nearest(block, units, start, most, self.groups)[1] for start, block in pair_blocks(units)])
 
@@ -126,12 +114,8 @@ class Neighbours:
         if half is None:
             first = lists[:, : self.k]
             return first, torch.ones_like(first, dtype=torch.bool)
-        here = half[lists] == half[:, None]
-        # Rows of the own half move to the front, from near to far; the others, and those after k, to a place that is cut off.
-        place = torch.where(here, here.cumsum(1) - 1, self.k).clamp(max=self.k)
-        front = lists.new_zeros(len(lists), self.k + 1).scatter_(1, place, lists)[:, : self.k]
-        filled = torch.arange(self.k, device=lists.device) < here.sum(1, keepdim=True)
-        return front, filled
+        first, filled = in_own_half(lists, half, self.k)
+        return lists.gather(1, first), filled
 
     def _mean(self, read: Callable[[Tensor | None], Tensor]) -> NeighbourMean:
         """From what each row reads in all rows, or in its half of a split."""

@@ -6,8 +6,9 @@ import torch
 
 import repgeom as rg
 from repgeom.data.arrays import unit_rows
+from repgeom.inference.halves import SPLITS
 from repgeom.inference.intervals import quantile, wilson
-from repgeom.inference.neighbours import SPLITS, NeighbourMean, Neighbours
+from repgeom.inference.neighbours import NeighbourMean, Neighbours
 
 
 def pair(n=120, seed=0):

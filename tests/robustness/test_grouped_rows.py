@@ -8,7 +8,8 @@ import torch
 
 import repgeom as rg
 from repgeom.data.arrays import unit_rows
-from repgeom.inference.neighbours import SPLITS, Neighbours
+from repgeom.inference.halves import SPLITS
+from repgeom.inference.neighbours import Neighbours
 from repgeom.measures.nearest_rows import group_codes
 from repgeom.robustness import feature_robustness
 from repgeom.robustness.measurement import Measurement
