@@ -16,14 +16,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from repgeom.data.arrays import as_features, finite_matrix, row_chunks
+from repgeom.data.arrays import as_features, row_chunks, shape_of
+from repgeom.data.kinds import Features, Groups
 from repgeom.data.numbers import whole_number
 from repgeom.data.row_names import require_same_order
 from repgeom.data.settings import own_settings
-from repgeom.data.sources import as_source, source_of
 from repgeom.inference.copies import N_MARKS, copies_of, mostly_alike
 from repgeom.inference.halves import SPLITS, halves, in_own_half, listed_for_halves
 from repgeom.inference.intervals import check_confidence, quantile
+from repgeom.measures.hubness import drawn_rows
 from repgeom.measures.intrinsic import METHODS, Estimator, is_a_dimension, scale_of
 from repgeom.measures.nearest_distances import nearest_distances
 from repgeom.measures.nearest_rows import check_neighbours, group_codes, most_neighbours, rows_of_few_groups
@@ -70,11 +71,11 @@ class IntrinsicDimension:
 
 @own_settings
 def intrinsic_dimension(
-    features: Any,
+    features: Features,
     *,
     method: str = "twonn",
     k: int | None = None,
-    groups: Any = None,
+    groups: Groups = None,
     max_rows: int | None = MOST_ROWS,
     seed: int = 0,
     confidence: float = 0.95,
@@ -124,10 +125,10 @@ def intrinsic_dimension(
 
 @own_settings
 def intrinsic_dimension_curve(
-    features: Any,
+    features: Features,
     *,
     scales: Sequence[int] | None = None,
-    groups: Any = None,
+    groups: Groups = None,
     max_rows: int | None = MOST_ROWS,
     seed: int = 0,
     confidence: float = 0.95,
@@ -189,9 +190,11 @@ def _checked_k(method: str, k: Any) -> int:
 class _Rows:
     """Different rows of the features, and the distances to their nearest, searched once."""
 
-    def __init__(self, features: Any, groups: Any, max_rows: int | None, seed: int) -> None:
+    def __init__(self, features: Features, groups: Groups, max_rows: int | None, seed: int) -> None:
         require_same_order(features, groups=groups)
-        drawn, chosen, self.n_samples = _drawn(features, max_rows, seed)
+        x = _matrix(features)
+        self.n_samples = len(x)
+        drawn, chosen = drawn_rows(x, max_rows, seed)
         own = group_codes(groups, self.n_samples)
         first = _first_of_copies(drawn)
         self.n_duplicates = len(drawn) - len(first)
@@ -272,24 +275,11 @@ class _Rows:
         return tuple(warnings)
 
 
-def _drawn(features: Any, max_rows: int | None, seed: int) -> tuple[Tensor, np.ndarray, int]:
-    """The rows that are read, at most `max_rows`; their numbers; how many there are."""
-    if max_rows is not None:
-        number = whole_number(max_rows)
-        if number is None or number < 3:
-            raise ValueError(
-                f"`max_rows` must be a whole number of at least 3, or None for all rows, got {max_rows!r}."
-            )
-        max_rows = number
-    source = as_source(features)
-    if isinstance(features, Tensor):
-        # Rows stay on their device.
-        source = source_of(as_features(features.detach(), "features"), "features")
-    n = source.n_samples
-    chosen = np.arange(n)
-    if max_rows is not None and n > max_rows:
-        chosen = np.sort(np.random.default_rng(seed).permutation(n)[:max_rows])
-    return finite_matrix(source.rows(chosen), "features"), chosen, n
+def _matrix(features: Features) -> Tensor:
+    x = as_features(features)
+    if x.ndim != 2:
+        raise ValueError(f"`features` must be (n_samples, n_features), got shape {shape_of(x)}.")
+    return x
 
 
 def _first_of_copies(rows: Tensor) -> Tensor:
