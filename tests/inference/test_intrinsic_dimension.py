@@ -228,7 +228,7 @@ REFUSED = {
     "a lattice": (lattice(), {}, r"the 2 nearest of every row of `features` lie equally far away"),
     "one group": (cloud(20), {"groups": np.zeros(20, int)}, r"`groups` has a group of 20 of 20 rows"),
     "NaN": (np.where(np.eye(30) > 0, np.nan, 1.0), {}, r"30 non-finite values"),
-    "few rows": (cloud(), {"max_rows": 2}, r"`max_rows` must be a whole number of at least 2"),
+    "few rows": (cloud(), {"max_rows": 1}, r"`max_rows` must be a whole number of at least 2"),
     "no scale": (cloud(), {"scales": []}, r"`scales` is empty"),
 }
 
