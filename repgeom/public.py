@@ -14,16 +14,20 @@ from repgeom.inference.intrinsic_dimension import intrinsic_dimension, intrinsic
 from repgeom.inference.sample_sizes import sample_size_curve
 from repgeom.measures import classes as _classes
 from repgeom.measures import cloud as _cloud
+from repgeom.measures import concentration as _concentration
 from repgeom.measures import directions as _directions
 from repgeom.measures import hubness as _hubness
+from repgeom.measures import near_duplicates as _near_duplicates
 from repgeom.measures import pairs as _pairs
 from repgeom.measures import rank as _rank
 from repgeom.measures import steepness as _steepness
 from repgeom.measures import views as _views
 from repgeom.measures.classes import *
 from repgeom.measures.cloud import *
+from repgeom.measures.concentration import *
 from repgeom.measures.directions import *
 from repgeom.measures.hubness import *
+from repgeom.measures.near_duplicates import *
 from repgeom.measures.pairs import *
 from repgeom.measures.rank import *
 from repgeom.measures.steepness import *
@@ -79,7 +83,9 @@ __all__ = [
 __all__ += _classes.__all__
 __all__ += _cloud.__all__
 __all__ += _directions.__all__
+__all__ += _concentration.__all__
 __all__ += _hubness.__all__
+__all__ += _near_duplicates.__all__
 __all__ += _nearest.__all__
 __all__ += _pairs.__all__
 __all__ += _rank.__all__

@@ -33,7 +33,9 @@ from repgeom.inference.estimate import Estimate
 from repgeom.inference.intrinsic_dimension import IntrinsicDimension
 from repgeom.measures.classes import ClassRanks
 from repgeom.measures.cloud_tally import Health, Norms
+from repgeom.measures.concentration import Concentration
 from repgeom.measures.hubness import Hubness
+from repgeom.measures.near_duplicates import NearDuplicates
 from repgeom.measures.steepness import PowerLaw
 from repgeom.probes.linear import LinearProbe, PathPoint
 from repgeom.probes.nearest import KNNProbe
@@ -49,6 +51,7 @@ __all__ = [
     "ColumnNames",
     "Comparison",
     "CorruptedFeatures",
+    "Concentration",
     "CorruptionError",
     "Curves",
     "DType",
@@ -71,6 +74,7 @@ __all__ = [
     "Log",
     "Mask",
     "MeasureName",
+    "NearDuplicates",
     "Norms",
     "Numbers",
     "OnCollapse",

@@ -184,6 +184,9 @@ CALLS: dict[str, Callable[[Rows], Any]] = {
     "condition_number": lambda r: rg.condition_number(r.x),
     "cosine_dot_overlap": lambda r: rg.cosine_dot_overlap(r.x, k=max(1, min(3, r.n - 1))),
     "cosine_alignment": lambda r: rg.cosine_alignment(r.x, r.y),
+    "distance_concentration": lambda r: rg.distance_concentration(
+        r.x if r.n > 2 else np.vstack([np.asarray(r.x), np.eye(2, np.shape(r.x)[1])])
+    ),
     "effective_rank": lambda r: rg.effective_rank(r.x),
     "estimate": lambda r: [rg.estimate(r.x, m) for m in ("effective_rank", "participation_ratio", "stable_rank")],
     "feature_std": lambda r: rg.feature_std(r.x),
@@ -203,6 +206,7 @@ CALLS: dict[str, Callable[[Rows], Any]] = {
     "mean_cosine": lambda r: [rg.mean_cosine(r.x, center=c) for c in (False, True)],
     "mutual_knn": lambda r: rg.mutual_knn(r.x, r.y, k=max(1, min(10, r.n - 1))),
     "n_components": lambda r: rg.n_components(r.x),
+    "near_duplicates": lambda r: rg.near_duplicates(r.x if r.n > 8 else np.vstack([np.asarray(r.x)] * 5)),
     "norms": lambda r: rg.norms(r.x),
     "numerical_rank": lambda r: rg.numerical_rank(r.x),
     "open_source": _opened,

@@ -24,7 +24,7 @@ from repgeom.data.settings import own_settings
 from repgeom.inference.copies import N_MARKS, copies_of, mostly_alike
 from repgeom.inference.halves import SPLITS, halves, in_own_half, listed_for_halves
 from repgeom.inference.intervals import check_confidence, quantile
-from repgeom.measures.hubness import drawn_rows
+from repgeom.measures.drawn_rows import drawn_rows
 from repgeom.measures.intrinsic import METHODS, Estimator, is_a_dimension, scale_of
 from repgeom.measures.nearest_distances import nearest_distances
 from repgeom.measures.nearest_rows import check_neighbours, group_codes, most_neighbours, rows_of_few_groups

@@ -1,6 +1,28 @@
 """The measures: each a function of arrays or of a `Spectrum` that gives plain numbers, with its record beside it."""
 
 # Whoever imports one module of measures sees the records of all.
-from repgeom.measures import classes, cloud, directions, hubness, pairs, rank, steepness, views
+from repgeom.measures import (
+    classes,
+    cloud,
+    concentration,
+    directions,
+    hubness,
+    near_duplicates,
+    pairs,
+    rank,
+    steepness,
+    views,
+)
 
-__all__ = ["classes", "cloud", "directions", "hubness", "pairs", "rank", "steepness", "views"]
+__all__ = [
+    "classes",
+    "cloud",
+    "concentration",
+    "directions",
+    "hubness",
+    "near_duplicates",
+    "pairs",
+    "rank",
+    "steepness",
+    "views",
+]

@@ -9,17 +9,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from repgeom.data.arrays import as_features, give_back, pair_blocks, refuse_nonfinite
+from repgeom.data.arrays import as_features, give_back, pair_blocks
 from repgeom.data.kinds import Features, Groups, Numbers
-from repgeom.data.numbers import whole_number
 from repgeom.data.row_names import require_same_order
 from repgeom.data.settings import own_settings
+from repgeom.measures.drawn_rows import MOST_ROWS, drawn_rows
 from repgeom.measures.measure import CLOUD, Measure, register
 from repgeom.measures.nearest_rows import Space, check_neighbours, group_codes, refuse_one_direction, space_of
 
 __all__ = ["cosine_dot_overlap", "hubness"]
 
-MOST_ROWS = 16_384  # rows that are searched unless more are asked for: 16 seconds of two cores at 768 features
 _ISOTROPIC_ROWS = (
     8_192  # over which isotropic draws are averaged where n is smaller: one hub moves a skewness by a third
 )
@@ -155,29 +154,6 @@ def hubness(
         k=k,
         metric=metric,
     )
-
-
-def drawn_rows(x: Tensor, max_rows: int | None, seed: int) -> tuple[Tensor, np.ndarray]:
-    """At most `max_rows` rows (..., m, d), drawn with a seed, and their numbers (m,).
-
-    In float64; of more than `MOST_ROWS` float32 rows in float32, whose copies would take gigabytes otherwise.
-    """
-    x = x.detach()
-    refuse_nonfinite(x, "features")
-    n = x.shape[-2]
-    rows = np.arange(n)
-    if max_rows is not None:
-        most = whole_number(max_rows)
-        if most is None or most < 2:
-            raise ValueError(
-                f"`max_rows` must be a whole number of at least 2, or None for all rows; got {max_rows!r}."
-            )
-        if n > most:
-            rows = np.sort(np.random.default_rng(seed).choice(n, most, replace=False))
-            x = x[..., torch.as_tensor(rows, device=x.device), :]
-    if len(rows) > MOST_ROWS and x.dtype != torch.float64:
-        return x.float(), rows
-    return x.double(), rows
 
 
 def refuse_equal(space: Space, metric: str) -> None:

@@ -7,7 +7,7 @@ import torch
 from sklearn.neighbors import NearestNeighbors
 
 import repgeom as rg
-from repgeom.measures import hubness as module
+from repgeom.measures import drawn_rows as module
 
 METRICS = ("cosine", "euclidean", "dot")
 
