@@ -12,6 +12,7 @@ from repgeom.inference.compare import compare
 from repgeom.inference.estimate import estimate, influence
 from repgeom.inference.intrinsic_dimension import intrinsic_dimension, intrinsic_dimension_curve
 from repgeom.inference.sample_sizes import sample_size_curve
+from repgeom.inference.truncation import truncation_curve
 from repgeom.measures import classes as _classes
 from repgeom.measures import cloud as _cloud
 from repgeom.measures import concentration as _concentration
@@ -77,6 +78,7 @@ __all__ = [
     "sample_size_curve",
     "spectrum",
     "testing",
+    "truncation_curve",
     "types",
 ]
 # A measure is shown here once the module that it stands in names it.

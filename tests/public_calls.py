@@ -225,6 +225,7 @@ CALLS: dict[str, Callable[[Rows], Any]] = {
     "sample_size_curve": _curve,
     "spectrum": lambda r: [rg.spectrum(r.x, center=c, normalize=n) for c in (True, False) for n in (None, "l2")],
     "stable_rank": lambda r: rg.stable_rank(r.x),
+    "truncation_curve": lambda r: rg.truncation_curve(r.x, r.labels, k=max(1, min(3, r.n - 1)), principal=r.n >= 20),
     "uniformity": lambda r: rg.uniformity(r.x),
     "corruptions.Draws": _draws,
     "corruptions.add_noise": lambda r: corruptions.add_noise(images(), 0.1),

@@ -35,14 +35,17 @@ class NeighbourMean:
     n: int
     few: str = "rows"
 
-    def estimate(self, confidence: float, *, share_of_rows: bool = False) -> Estimate:
-        """The value expected of as many rows; the interval is Wilson's where each row is either right or wrong."""
+    def estimate(self, confidence: float, *, share_of_rows: bool = False, least: float = 0.0) -> Estimate:
+        """The value expected of as many rows; the interval is Wilson's where each row is either right or wrong.
+
+        `least` is the smallest value that there can be: −1 for a difference of shares.
+        """
         value, n = self.value, self.n
         if self.error is None:
             reason = f"no interval: {self.few} are too few to be split into halves"
             return Estimate(value, value, None, None, None, n, "these rows", (reason,))
         t = quantile(confidence, SPLITS)
-        low, high = max(0.0, value - t * self.error), min(1.0, value + t * self.error)
+        low, high = max(least, value - t * self.error), min(1.0, value + t * self.error)
         if share_of_rows:
             low, high = wilson(value, self._independent_rows(self.error), t)
         return Estimate(value, value, low, high, self.error, n, "half-samples", degrees=float(SPLITS))
@@ -91,17 +94,24 @@ class Neighbours:
 
     def votes(self, labels: Tensor) -> NeighbourMean:
         """Share of rows whose nearest vote for their own label (n,) (`knn_accuracy`)."""
+        return self._mean(lambda half: self._voted(labels, half))
 
-        def read(half: Tensor | None) -> Tensor:
-            rows, here = self._first(self.lists, half)
-            voters = labels[rows]
-            votes = ((voters[:, :, None] == voters[:, None]) & here[:, None]).sum(2)
-            # `argmax` finds the first: of equal votes the label wins whose nearest voter is nearer.
-            winners = voters.gather(1, votes.argmax(1, keepdim=True))[:, 0]
-            # A row whose list holds nobody of its half hears no vote.
-            return ((winners == labels) & here.any(1)).double()
+    def votes_gained(self, other: Neighbours, labels: Tensor) -> NeighbourMean:
+        """The share of rows that are voted right here less that among other features of the same rows, read row by row.
 
-        return self._mean(read)
+        Both must have been made with one k, seed and groups, so that their halves are the same.
+        """
+        return self._mean(lambda half: self._voted(labels, half) - other._voted(labels, half))
+
+    def _voted(self, labels: Tensor, half: Tensor | None) -> Tensor:
+        """1 for each row whose nearest, in its half, vote for its own label, else 0."""
+        rows, here = self._first(self.lists, half)
+        voters = labels[rows]
+        votes = ((voters[:, :, None] == voters[:, None]) & here[:, None]).sum(2)
+        # `argmax` finds the first: of equal votes the label wins whose nearest voter is nearer.
+        winners = voters.gather(1, votes.argmax(1, keepdim=True))[:, 0]
+        # A row whose list holds nobody of its half hears no vote.
+        return ((winners == labels) & here.any(1)).double()
 
     def _listed(self, units: Tensor) -> Tensor:
         """Nearest other rows, near to far."""
