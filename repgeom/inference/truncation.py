@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from repgeom.data.arrays import finite_matrix, unit_rows
+from repgeom.data.kinds import Features, Groups, Labels, MeasureName
 from repgeom.data.labels import as_labels
 from repgeom.data.numbers import whole_number
 from repgeom.data.row_names import require_same_order
@@ -34,14 +35,14 @@ _NEIGHBOUR_ROWS = 8_192  # as many as an audit searches
 
 @own_settings
 def truncation_curve(
-    features: Any,
-    labels: Any = None,
+    features: Features,
+    labels: Labels = None,
     *,
     dims: Sequence[int] | None = None,
-    measure: str | Callable[..., Any] = "effective_rank",
+    measure: MeasureName = "effective_rank",
     principal: bool = True,
     k: int = 10,
-    groups: Any = None,
+    groups: Groups = None,
     max_rows: int = _NEIGHBOUR_ROWS,
     confidence: float = 0.95,
     seed: int = 0,

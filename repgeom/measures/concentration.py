@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from repgeom.data.arrays import as_features, pair_blocks, unit_rows
+from repgeom.data.kinds import Features
 from repgeom.data.settings import own_settings
 from repgeom.measures.drawn_rows import drawn_rows
 from repgeom.measures.measure import CLOUD, Measure, register
@@ -43,7 +43,12 @@ class Concentration:
 
 @own_settings
 def distance_concentration(
-    features: Any, *, metric: str = "euclidean", max_rows: int | None = 4_096, seed: int = 0, progress: bool = False
+    features: Features,
+    *,
+    metric: str = "euclidean",
+    max_rows: int | None = 4_096,
+    seed: int = 0,
+    progress: bool = False,
 ) -> Concentration:
     """Do distances still tell near from far? Their variation, and the relative contrast of He, Kumar & Chang (2012).
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from repgeom.data.arrays import as_features, unit_rows
+from repgeom.data.kinds import Features
 from repgeom.data.numbers import real_number
 from repgeom.data.settings import own_settings
 from repgeom.measures.drawn_rows import MOST_ROWS, drawn_rows
@@ -59,7 +59,7 @@ class NearDuplicates:
 
 @own_settings
 def near_duplicates(
-    features: Any,
+    features: Features,
     *,
     threshold: float = 0.1,
     metric: str = "cosine",
