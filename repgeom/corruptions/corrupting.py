@@ -44,7 +44,8 @@ def corrupt(
         quantize: "floor" cuts to 8 bits as the published sets do; "round"; None keeps floats and lets gradients through.
         storage_jpeg: quality at which the result is compressed afterwards (ImageNet-C is stored at 85).
         frost_images: photographs (3, H, W) for "frost", uint8 or in [0, 1], larger than the images at the table's scale
-            (1 for ImageNet sizes, 0.2 for 32 px). Without them frost is a procedural texture, which is not ImageNet-C's
+            (1 for ImageNet sizes, 0.2 for 32 px). All that are given are drawn; the published sets drew from the first
+            five of their six. Without them frost is a procedural texture, which is not ImageNet-C's
             frost; tables of this package then call it "frost_procedural".
 
     Returns:

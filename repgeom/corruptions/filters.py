@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from repgeom.corruptions.exact import along_rows, down_columns, on_weight_grid, rounded
+from repgeom.corruptions.exact import along_rows, down_columns, on_weight_grid, rounded, truncated
 
 
 def gaussian_blur(x: Tensor, sigma: float) -> Tensor:
@@ -129,7 +129,7 @@ def disk_reach(radius: float, alias_blur: float) -> int:
 def motion_blur(x: Tensor, radius: int, sigma: float, angle: Tensor) -> Tensor:
     """One-sided Gaussian streak of 2 radius + 1 pixels, as ImageMagick's; (b, c, h, w), one angle (b,) in degrees each.
 
-    Edges repeat. The result is rounded to 8 bits, as there.
+    Edges repeat. As there, sums are of 16-bit values and rounded to 16 bits, and the result is cut to 8 bits.
     """
     steps = torch.arange(2 * radius + 1, dtype=torch.float64, device=x.device)
     weights = torch.exp(-(steps**2) / (2 * sigma**2))
@@ -141,12 +141,12 @@ def motion_blur(x: Tensor, radius: int, sigma: float, angle: Tensor) -> Tensor:
     h, w = x.shape[-2:]
     reach = 2 * radius
     # A view of every h x w window of the padded image: each image takes the windows of its own angle.
-    windows = F.pad(x, (reach,) * 4, mode="replicate").unfold(2, h, 1).unfold(3, w, 1)
+    windows = F.pad(x * 255, (reach,) * 4, mode="replicate").unfold(2, h, 1).unfold(3, w, 1)
     images = torch.arange(len(x), device=x.device)
-    total = torch.zeros_like(x)
-    for i, weight in enumerate(weights.tolist()):
-        total.add_(windows[images, :, reach + down[:, i], reach + right[:, i]].mul_(weight))
-    return rounded(total * 255) / 255
+    total = torch.zeros_like(x, dtype=torch.float64)
+    for i, weight in enumerate((weights * 257).tolist()):
+        total.add_(windows[images, :, reach + down[:, i], reach + right[:, i]].double().mul_(weight))
+    return (truncated(rounded(total) / 257) / 255).to(x.dtype)
 
 
 def clipped_zoom(x: Tensor, factor: float) -> Tensor:

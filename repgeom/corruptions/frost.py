@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -24,29 +25,74 @@ def draw_photographic_frost(random: Draws, h: int, w: int, strength: Strength, p
 
 
 def photographic_frost(x: Tensor, strength: Strength, params: Params, photos: Sequence[Tensor]) -> Tensor:
-    """A weighted sum of the image and a part of a photograph of frost, as ImageNet-C (Hendrycks & Dietterich 2019)."""
+    """A weighted sum of the image and a part of a photograph of frost, as ImageNet-C (Hendrycks & Dietterich 2019).
+
+    In float64 grey levels, as there: the sum is often a whole level, which a rounding would carry below it.
+    """
     image_weight, frost_weight, _ = strength
     h, w = x.shape[-2:]
-    parts = []
-    for image, top, left in zip(*(params[name].tolist() for name in ("image", "top", "left")), strict=True):
-        parts.append(photos[image][:, top : top + h, left : left + w])
-    return image_weight * x + frost_weight * torch.stack(parts)
+    rows = params["top"].long()[:, None] + torch.arange(h, device=x.device)
+    columns = params["left"].long()[:, None] + torch.arange(w, device=x.device)
+    image = params["image"].long()[:, None, None]
+    parts = _stacked(photos)[image, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+    grey = (x * 255).double()
+    return (image_weight * grey + frost_weight * parts.double()) / 255
+
+
+def _stacked(photos: Sequence[Tensor]) -> Tensor:
+    """Photographs (3, H, W) of any sizes as one (n, H, W, 3), filled up with black."""
+    h, w = (max(photo.shape[dim] for photo in photos) for dim in (1, 2))
+    filled = [F.pad(photo, (0, w - photo.shape[2], 0, h - photo.shape[1])) for photo in photos]
+    return torch.stack(filled).permute(0, 2, 3, 1)
 
 
 def scaled_photos(photos: Sequence[Tensor], scale: float, h: int, w: int) -> list[Tensor]:
-    """Photographs (3, H, W) in [0, 1] at the asset scale, rounded to 8 bits. Raises ValueError if one is too small."""
+    """Photographs (3, H, W) in [0, 1] at the asset scale, as whole grey levels. Raises ValueError if one is too small."""
     scaled = []
     for photo in photos:
-        size = [round(n * scale) for n in photo.shape[1:]]
+        size = [_scaled_side(n, scale) for n in photo.shape[1:]]
         if size[0] <= h or size[1] <= w:
             raise ValueError(
                 f"`frost_images` holds one of {photo.shape[1]} x {photo.shape[2]} pixels, {size[0]} x {size[1]} at this "
                 f"table's asset scale of {scale:g}: it must be larger than the images, {h} x {w}."
             )
+        grey = (photo * 255 + 0.5).floor().to(torch.int32)
         if scale != 1:
-            photo = F.interpolate(photo[None], size, mode="bilinear", align_corners=False)[0]
-        scaled.append((photo * 255 + 0.5).floor() / 255)
+            grey = _resized(grey, scale)
+        scaled.append(grey)
     return scaled
+
+
+def _scaled_side(n: int, scale: float) -> int:
+    return round(n * scale)
+
+
+def _resized(grey: Tensor, scale: float) -> Tensor:
+    """Grey levels (3, h, w) int32 scaled bilinearly, as OpenCV scales 8-bit images by a factor: in fixed point.
+
+    Weights have 11 bits; of the sums along rows 4 bits are cut before those along columns, and 16 of each product.
+    """
+    above, below, above_weights, below_weights = _bilinear(grey.shape[1], scale, grey.device)
+    left, right, left_weights, right_weights = _bilinear(grey.shape[2], scale, grey.device)
+    along_rows = grey[:, :, left] * left_weights + grey[:, :, right] * right_weights
+    upper = along_rows[:, above] // 16 * above_weights[:, None] // 65536
+    lower = along_rows[:, below] // 16 * below_weights[:, None] // 65536
+    return (upper + lower + 2) // 4
+
+
+def _bilinear(n: int, scale: float, device: torch.device) -> tuple[Tensor, ...]:
+    """For each value of a row of n that is scaled: its two neighbours in the row, and their weights in units of 2^-11.
+
+    Places follow from the factor itself, not from the ratio of the rounded sizes.
+    """
+    place = ((np.arange(_scaled_side(n, scale)) + 0.5) * (1 / scale) - 0.5).astype(np.float32)
+    below = np.floor(place)
+    share = place - below
+    share[(below < 0) | (below >= n - 1)] = 0
+    first = below.clip(0, n - 1).astype(np.int64)
+    second = np.minimum(first + 1, n - 1)
+    weights = [np.rint(part * np.float32(2048)).astype(np.int32) for part in (np.float32(1) - share, share)]
+    return tuple(torch.from_numpy(values).to(device) for values in (first, second, *weights))
 
 
 # Of each kind of frost, in grey levels: mean of red, green and blue; their standard deviations; the 5th, 50th and 95th

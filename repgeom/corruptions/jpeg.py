@@ -1,20 +1,18 @@
-"""What libjpeg makes of images (b, 3, h, w) in [0, 1], without a codec.
+"""What libjpeg makes of images (b, 3, h, w) in [0, 1], without a codec: the same values, bit for bit.
 
-The entropy coding of JPEG loses nothing and is left out. What remains is arithmetic on whole numbers, and it is rounded where
-libjpeg's integer routines round, so that results agree with files that libjpeg wrote.
+The entropy coding of JPEG loses nothing and is left out. What remains is arithmetic on whole numbers with a rounding after
+each pass. Here it is done in floats: every sum of products is a whole number that they hold exactly, below 2^24 in
+float32 and below 2^53 in float64, so that no device and no order of addition changes a bit.
 """
 
 from __future__ import annotations
 
-import functools
 import math
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from repgeom.corruptions.exact import along_rows, down_columns, on_weight_grid, rounded, truncated
 from repgeom.corruptions.seeds import Params
 from repgeom.corruptions.strengths import Strength
 
@@ -29,80 +27,104 @@ _CHROMINANCE_STEPS = (
     (47, 66, 99, 99, 99, 99, 99, 99), *(((99,) * 8,) * 4),
 )  # fmt: skip
 # Colour conversion (JFIF) in libjpeg's fixed point, in units of 2^-16: red, green and blue to luma and both chromas, with the
-# constant that rounds, and back: what both chromas add to red, green and blue.
-_LUMA = (19595, 38470, 7471, 32768)
-_BLUE_CHROMA = (-11059, -21709, 32768, 32767)
-_RED_CHROMA = (32768, -27439, -5329, 32767)
-_FROM_BLUE_CHROMA = (0, -22554, 116130)
-_FROM_RED_CHROMA = (91881, -46802, 0)
+# constants that round, and back: what both chromas add to red, green and blue.
+_TO_LUMA_AND_CHROMAS = ((19595, 38470, 7471), (-11059, -21709, 32768), (32768, -27439, -5329))
+_ROUNDING = (32768, 32767 + 128 * 65536, 32767 + 128 * 65536)
+_FROM_CHROMAS = ((0, 91881), (-22554, -46802), (116130, 0))
+# libjpeg's cosine transform ("islow": Loeffler, Ligtenberg & Moschytz 1989) of 8 values, in units of 2^-13, as one matrix.
+# Numbers that stand for one cosine differ by 1 where its flow graph sums different rounded constants.
+_COSINES = (
+    (8192, 8192, 8192, 8192, 8192, 8192, 8192, 8192),
+    (11363, 9633, 6437, 2260, -2260, -6437, -9633, -11363),
+    (10703, 4433, -4433, -10703, -10703, -4433, 4433, 10703),
+    (9633, -2259, -11362, -6436, 6436, 11362, 2259, -9633),
+    (8192, -8192, -8192, 8192, 8192, -8192, -8192, 8192),
+    (6437, -11362, 2261, 9633, -9633, -2261, 11362, -6437),
+    (4433, -10704, 10704, -4433, -4433, 10704, -10704, 4433),
+    (2260, -6436, 9633, -11363, 11363, -9633, 6436, -2260),
+)
 
 
 def jpeg_compression(x: Tensor, strength: Strength, params: Params) -> Tensor:
     """What libjpeg makes of the image at this quality: baseline, 4:2:0, decoded with smooth chroma upsampling.
 
-    Rounding lets the gradient through.
+    Its derivative is that of an image whose colours are halved in size and enlarged again, as if nothing were rounded.
     """
     (quality,) = strength
-    h, w = x.shape[-2:]
+    decoded = _through_libjpeg((x.detach() * 255 + 0.5).floor(), quality) / 255
+    if not x.requires_grad:
+        return decoded
+    unrounded = _with_smooth_colours(x)
+    return decoded + (unrounded - unrounded.detach())
+
+
+def _through_libjpeg(rgb: Tensor, quality: float) -> Tensor:
+    """Grey levels (b, 3, h, w) encoded and decoded, float32."""
+    h, w = rgb.shape[-2:]
     # Chroma has half the size and blocks of 8, so widths are filled up to a multiple of 16; heights to one of 2, and then
     # each plane to whole blocks on its own.
-    rgb = _filled_up(_filled_up(rounded(x.double() * 255), -1, 16), -2, 2)
-    luma = _weighted_channels(rgb, _LUMA)
-    chromas = torch.stack([_weighted_channels(rgb, _BLUE_CHROMA), _weighted_channels(rgb, _RED_CHROMA)], 1)
-    luma = _coded(_filled_up(luma - 128, -2, 8), _LUMINANCE_STEPS, quality)[:, :h, :w]
-    luma = (luma + 128).clamp(0, 255)
-    chromas = _coded(_filled_up(_half_size(chromas), -2, 8), _CHROMINANCE_STEPS, quality)
-    chromas = chromas[..., : math.ceil(h / 2), : math.ceil(w / 2)].clamp(-128, 127)
-    blue_chroma, red_chroma = _double_size(chromas)[..., :h, :w].unbind(1)
-    channels = []
-    for from_blue, from_red in zip(_FROM_BLUE_CHROMA, _FROM_RED_CHROMA, strict=True):
-        channels.append(luma + rounded((from_blue * blue_chroma + from_red * red_chroma) / 65536))
-    return (torch.stack(channels, 1).clamp(0, 255) / 255).float()
+    rgb = F.pad(rgb, (0, -w % 16, 0, h % 2), mode="replicate")
+    planes = _weighted_channels(rgb, _TO_LUMA_AND_CHROMAS, _ROUNDING)
+    luma = _coded(planes[:, :1], _LUMINANCE_STEPS, quality)[..., :h, :w]
+    chromas = _coded(_half_size(planes[:, 1:]), _CHROMINANCE_STEPS, quality)
+    chromas = chromas[..., : math.ceil(h / 2), : math.ceil(w / 2)]
+    chromas = _double_size(chromas)[..., :h, :w] - 128
+    return _weighted_channels(chromas, _FROM_CHROMAS, (32768,) * 3).add_(luma).clamp_(0, 255)
 
 
-def _filled_up(x: Tensor, dim: int, multiple: int) -> Tensor:
-    """The last row (dim −2) or column (−1) repeated until their number is a multiple."""
-    missing = -x.shape[dim] % multiple
-    if missing == 0:
-        return x
-    last = x.narrow(dim, -1, 1)
-    return torch.cat([x, last.repeat_interleave(missing, dim)], dim)
-
-
-def _weighted_channels(rgb: Tensor, weights: tuple[int, ...]) -> Tensor:
-    """A plane (b, h, w): three weights of red, green and blue and a constant, in units of 2^-16, rounded down."""
-    red, green, blue = rgb.unbind(1)
-    return truncated((weights[0] * red + weights[1] * green + weights[2] * blue + weights[3]) / 65536)
+def _weighted_channels(x: Tensor, weights: tuple[tuple[int, ...], ...], rounding: tuple[int, ...]) -> Tensor:
+    """Channels (b, n, h, w) summed with each row of weights and a constant, in units of 2^-16, and rounded down."""
+    total = x.new_tensor(weights) @ x.flatten(2)
+    total.mul_(2.0**-16).add_(x.new_tensor(rounding).mul_(2.0**-16)[:, None]).floor_()
+    return total.unflatten(2, x.shape[2:])
 
 
 def _half_size(x: Tensor) -> Tensor:
     """Means of 2 × 2; halves round down and up in turn along a row, as in libjpeg."""
-    total = x[..., ::2, ::2] + x[..., ::2, 1::2] + x[..., 1::2, ::2] + x[..., 1::2, 1::2]
-    bias = 1 + torch.arange(total.shape[-1], device=x.device) % 2
-    return truncated((total + bias) / 4)
+    means = F.avg_pool2d(x, 2)
+    bias = torch.arange(means.shape[-1], device=x.device).remainder_(2).add_(1).to(x.dtype) / 4
+    return means.add_(bias).floor_()
 
 
 def _double_size(x: Tensor) -> Tensor:
     """Triangle-filtered to twice the size; results in odd columns round down a little more, as in libjpeg."""
-    large = F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
-    bias = 0.5 - (torch.arange(large.shape[-1], device=x.device) % 2) / 16
-    return truncated(large + bias)
+    above, here, below = _with_neighbours(x, -2)
+    x = torch.stack([here + above, here + below], -2).flatten(-3, -2)
+    left, here, right = _with_neighbours(x, -1)
+    even, odd = (here + left).add_(8), (here + right).add_(7)
+    return torch.stack([even, odd], -1).flatten(-2).mul_(1 / 16).floor_()
 
 
-def _coded(plane: Tensor, steps_at_50: tuple[tuple[int, ...], ...], quality: float) -> Tensor:
-    """Planes (..., h, w) transformed in 8 × 8 blocks, rounded to multiples of the steps, and back to whole grey levels.
+def _with_neighbours(x: Tensor, dim: int) -> tuple[Tensor, Tensor, Tensor]:
+    """The values before, three times those at, and the values after each place along a dimension, whose ends repeat."""
+    n = x.shape[dim]
+    border = {-1: (1, 1, 0, 0), -2: (0, 0, 1, 1)}[dim]
+    padded = F.pad(x, border, mode="replicate")
+    return padded.narrow(dim, 0, n), 3 * x, padded.narrow(dim, 2, n)
 
-    Rounds where libjpeg's integer transform does: it keeps two bits between the passes and eighths before quantising,
-    where halves, which it rounds away from zero, are then common.
+
+def _coded(planes: Tensor, steps_at_50: tuple[tuple[int, ...], ...], quality: float) -> Tensor:
+    """Planes (b, c, h, w) transformed in 8 × 8 blocks, rounded to multiples of the steps, and back to grey levels.
+
+    libjpeg keeps two bits more between the passes, and eighths before quantising, where halves are rounded away from zero.
     """
-    h, w = plane.shape[-2:]
-    down, across = _block_cosines(h), _block_cosines(w)
-    steps = _quantisation_steps(plane.new_tensor(steps_at_50), quality).repeat(h // 8, w // 8)
-    x = rounded(along_rows(plane, across, whole_bits=10) * 4)
-    x = rounded(down_columns(x, down, whole_bits=20) / 4) / 8
-    x = rounded(x.abs() / steps) * steps * x.sign()
-    x = rounded(down_columns(x, down.mT, whole_bits=20) * 4)
-    return rounded(along_rows(x, across.mT, whole_bits=20) / 32)
+    h, w = planes.shape[-2:]
+    planes = F.pad(planes, (0, -w % 8, 0, -h % 8), mode="replicate")
+    cosines = planes.new_tensor(_COSINES, dtype=torch.float64)
+    steps = _quantisation_steps(planes.new_tensor(steps_at_50, dtype=torch.float64), quality)[:, None]
+    shape = planes.shape
+    x = _shifted((planes.double() - 128).view(-1, 8) @ cosines.mT, 11)
+    x = _shifted(cosines @ x.view(-1, 8, shape[-1]), 15).view(-1, 8, shape[-1] // 8, 8)
+    multiples = (x.abs() + 4 * steps).div_(8 * steps).floor_()
+    x = multiples.mul_(steps).copysign_(x)
+    x = _shifted(cosines.mT @ x.view(-1, 8, shape[-1]), 11)
+    x = _shifted(x.view(-1, 8) @ cosines, 18)
+    return x.view(shape)[..., :h, :w].float().add_(128).clamp_(0, 255)
+
+
+def _shifted(x: Tensor, bits: int) -> Tensor:
+    """Whole numbers divided by 2^bits and rounded, halves up, in place."""
+    return x.mul_(2.0**-bits).add_(0.5).floor_()
 
 
 def _quantisation_steps(steps_at_50: Tensor, quality: float) -> Tensor:
@@ -113,10 +135,10 @@ def _quantisation_steps(steps_at_50: Tensor, quality: float) -> Tensor:
     return ((steps_at_50 * per_cent + 50) / 100).floor().clamp(1, 255)
 
 
-@functools.lru_cache(maxsize=64)
-def _block_cosines(n: int) -> Tensor:
-    """(n, n): √8 times the orthonormal discrete cosine transform of each block of 8, as libjpeg scales it."""
-    place = np.arange(8)
-    cosines = np.cos((2 * place + 1) * place[:, None] * np.pi / 16) * math.sqrt(2)
-    cosines[0] = 1
-    return on_weight_grid(np.kron(np.eye(n // 8), cosines))
+def _with_smooth_colours(x: Tensor) -> Tensor:
+    """The image with its chroma halved in size and enlarged again: what compression does before it rounds."""
+    h, w = x.shape[-2:]
+    luma = (x * (x.new_tensor(_TO_LUMA_AND_CHROMAS[0]) / 65536)[:, None, None]).sum(1, keepdim=True)
+    small = F.avg_pool2d(F.pad(x - luma, (0, w % 2, 0, h % 2), mode="replicate"), 2)
+    large = F.interpolate(small, scale_factor=2, mode="bilinear", align_corners=False)
+    return luma + large[..., :h, :w]

@@ -16,10 +16,14 @@ from repgeom.corruptions.strengths import Strength
 
 _WATER = (175 / 255, 238 / 255, 238 / 255)  # pale turquoise, red to blue
 _MUD = (63 / 255, 42 / 255, 20 / 255)  # a dark brown
-_TAN_22 = 0.41421356  # tan 22.5°: a gradient below it counts as horizontal
-_TAN_67 = 2.41421356  # tan 67.5°: above it as vertical, between them as diagonal
+# Where the gradient counts as horizontal, vertical or diagonal: the tangent of 22.5° in OpenCV's fixed point. That of 67.5° is
+# larger by exactly 2.
+_TAN_22 = 13573 / 32768
+# Lengths of OpenCV's steps to a neighbour, to a diagonal one and, as a knight in chess moves, to one beside that: its
+# approximation of 1, √2 and √5, in units of 2^-16 (Borgefors 1986).
+_STRAIGHT, _DIAGONAL, _KNIGHT = 65536, 91750, 143976
 _DISTANCE_LIMIT = 20  # the published script cuts distances from an edge at 20 pixels
-_RELIEF = ((-2, -1, 0), (-1, 1, 1), (0, 1, 2))  # an emboss filter: light from the upper left
+_GROWTH_STEPS = 8  # of edges between two looks whether they still grow: a look makes a GPU wait
 
 
 def draw_spatter(random: Draws, h: int, w: int, strength: Strength) -> Params:
@@ -30,10 +34,11 @@ def draw_spatter(random: Draws, h: int, w: int, strength: Strength) -> Params:
 def spatter(x: Tensor, strength: Strength, params: Params) -> Tensor:
     """Drops of water, lit along their rims and added to the image, or of mud, which cover it."""
     loc, scale, blur, threshold, amount, kind = strength
-    liquid = filters.gaussian_blur(loc + scale * params["normal"], blur).float()
-    liquid = torch.where(liquid < threshold, 0, liquid)
+    # Levels are cut in float64, as in the published script.
+    liquid = filters.gaussian_blur(loc + scale * params["normal"].double(), blur)
     if kind == "water":
-        mask = _water_mask(liquid) * amount
+        liquid = torch.where(liquid < threshold, 0, liquid)
+        mask = _water_mask((liquid * 255).floor().float()) * amount
         return x + mask[:, None] * x.new_tensor(_WATER)[:, None, None]
     mask = filters.gaussian_blur(liquid > threshold, amount).float()
     mask = torch.where(mask < 0.8, 0, mask)[:, None]
@@ -41,41 +46,67 @@ def spatter(x: Tensor, strength: Strength, params: Params) -> Tensor:
 
 
 def _water_mask(liquid: Tensor) -> Tensor:
-    """How much of the colour of water each pixel gets, (b, h, w) in [0, 1].
+    """How much of the colour of water each pixel gets, (b, h, w) in [0, 1], from grey levels.
 
     Brighter away from the drops' edges, with a relief, as if light fell from one side.
     """
-    grey = (liquid * 255).floor() % 256  # a value above 1 wraps around, as in the published cast to 8 bits
+    grey = liquid % 256  # a value above 1 wraps around, as in the published cast to 8 bits
     distance = _distance_to_edge(_canny_edges(grey, 50, 150))
-    distance = _equalized(_mean_of_nine(distance).floor())
-    relief_filter = distance.new_tensor(_RELIEF)[None, None]
-    relief = F.conv2d(F.pad(distance[:, None], (1, 1, 1, 1), mode="reflect"), relief_filter)[:, 0]
-    mask = grey * (_mean_of_nine(relief.clamp(0, 255)) + 0.5).floor()
+    distance = _equalized((_sum_of_nine(distance) / (9 * _STRAIGHT)).floor())
+    lit = (_sum_of_nine(_relief(distance)) / 9 + 0.5).floor()
+    mask = grey * lit
     largest = mask.amax((1, 2), keepdim=True)
     return mask / torch.where(largest > 0, largest, 1)
 
 
-def _mean_of_nine(x: Tensor) -> Tensor:
-    """The mean of each pixel of (b, h, w) and its eight neighbours, mirrored without repeating the border pixel."""
-    padded = F.pad(x[:, None], (1, 1, 1, 1), mode="reflect")
-    return F.avg_pool2d(padded, 3, stride=1)[:, 0]
+def _neighbours(x: Tensor, *, border: str) -> list[list[Tensor]]:
+    """Nine views of (b, h, w): [1 + down][1 + right] holds at each pixel its neighbour there."""
+    h, w = x.shape[-2:]
+    padded = F.pad(x[:, None], (1, 1, 1, 1), mode=border)[:, 0]
+    return [[padded[:, top : top + h, left : left + w] for left in range(3)] for top in range(3)]
+
+
+def _sum_of_nine(x: Tensor) -> Tensor:
+    """The sum of each pixel of (b, h, w) and its eight neighbours, mirrored without repeating the border pixel."""
+    x = F.pad(x[:, None], (1, 1, 1, 1), mode="reflect")[:, 0]
+    x = x[..., :-2] + x[..., 1:-1] + x[..., 2:]
+    return x[:, :-2] + x[:, 1:-1] + x[:, 2:]
+
+
+def _relief(x: Tensor) -> Tensor:
+    """An emboss filter of grey levels: light from the upper left; the result is cut to 8 bits."""
+    above, here, below = _neighbours(x, border="reflect")
+    dark = 2 * above[0] + above[1] + here[0]
+    light = here[1] + here[2] + below[1] + 2 * below[2]
+    return (light - dark).clamp_(0, 255)
 
 
 def _canny_edges(grey: Tensor, low: float, high: float) -> Tensor:
     """Edges (b, h, w), bool, of 8-bit images (Canny 1986): ridges of the gradient above `low` that touch one above `high`."""
-    padded = F.pad(grey[:, None], (1, 1, 1, 1), mode="replicate")
-    sobel = grey.new_tensor([[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]])
-    gx, gy = F.conv2d(padded, torch.stack([sobel, sobel.T])[:, None]).unbind(1)
+    above, here, below = _neighbours(grey, border="replicate")
+    gx = (above[2] - above[0]) + 2 * (here[2] - here[0]) + (below[2] - below[0])
+    gy = (below[0] - above[0]) + 2 * (below[1] - above[1]) + (below[2] - above[2])
     size = gx.abs() + gy.abs()  # OpenCV's default in place of the Euclidean norm
     weak = _is_ridge(size, gx, gy) & (size > low)
     edges = weak & (size > high)
     # Grow the strong edges into the weak ones, a pixel at a time, until nothing changes.
     while True:
-        touched = F.max_pool2d(edges[:, None].float(), 3, stride=1, padding=1)[:, 0] > 0
-        grown = weak & touched
-        if bool((grown == edges).all()):
+        before = edges
+        for _ in range(_GROWTH_STEPS):
+            edges = _grown(edges) & weak
+        if torch.equal(edges, before):
             return edges
-        edges = grown
+
+
+def _grown(edges: Tensor) -> Tensor:
+    """Edges and all their neighbours."""
+    wide = edges.clone()
+    wide[..., 1:] |= edges[..., :-1]
+    wide[..., :-1] |= edges[..., 1:]
+    grown = wide.clone()
+    grown[:, 1:] |= wide[:, :-1]
+    grown[:, :-1] |= wide[:, 1:]
+    return grown
 
 
 def _is_ridge(size: Tensor, gx: Tensor, gy: Tensor) -> Tensor:
@@ -83,57 +114,63 @@ def _is_ridge(size: Tensor, gx: Tensor, gy: Tensor) -> Tensor:
 
     Of two equal neighbours in a row or column the first is kept, as in OpenCV: hence > on one side and ≥ on the other.
     """
-    padded = F.pad(size, (1, 1, 1, 1))
-    h, w = size.shape[-2:]
-
-    def neighbour(down: int, right: int) -> Tensor:
-        return padded[:, 1 + down : 1 + down + h, 1 + right : 1 + right + w]
-
-    across = (size > neighbour(0, -1)) & (size >= neighbour(0, 1))
-    upright = (size > neighbour(-1, 0)) & (size >= neighbour(1, 0))
-    falling = (size > neighbour(-1, -1)) & (size > neighbour(1, 1))
-    rising = (size > neighbour(-1, 1)) & (size > neighbour(1, -1))
-    is_horizontal = gy.abs() < gx.abs() * _TAN_22
-    is_vertical = gy.abs() > gx.abs() * _TAN_67
+    above, here, below = _neighbours(size, border="constant")
+    across = (size > here[0]) & (size >= here[2])
+    upright = (size > above[1]) & (size >= below[1])
+    falling = (size > above[0]) & (size > below[2])
+    rising = (size > above[2]) & (size > below[0])
+    flat = gx.abs() * _TAN_22
+    is_horizontal = gy.abs() < flat
+    is_vertical = gy.abs() - 2 * gx.abs() > flat
     ridge = torch.where(gx * gy >= 0, falling, rising)
     ridge = torch.where(is_vertical, upright, ridge)
     return torch.where(is_horizontal, across, ridge)
 
 
 def _distance_to_edge(edges: Tensor) -> Tensor:
-    """Euclidean distance (b, h, w) to the nearest edge, at most 20 pixels.
+    """Length (b, h, w) of the shortest path to an edge, in units of 2^-16 pixels, at most 20 pixels; float32, whole numbers.
 
-    Separable (Felzenszwalb & Huttenlocher 2012): the distance within the row first, then the smallest of its square plus the
-    square of the distance between rows, over all rows that are near enough.
+    A path takes its steps in any order, so all those along one line may come first, and then those along the next. Along a
+    line steps double: 1, 2 and 4 of them make any number up to 7.
     """
-    limit = float(_DISTANCE_LIMIT)
-    within_row = torch.where(edges, 0.0, limit)
-    # Steps that double: the smallest of value + distance within 1 + 2 + 4 + 8 + 16 = 31 pixels either way.
-    for step in (1, 2, 4, 8, 16):
-        padded = F.pad(within_row, (step, step), value=limit)
-        nearer_side = torch.minimum(padded[..., : -2 * step], padded[..., 2 * step :])
-        within_row = torch.minimum(within_row, nearer_side + step)
-    h = edges.shape[-2]
-    squared = within_row.square()
-    padded = F.pad(squared, (0, 0, _DISTANCE_LIMIT, _DISTANCE_LIMIT), value=limit**2)
-    for down in range(-_DISTANCE_LIMIT, _DISTANCE_LIMIT + 1):
-        other_row = padded[:, _DISTANCE_LIMIT + down : _DISTANCE_LIMIT + down + h]
-        squared = torch.minimum(squared, other_row + down**2)
-    return squared.clamp(max=limit**2).sqrt()
+    distance = torch.where(edges, 0.0, float(_DISTANCE_LIMIT * _STRAIGHT)).float()
+    lines = (
+        ((0, 1), (1, 0), _STRAIGHT, (1, 2, 4, 8, 4)),
+        ((1, 1), (1, -1), _DIAGONAL, (1, 2, 4, 7)),
+        ((1, 2), (1, -2), _KNIGHT, (1, 2, 4, 2)),
+        ((2, 1), (2, -1), _KNIGHT, (1, 2, 4, 2)),
+    )
+    for first, second, length, counts in lines:
+        for down, right in (first, second):
+            for count in counts:
+                distance = _nearer_by(distance, count * down, count * right, count * length)
+    return distance
+
+
+def _nearer_by(distance: Tensor, down: int, right: int, length: int) -> Tensor:
+    """The smallest of each distance and those at a place so far away and at its opposite, plus the length of the way."""
+    h, w = distance.shape[-2:]
+    if down >= h or abs(right) >= w:
+        return distance
+    first = distance[:, : h - down, max(0, -right) : w - max(0, right)]
+    second = distance[:, down:, max(0, right) : w + min(0, right)]
+    nearer = distance.clone()
+    nearer_first = nearer[:, : h - down, max(0, -right) : w - max(0, right)]
+    nearer_second = nearer[:, down:, max(0, right) : w + min(0, right)]
+    torch.minimum(nearer_first, second + length, out=nearer_first)
+    torch.minimum(nearer_second, first + length, out=nearer_second)
+    return nearer
 
 
 def _equalized(grey: Tensor) -> Tensor:
-    """Histogram equalisation of 8-bit images (b, h, w): each grey level goes to its share of darker pixels.
+    """Histogram equalisation of grey levels up to 20 (b, h, w): each goes to its share of darker pixels.
 
     As in OpenCV, the pixels of the darkest level present do not count; an image of one level is left as it is.
     """
-    flat = grey.flatten(1).long()
-    ones = torch.ones_like(flat, dtype=torch.float32)
-    counts = torch.zeros(len(flat), 256, dtype=torch.float32, device=grey.device).scatter_add_(1, flat, ones)
-    darkest = (counts > 0).float().argmax(1, keepdim=True)
-    n_darkest = counts.gather(1, darkest)
-    n_others = flat.shape[1] - n_darkest
-    new_levels = (counts.cumsum(1) - n_darkest) * (255 / n_others.clamp(min=1))
-    new_levels = (new_levels + 0.5).floor().clamp(0, 255)
+    n_up_to = torch.stack([(grey <= level).sum((1, 2)) for level in range(_DISTANCE_LIMIT + 1)], 1).float()
+    darkest = (n_up_to > 0).float().argmax(1, keepdim=True)
+    n_darkest = n_up_to.gather(1, darkest)
+    n_others = grey[0].numel() - n_darkest
+    new_levels = ((n_up_to - n_darkest) * (255 / n_others.clamp(min=1))).round()
     new_levels = torch.where(n_others > 0, new_levels, darkest.float())
-    return new_levels.gather(1, flat).view_as(grey)
+    return new_levels.gather(1, grey.flatten(1).long()).view_as(grey)

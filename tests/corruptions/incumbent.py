@@ -1,7 +1,6 @@
-"""Replay ``imagecorruptions`` 1.1.2 with known random numbers, and compare the reference with it.
+"""Replay ``imagecorruptions`` 1.1.2 with known random numbers.
 
-The package always uses ImageNet strengths. Its elastic transform is another algorithm, so it is left out here. As a
-script, this prints how far the reference is from the package on one photo.
+The package always uses ImageNet strengths. Its elastic transform is another algorithm, so it is left out here.
 """
 
 import functools
@@ -14,13 +13,14 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-import corruption_reference
 import numpy as np
+import script_cases as cases
 from PIL import Image
-from scipy import stats
+
+from repgeom import corruptions
 
 Array = np.ndarray
-NAMES = tuple(name for name in corruption_reference.CORRUPTIONS if name != "elastic_transform")
+NAMES = tuple(name for name in corruptions.names() if name != "elastic_transform")
 
 
 def _resource_filename(module: str, path: str) -> str:
@@ -53,7 +53,7 @@ def load() -> types.ModuleType:
 
 
 def incumbent(name: str, image: Array, severity: int, seed: int) -> tuple[Array, dict[str, Array]]:
-    """The package's uint8 result for an (h, w, 3) uint8 image, and its random numbers as the reference takes them."""
+    """The package's uint8 result for an (h, w, 3) uint8 image, and its random numbers as `corruptions.apply` takes them."""
     if name not in NAMES:
         raise ValueError(f"{name} of imagecorruptions is not comparable; choose one of {', '.join(NAMES)}")
     module = load()
@@ -73,54 +73,10 @@ def shipped(name: str, image: Array, severity: int) -> Array:
 
 def replay(name: str, image: Array, severity: int, seed: int) -> dict[str, Array]:
     """The random numbers the package draws after ``np.random.seed(seed)``."""
-    random = np.random.RandomState(seed)
-    values = corruption_reference.TABLES["imagenet"][name][severity - 1]
-    height, width = image.shape[:2]
-    if name in ("gaussian_noise", "speckle_noise"):
-        return {"normal": channels_first(random.normal(size=image.shape))}
-    if name == "shot_noise":
-        return {"uniform": channels_first(poisson_probability(random, image / 255 * values[0]))}
-    if name == "impulse_noise":
-        generator = np.random.default_rng(seed)
-        return {key: channels_first(generator.random(image.shape)) for key in ("replace", "white")}
-    if name == "glass_blur":
-        return glass_offsets(random, height, width, *values[1:])
-    if name == "motion_blur":
-        return {"angle": np.array(random.uniform(-45, 45))}
-    if name == "snow":
-        return {"normal": random.normal(size=(height, width)), "angle": np.array(random.uniform(-135, -45))}
+    frost_sizes = []
     if name == "frost":
-        index = random.randint(5)
-        rows, columns = frost_images(height, width)[index].shape[:2]
-        top, left = random.randint(0, rows - height), random.randint(0, columns - width)
-        return {"image": np.array(index), "top": np.array(top), "left": np.array(left)}
-    if name == "fog":
-        levels = math.ceil(math.log2(max(height, width)))
-        return {f"level_{k}": random.uniform(-1, 1, size=(3, 2**k, 2**k)) for k in range(levels)}
-    if name == "spatter":
-        return {"normal": random.normal(size=(height, width))}
-    return {}
-
-
-def channels_first(draw: Array) -> Array:
-    return np.moveaxis(draw, -1, 0)
-
-
-def poisson_probability(random: np.random.RandomState, mean: Array) -> Array:
-    """Probabilities in the middle of the step of the distribution function that gives the package's own counts."""
-    counts = random.poisson(mean)
-    return (stats.poisson.cdf(counts - 1, mean) + stats.poisson.cdf(counts, mean)) / 2 * (mean > 0)
-
-
-def glass_offsets(
-    random: np.random.RandomState, height: int, width: int, max_delta: int, iterations: int
-) -> dict[str, Array]:
-    offsets = np.zeros((2, iterations, height, width), dtype=np.int64)
-    rows, columns = np.arange(height - max_delta, max_delta, -1), np.arange(width - max_delta, max_delta, -1)
-    for i in range(iterations):
-        drawn = random.randint(-max_delta, max_delta, size=(len(rows), len(columns), 2))
-        offsets[:, i, rows[:, None], columns[None, :]] = np.moveaxis(drawn, -1, 0)
-    return {"offset_x": offsets[0], "offset_y": offsets[1]}
+        frost_sizes = [list(photo.shape[:2]) for photo in frost_images(*image.shape[:2])]
+    return cases.drawn(name, "imagenet", severity, seed, image, frost_sizes)
 
 
 @functools.cache
@@ -134,27 +90,3 @@ def frost_images(height: int, width: int) -> list[Array]:
         size = (math.ceil(photo.shape[1] * factor), math.ceil(photo.shape[0] * factor))
         scaled.append(cv2.resize(photo, dsize=size, interpolation=cv2.INTER_CUBIC))
     return scaled
-
-
-def compare(name: str, image: Array, severity: int, seed: int) -> Array:
-    """Grey levels of the truncated reference minus those of the package."""
-    theirs, draws = incumbent(name, image, severity, seed)
-    photos = frost_images(*image.shape[:2]) if name == "frost" else None
-    ours = corruption_reference.reference(name, image, severity, "imagenet", draws, photos)
-    return (ours * 255).astype(np.int64) - theirs
-
-
-def main() -> None:
-    from sklearn.datasets import load_sample_image
-
-    image = np.ascontiguousarray(load_sample_image("china.jpg")[100:324, 200:424])
-    print(f"{'corruption':18} s  largest  identical  mean |d|")
-    for name in NAMES:
-        for severity in (1, 3, 5):
-            difference = np.abs(compare(name, image, severity, seed=severity))
-            same = (difference == 0).mean()
-            print(f"{name:18} {severity}  {difference.max():7d}  {same:9.4%}  {difference.mean():8.4f}")
-
-
-if __name__ == "__main__":
-    main()

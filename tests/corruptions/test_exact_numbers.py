@@ -1,28 +1,9 @@
-"""Numbers of corruptions that a loose tolerance would not see: JPEG's grey levels, strengths between levels, frost's grain."""
+"""Numbers of corruptions that a loose tolerance would not see: strengths between levels, frost's grain."""
 
-import io
-
-import numpy as np
 import pytest
 import torch
-from conftest import photographs
-from PIL import Image
 
 from repgeom import corruptions
-
-
-@pytest.mark.parametrize(("size", "quality"), [(32, 5), (56, 30), (48, 50), (64, 85), (33, 100)])
-def test_stored_images_are_libjpegs_but_for_a_few_roundings(size, quality):
-    images = photographs(224)[:, :, :size, :size].contiguous()
-    bright = corruptions.corrupt(images, "brightness", 1)
-    stored = corruptions.corrupt(images, "brightness", 1, storage_jpeg=quality)
-    for image, ours in zip(bright, stored, strict=True):
-        file = io.BytesIO()
-        Image.fromarray(image.permute(1, 2, 0).numpy()).save(file, "JPEG", quality=quality)
-        theirs = np.array(Image.open(file)).transpose(2, 0, 1).astype(int)
-        away = np.abs(theirs - ours.numpy())
-        assert (away > 0).mean() < 0.03
-        assert (away > 2).mean() < 0.01  # a coefficient on the edge between two steps
 
 
 @pytest.mark.parametrize(
