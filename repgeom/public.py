@@ -11,6 +11,7 @@ from repgeom.data.files import open_source
 from repgeom.inference.compare import compare
 from repgeom.inference.estimate import estimate, influence
 from repgeom.inference.intrinsic_dimension import intrinsic_dimension, intrinsic_dimension_curve
+from repgeom.inference.modality_gap import modality_gap
 from repgeom.inference.sample_sizes import sample_size_curve
 from repgeom.inference.truncation import truncation_curve
 from repgeom.measures import classes as _classes
@@ -63,6 +64,7 @@ __all__ = [
     "intrinsic_dimension",
     "intrinsic_dimension_curve",
     "isotropic_baseline",
+    "modality_gap",
     "models",
     "monitors",
     "open_source",

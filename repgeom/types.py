@@ -31,6 +31,8 @@ from repgeom.data.kinds import (
 from repgeom.inference.compare import Comparison
 from repgeom.inference.estimate import Estimate
 from repgeom.inference.intrinsic_dimension import IntrinsicDimension
+from repgeom.inference.modality_gap import ModalityGap
+from repgeom.inference.retrieval import Retrieval
 from repgeom.measures.classes import ClassRanks
 from repgeom.measures.cloud_tally import Health, Norms
 from repgeom.measures.concentration import Concentration
@@ -75,6 +77,7 @@ __all__ = [
     "Mask",
     "MeasureName",
     "NearDuplicates",
+    "ModalityGap",
     "Norms",
     "Numbers",
     "OnCollapse",
@@ -83,6 +86,7 @@ __all__ = [
     "ProcessGroup",
     "Report",
     "ReportComparison",
+    "Retrieval",
     "Spectra",
     "Spectrum",
     "Thresholds",

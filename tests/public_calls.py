@@ -204,6 +204,9 @@ CALLS: dict[str, Callable[[Rows], Any]] = {
     "lidar": lambda r: rg.lidar(r.x, np.arange(r.n) % max(2, r.n // 2)),
     "linear_cka": lambda r: [rg.linear_cka(r.x, other, debiased=d) for other in (r.x, r.y) for d in (True, False)],
     "mean_cosine": lambda r: [rg.mean_cosine(r.x, center=c) for c in (False, True)],
+    "modality_gap": lambda r: [
+        rg.modality_gap(r.x, r.y, paired=p, normalize=n) for p in (True, False) for n in ("l2", None)
+    ],
     "mutual_knn": lambda r: rg.mutual_knn(r.x, r.y, k=max(1, min(10, r.n - 1))),
     "n_components": lambda r: rg.n_components(r.x),
     "near_duplicates": lambda r: rg.near_duplicates(r.x if r.n > 8 else np.vstack([np.asarray(r.x)] * 5)),

@@ -1,0 +1,108 @@
+"""How often is a row's most similar row of another cloud its own partner, and what does a change of both clouds do to that?"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import torch
+from torch import Tensor
+
+from repgeom.data.arrays import pair_blocks, unit_rows
+from repgeom.data.settings import own_settings
+from repgeom.inference.estimate import Estimate
+from repgeom.inference.halves import SPLITS, halves
+from repgeom.inference.intervals import bonett_price, quantile
+from repgeom.inference.neighbours import NeighbourMean
+
+_CHANGED = 5  # rows that change either way, from which their mean is close to normal
+_TIED = 1e-12  # cosines that differ by less differ by rounding
+
+
+@own_settings
+@dataclasses.dataclass(frozen=True)
+class Retrieval:
+    """How often the most similar row is the partner; rows that tie with it share the hit.
+
+    Attributes:
+        before, after: a change of both clouds.
+        gain: after less before, of the same rows.
+        candidates: rows among which each was sought; by chance one in so many is found.
+    """
+
+    before: Estimate
+    after: Estimate
+    gain: Estimate
+    candidates: int
+
+
+def retrieval_of(
+    before: tuple[Tensor, Tensor], after: tuple[Tensor, Tensor], seed: int, confidence: float
+) -> tuple[Retrieval, Retrieval]:
+    """From the first cloud to the second and back, by cosine. Row i of all is one sample, (n, d) each."""
+    splits = halves(len(before[0]), 1, seed)
+    found = []
+    for asking, sought in ((0, 1), (1, 0)):
+        hits = [_hits(unit_rows(pair[asking]), unit_rows(pair[sought]), splits) for pair in (before, after)]
+        first, second = (_mean(h, splits).estimate(confidence, share_of_rows=True) for h in hits)
+        gain = _of_change(hits[1] - hits[0], splits, confidence)
+        found.append(Retrieval(first, second, gain, len(before[0])))
+    return found[0], found[1]
+
+
+def _hits(queries: Tensor, rows: Tensor, splits: list[Tensor]) -> Tensor:
+    """Which rows find their partner (1 + splits, n): among all rows, and among those of their own half of each split."""
+    n = len(rows)
+    side = torch.stack([torch.ones(n), *(half.double() for half in splits)]).to(rows)
+    found = []
+    for start, block in pair_blocks(queries):
+        similarity = block @ rows.mT
+        own = torch.arange(start, start + len(block), device=rows.device)
+        partner = similarity.gather(1, own[:, None])
+        ahead = (similarity > partner + _TIED).to(rows)
+        level = ((similarity - partner).abs() <= _TIED).to(rows)
+        # Of the rows in each half; column 0 counts all rows.
+        counts = [_in_own(kind @ side.mT, kind.sum(1), side[:, own].mT) for kind in (ahead, level)]
+        found.append(torch.where(counts[0] == 0, 1 / counts[1].clamp(min=1), 0).mT)
+    return torch.cat(found, 1)
+
+
+def _in_own(of_ones: Tensor, total: Tensor, side: Tensor) -> Tensor:
+    """Counts (q, splits) in a row's own half, from those in half 1."""
+    return torch.where(side == 1, of_ones, total[:, None] - of_ones)
+
+
+def _mean(hits: Tensor, splits: list[Tensor]) -> NeighbourMean:
+    """The mean of column 0 with its error, from how much the halves of each split differ."""
+    value, n = float(hits[0].mean()), hits.shape[1]
+    if not splits:
+        return NeighbourMean(value, None, n, f"{n:,} rows")
+    squares = []
+    for of, half in zip(hits[1:], splits, strict=True):
+        first = half.to(of.device) == 0
+        squares.append(float(of[first].mean() - of[~first].mean()) ** 2 / 4)
+    # Half as many candidates are easier to search, so rows vary otherwise there than among all.
+    of_all, of_halves = float(hits[0].var()), float(hits[1:].var(1).mean())
+    if of_halves > 0:
+        squares = [square * of_all / of_halves for square in squares]
+    return NeighbourMean(value, math.sqrt(sum(squares) / SPLITS), n, f"{n:,} rows")
+
+
+def _of_change(changes: Tensor, splits: list[Tensor], confidence: float) -> Estimate:
+    """A difference of shares, which may be negative."""
+    found = _mean(changes, splits)
+    value, n = found.value, found.n
+    if found.error is None:
+        reason = f"no interval: {found.few} are too few to be split into halves"
+        return Estimate(value, value, None, None, None, n, "these rows", (reason,))
+    z = quantile(confidence, SPLITS)
+    low, high = value - z * found.error, value + z * found.error
+    if min(int((changes[0] > 0).sum()), int((changes[0] < 0).sum())) >= _CHANGED:
+        low, high = max(-1.0, low), min(1.0, high)
+        return Estimate(value, value, low, high, found.error, n, "half-samples", degrees=float(SPLITS))
+    low, high = bonett_price(changes[0].sign(), z)
+    # Rows share candidates, so that they may know less than as many rows by themselves.
+    alone = float(changes[0].std()) / math.sqrt(n)
+    widened = max(1.0, found.error / alone) if alone > 0 else 1.0
+    low, high = max(-1.0, value + widened * (low - value)), min(1.0, value + widened * (high - value))
+    return Estimate(value, value, low, high, found.error, n, "half-samples", degrees=float(SPLITS))

@@ -1,0 +1,210 @@
+"""The gap between two clouds: sums over pairs of rows, planted gaps, and clouds that have none or cannot be compared."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from scipy.stats import mannwhitneyu
+
+import repgeom as rg
+from repgeom.inference.intervals import quantile
+from repgeom.inference.modality_gap import _Clouds, _score_interval, _trace_of_square
+
+
+def clouds(n=60, d=5, gap=0.6, seed=0):
+    """Pairs that share a part, and means that lie apart along the first feature."""
+    rng = np.random.default_rng(seed)
+    z = rng.standard_normal((n, d))
+    x, y = z + 0.6 * rng.standard_normal((n, d)), z + 0.6 * rng.standard_normal((n, d)) + 2.0
+    return x + gap * np.eye(d)[0] + 2.0, y
+
+
+def units(x):
+    return x / np.linalg.norm(x, axis=1, keepdims=True)
+
+
+def slow_squared(x, y, paired):
+    """The mean product over pairs of different rows, which is right whatever the spread."""
+    n, m = len(x), len(y)
+    if paired:
+        d = x - y
+        return np.mean([d[i] @ d[j] for i in range(n) for j in range(n) if i != j])
+    xx = np.mean([x[i] @ x[j] for i in range(n) for j in range(n) if i != j])
+    yy = np.mean([y[i] @ y[j] for i in range(m) for j in range(m) if i != j])
+    return xx + yy - 2 * np.mean([a @ b for a in x for b in y])
+
+
+def slow_hits(x, y):
+    similar = units(x) @ units(y).T
+    return np.mean(similar.argmax(1) == np.arange(len(x)))
+
+
+@pytest.mark.parametrize("paired", [True, False])
+@pytest.mark.parametrize("normalize", ["l2", None])
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_agrees_with_sums_over_pairs(paired, normalize, dtype):
+    x, y = (torch.tensor(z).to(getattr(torch, dtype)) for z in clouds())
+    if not paired:
+        y = y[:-7]
+    found = rg.modality_gap(x, y, paired=paired, normalize=normalize)
+    x, y = x.double().numpy(), y.double().numpy()
+    if normalize:
+        x, y = units(x), units(y)
+    step = x.mean(0) - y.mean(0)
+    squared, within = slow_squared(x, y, paired), (np.trace(np.cov(x.T)) + np.trace(np.cov(y.T))) / 2
+    assert found.squared.in_these_rows == pytest.approx(step @ step, rel=1e-9)
+    assert found.squared.value == pytest.approx(squared, rel=1e-9)
+    assert found.distance == pytest.approx(np.sqrt(squared), rel=1e-9)
+    assert found.share.value == pytest.approx(squared / 4 / (squared / 4 + within), rel=1e-9)
+    assert found.n == (len(x), len(y))
+    if paired:
+        assert found.a_to_b.before.value == pytest.approx(slow_hits(x, y))
+        assert found.b_to_a.before.value == pytest.approx(slow_hits(y, x))
+        assert found.a_to_b.after.value == pytest.approx(slow_hits(x - step / 2, y + step / 2))
+        assert found.a_to_b.gain.value == pytest.approx(found.a_to_b.after.value - found.a_to_b.before.value)
+        assert found.a_to_b.candidates == len(x)
+    else:
+        assert (found.a_to_b, found.b_to_a) == (None, None)
+
+
+@pytest.mark.parametrize("paired", [True, False])
+def test_separability_is_of_the_half_that_the_line_was_not_drawn_through(paired):
+    x, y = clouds(90)
+    made = _Clouds(torch.tensor(x), torch.tensor(y), paired, None, 3)
+    areas = []
+    for half in (0, 1):
+        here = [h.numpy() == half for h in made.halves]
+        step = x[~here[0]].mean(0) - y[~here[1]].mean(0)
+        a, b = x[here[0]] @ step, y[here[1]] @ step
+        areas.append(mannwhitneyu(a, b).statistic / len(a) / len(b))
+    found = rg.modality_gap(x, y, paired=paired, normalize=None, seed=3).separability
+    assert found.value == pytest.approx(np.mean(areas), rel=1e-12)
+    without = []
+    for group in range(20):
+        areas = []
+        for half in (0, 1):
+            kept = [g.numpy() != group for g in made.groups]
+            here = [(h.numpy() == half) & k for h, k in zip(made.halves, kept, strict=True)]
+            there = [(h.numpy() != half) & k for h, k in zip(made.halves, kept, strict=True)]
+            step = x[there[0]].mean(0) - y[there[1]].mean(0)
+            a, b = x[here[0]] @ step, y[here[1]] @ step
+            areas.append(mannwhitneyu(a, b).statistic / len(a) / len(b))
+        without.append(np.mean(areas))
+    assert found.se == pytest.approx(np.sqrt(19 / 20 * ((without - np.mean(without)) ** 2).sum()), rel=1e-9)
+
+
+def test_without_a_gap_the_plain_distance_reads_one_and_ours_does_not():
+    rng = np.random.default_rng(0)
+    found = [rg.modality_gap(*rng.standard_normal((2, 256, 512)), paired=False) for _ in range(10)]
+    assert np.mean([np.sqrt(f.squared.in_these_rows) for f in found]) == pytest.approx(np.sqrt(2 / 256), rel=0.02)
+    assert np.mean([f.squared.value for f in found]) == pytest.approx(0, abs=0.0005)
+    assert all(f.squared.low == 0 for f in found)
+    assert np.mean([f.separability.value for f in found]) == pytest.approx(0.5, abs=0.03)
+
+
+def test_pairs_that_share_a_part_are_not_taken_for_independent():
+    x, y = clouds(400, gap=0.0)
+    paired, apart = (rg.modality_gap(x, y, paired=p, normalize=None).squared for p in (True, False))
+    assert apart.value < paired.value
+    assert (paired.high - paired.low) < 0.6 * (apart.high - apart.low)
+
+
+def test_removing_the_gap_brings_partners_back():
+    rng = np.random.default_rng(0)
+    z = rng.standard_normal((300, 32))
+    x, y = z + 0.5 * rng.standard_normal((300, 32)) + 2, z + 0.5 * rng.standard_normal((300, 32))
+    found = rg.modality_gap(x, y)
+    assert found.separability.value > 0.95
+    assert found.a_to_b.gain.low > 0.1
+    assert found.a_to_b.after.low > found.a_to_b.before.high
+    assert "retrieval b to a" in str(found)
+    assert "(0.5 none, 1 a plane parts them)" in str(found)
+
+
+def test_rows_that_tie_share_a_hit():
+    """Every caption stands there twice: one of two is the partner."""
+    x = np.repeat(np.eye(30), 2, 0)
+    found = rg.modality_gap(x, x, normalize=None)
+    assert found.a_to_b.before.value == 0.5
+
+
+@pytest.mark.parametrize("value", [-0.1, 0.0, 0.3, 5.0])
+def test_the_ends_of_the_interval_are_where_the_value_is_z_errors_away(value):
+    slope, constant, z = 0.02, 0.01, quantile(0.95, 60)
+    for end in _score_interval(value, slope, constant, z):
+        assert end == 0 or abs(value - end) == pytest.approx(z * np.sqrt(slope * end + constant), rel=1e-9)
+
+
+def test_the_trace_of_a_square_is_unbiased():
+    rng = np.random.default_rng(0)
+    variances = np.arange(1, 11.0) ** -1
+    found = []
+    for _ in range(400):
+        x = rng.standard_normal((12, 10)) * np.sqrt(variances)
+        x = torch.tensor(x - x.mean(0))
+        found.append(_trace_of_square(x.T @ x, x.square().sum(1)))
+    error = np.std(found) / 20
+    assert np.mean(found) == pytest.approx((variances**2).sum(), abs=3 * error)
+
+
+def test_the_interval_holds_the_gap_of_the_population():
+    """Of 100 draws 95 are expected; below 89 or at 100 with a wide margin something is wrong."""
+    held, widths, values = [], [], []
+    for seed in range(100):
+        squared = rg.modality_gap(*clouds(100, 8, 0.4, seed), normalize=None, max_rows=10).squared
+        held.append(squared.low <= 0.16 <= squared.high)
+        widths.append(squared.se)
+        values.append(squared.value)
+    assert 89 <= sum(held) <= 99
+    assert np.sqrt(np.mean(np.square(widths))) == pytest.approx(np.std(values), rel=0.25)
+
+
+def test_what_moves_the_gap():
+    x, y = clouds(80, 6)
+    rotation = np.linalg.qr(np.random.default_rng(1).standard_normal((6, 6)))[0]
+    value = rg.modality_gap(x, y).squared.value
+    assert rg.modality_gap(x @ rotation, y @ rotation).squared.value == pytest.approx(value, rel=1e-9)
+    assert rg.modality_gap(3 * x, 5 * y).squared.value == pytest.approx(value, rel=1e-9)
+    assert rg.modality_gap(y, x).squared.value == pytest.approx(value, rel=1e-9)
+    assert rg.modality_gap(3 * x, 3 * y, normalize=None).squared.value == pytest.approx(
+        9 * rg.modality_gap(x, y, normalize=None).squared.value, rel=1e-9
+    )
+    assert rg.modality_gap(x + 3, y + 3).squared.value != pytest.approx(value, rel=0.1)
+
+
+def test_no_interval_where_none_is_known():
+    few = rg.modality_gap(*clouds(49))
+    for found in (few.squared, few.share, few.separability):
+        assert (found.low, found.warnings) == (None, ("no interval: fewer than 50 rows",))
+    assert "49 rows are too few" in few.a_to_b.before.warnings[0]
+    x, y = clouds(200)
+    x[3] *= 1e4
+    heavy = rg.modality_gap(x, y, normalize=None)
+    assert heavy.squared.low is None
+    assert "its error rests on about 2 of 200 rows" in heavy.squared.warnings[0]
+
+
+X = clouds()[0]
+REFUSED = {
+    "other widths": (X, X[:, :3], {}, r"`a` has 5 columns and `b` 3"),
+    "other rows": (X, X[:50], {}, r"`a` has 60 rows and `b` 50 .* row i of both must be the same sample"),
+    "three rows": (X[:3], X[:3], {}, r"`a` has 3 rows .* needs at least 4"),
+    "NaN": (X, np.where(X[0, 0] == X, np.nan, X), {}, r"`b` has 1 non-finite value"),
+    "two points": (np.ones((9, 2)), np.zeros((9, 2)), {}, r"`a` and `b` are one point each"),
+    "normalize": (X, X, {"normalize": "l1"}, r"`normalize` must be None or \"l2\""),
+    "confidence": (X, X, {"confidence": 95}, r"`confidence` must lie between 0 and 1"),
+    "huge": (X * 1e80, X, {"normalize": None}, r"`a` or `b` holds values too large"),
+    "another order": (
+        pd.DataFrame(X),
+        pd.DataFrame(X).iloc[::-1],
+        {},
+        r"`b` has the rows of `features` in another order",
+    ),
+    "a stack": (X[None], X[None], {}, r"`a` must be \(n_samples, n_features\), got shape \(1, 60, 5\)"),
+}
+
+
+@pytest.mark.parametrize(("a", "b", "options", "message"), REFUSED.values(), ids=REFUSED)
+def test_clouds_that_cannot_be_compared_are_refused(a, b, options, message):
+    with pytest.raises(ValueError, match=message):
+        rg.modality_gap(a, b, **options)
