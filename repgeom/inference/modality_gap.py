@@ -27,7 +27,7 @@ from repgeom.inference.differences import welch
 from repgeom.inference.estimate import Estimate
 from repgeom.inference.intervals import check_confidence, quantile, wilson
 from repgeom.inference.retrieval import Retrieval, retrieval_of
-from repgeom.measures.hubness import drawn_rows
+from repgeom.measures.drawn_rows import drawn_rows
 from repgeom.measures.pair_sums import check_pair
 
 FEWEST_ROWS = 50  # of a cloud, from which intervals are given
