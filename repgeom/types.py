@@ -42,6 +42,7 @@ from repgeom.measures.steepness import PowerLaw
 from repgeom.probes.linear import LinearProbe, PathPoint
 from repgeom.probes.nearest import KNNProbe
 from repgeom.robustness.fourier import FourierHeatmap
+from repgeom.robustness.published_set import PublishedImages
 from repgeom.robustness.summary import CorruptionError
 from repgeom.spectral.decompose import CenteredSVD
 from repgeom.spectral.spectrum import Spectrum
@@ -84,6 +85,7 @@ __all__ = [
     "PathPoint",
     "PowerLaw",
     "ProcessGroup",
+    "PublishedImages",
     "Report",
     "ReportComparison",
     "Retrieval",

@@ -147,6 +147,18 @@ def _heatmap(rows):
     return robustness.fourier_heatmap(pixels, images(), n_frequencies=5)
 
 
+def _published(rows):
+    """A set in the layout of CIFAR-10-C, compared with our own corruption of its images and encoded."""
+    clean = (images(8, 32) * 255).to(torch.uint8)
+    with tempfile.TemporaryDirectory() as folder:
+        stacked = torch.cat([corruptions.corrupt(clean, "fog", severity, seed=1) for severity in range(1, 6)])
+        np.save(f"{folder}/fog.npy", stacked.permute(0, 2, 3, 1).numpy())
+        np.save(f"{folder}/labels.npy", np.tile(np.arange(8), 5))
+        found = robustness.published("CIFAR-10-C", folder, clean=clean, corruptions="fog", n_images=8)
+        table = robustness.corruption_robustness(pixels, "published", published=found, severities=2, k=2)
+        return table, robustness.compare_published(found), found.fingerprint(), found.images("fog", 3)[:].clone()
+
+
 def _robust(rows):
     return robustness.feature_robustness(rows.x, {("a", 1): rows.y}, rows.labels, k=max(1, min(3, rows.n - 2)))
 
@@ -250,7 +262,9 @@ CALLS: dict[str, Callable[[Rows], Any]] = {
     "probes.fit_linear_probe": lambda r: probes.fit_linear_probe(r.x, r.labels, validation=0.3),
     "robustness.CorruptionError": lambda r: robustness.mean_corruption_error(table(), table()),
     "robustness.FourierHeatmap": _heatmap,
+    "robustness.PublishedImages": _published,
     "robustness.band_noise": lambda r: robustness.band_noise(images(), 0, 0.5),
+    "robustness.compare_published": _published,
     "robustness.compare_robustness": lambda r: robustness.compare_robustness(
         pixels, lambda x: pixels(x)[:, ::2], images(), corruptions="contrast", severities=[1], k=2
     ),
@@ -262,6 +276,7 @@ CALLS: dict[str, Callable[[Rows], Any]] = {
     "robustness.mean_corruption_accuracy": lambda r: robustness.mean_corruption_accuracy(table()),
     "robustness.mean_corruption_error": lambda r: robustness.mean_corruption_error(table(), table()),
     "robustness.noise_robustness": lambda r: robustness.noise_robustness(pixels, images(), sigmas=[0.1], k=2),
+    "robustness.published": _published,
     "robustness.severity_auc": lambda r: robustness.severity_auc(table()),
     "testing.assert_healthy": lambda r: rg.testing.assert_healthy(r.x),
     "testing.features_with_spectrum": lambda r: rg.testing.features_with_spectrum([3.0, 1.0], 10, mean=7.0),

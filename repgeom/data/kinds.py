@@ -45,7 +45,8 @@ KINDS = {
     "Spectra": "One `Spectrum` or features, or several by name in a dict.",
     "Values": "Numbers in any array kind, or a list.",
     "Curves": "One result to draw, or several by name in a dict.",
-    "CorruptedFeatures": "Features of the same samples, corrupted: one set, or several by name, or by (name, severity).",
+    "CorruptedFeatures": "Features of the same samples, corrupted: one set, several by name or by (name, severity), or a list or generator "
+    "of (name, severity, features).",
     "DType": "A NumPy dtype, or its name.",
     "ProcessGroup": "A group of `torch.distributed`; None for the default one.",
     "ColumnNames": "Numbers from 0, ranges such as '20-25', or names of columns.",

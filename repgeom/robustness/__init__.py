@@ -3,6 +3,8 @@
 from repgeom.robustness.compare import compare_robustness
 from repgeom.robustness.filtered_noise import band_noise
 from repgeom.robustness.fourier import FourierHeatmap, fourier_heatmap
+from repgeom.robustness.published_comparison import compare_published
+from repgeom.robustness.published_set import PublishedImages, published
 from repgeom.robustness.ready_features import feature_robustness
 from repgeom.robustness.summary import (
     ALEXNET_IMAGENET_C,
@@ -17,7 +19,9 @@ __all__ = [
     "ALEXNET_IMAGENET_C",
     "CorruptionError",
     "FourierHeatmap",
+    "PublishedImages",
     "band_noise",
+    "compare_published",
     "compare_robustness",
     "corruption_robustness",
     "feature_robustness",
@@ -25,5 +29,6 @@ __all__ = [
     "mean_corruption_accuracy",
     "mean_corruption_error",
     "noise_robustness",
+    "published",
     "severity_auc",
 ]

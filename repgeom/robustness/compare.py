@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from repgeom.corruptions.images import as_images
 from repgeom.data.kinds import Encoder, Groups, Images, Labels
 from repgeom.data.settings import own_settings
 from repgeom.inference.intervals import check_confidence, holm
 from repgeom.probes.linear import LinearProbe
 from repgeom.probes.nearest import KNNProbe
-from repgeom.robustness.conditions import CLEAN, Settings, corruption_conditions, measurements_of
+from repgeom.robustness.conditions import CLEAN, Settings, measurements_of
+from repgeom.robustness.published_conditions import images_and_conditions
+from repgeom.robustness.published_set import PublishedImages
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,6 +31,7 @@ def compare_robustness(
     severities: float | Sequence[float] = (1, 2, 3, 4, 5),
     strengths: str = "auto",
     frost_images: Sequence[Images] | None = None,
+    published: PublishedImages | None = None,
     seed: int = 0,
     batch_size: int | None = None,
     k: int = 10,
@@ -42,8 +44,8 @@ def compare_robustness(
 
     Args:
         first, second: as `encoder` of `corruption_robustness`; their features may differ in width.
-        images, labels, corruptions, severities, strengths, frost_images, seed, batch_size, k, max_pair_rows, groups,
-            confidence, progress: as there.
+        images, labels, corruptions, severities, strengths, frost_images, published, seed, batch_size, k, max_pair_rows,
+            groups, confidence, progress: as there.
         probes, knns: one for each encoder.
 
     Returns:
@@ -67,8 +69,9 @@ def compare_robustness(
     """
     import pandas as pd
 
-    x = as_images(images)
-    conditions = corruption_conditions(x, corruptions, severities, strengths, frost_images, seed)
+    x, labels, conditions = images_and_conditions(
+        images, labels, published, corruptions, severities, strengths, frost_images, seed
+    )
     confidence = check_confidence(confidence)
     both = [Settings(p, n, k, max_pair_rows, seed, groups) for p, n in zip(probes, knns, strict=True)]
     measured = measurements_of([first, second], x, labels, conditions, both, batch_size, progress)

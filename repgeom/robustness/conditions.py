@@ -16,8 +16,9 @@ from repgeom.data.settings import warn_caller
 from repgeom.probes.linear import LinearProbe
 from repgeom.probes.nearest import KNNProbe
 from repgeom.robustness.drift import Clean
-from repgeom.robustness.encoding import Change, EncoderError, encoded
+from repgeom.robustness.encoding import Change, EncoderError, ImageSet, encoded
 from repgeom.robustness.measurement import Measurement
+from repgeom.robustness.stored_images import StoredImages
 
 CLEAN = "clean"
 Key = tuple[str, float]  # corruption and severity
@@ -26,15 +27,22 @@ CLEAN_KEY: Key = (CLEAN, 0.0)
 
 @dataclasses.dataclass(frozen=True)
 class Condition:
-    """One corruption at one severity: how images become corrupted ones, given their numbers."""
+    """One corruption at one severity: how images become corrupted ones, given their numbers; or corrupted ones that are ready."""
 
     corruption: str
     severity: float
-    change: Change
+    change: Change | None = None
+    ready: StoredImages | None = None
 
     @property
     def key(self) -> Key:
         return self.corruption, self.severity
+
+    def features(self, encoders: Sequence[Encoder], images: ImageSet, batch_size: int | None) -> list[Tensor]:
+        """Return the features of the corrupted images, from each encoder."""
+        if self.ready is not None:
+            return encoded(encoders, self.ready, batch_size)
+        return encoded(encoders, images, batch_size, self.change)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,15 +78,19 @@ def corruption_conditions(
 
     h, w = images.shape[-2:]
     conditions = []
-    for name in _names(corruptions):
-        for severity in _severities(severities):
+    for name in named_corruptions(corruptions):
+        for severity in checked_severities(severities):
             # Called for its errors: what does not fit the images is refused before the first is encoded.
             corruption_for(name, severity, strengths, (h, w), frost_images, images.device)
             conditions.append(Condition(name_in_tables(name, frost_images), severity, change(name, severity)))
     return conditions
 
 
-def _names(corruptions: str | Sequence[str]) -> list[str]:
+def named_corruptions(corruptions: str | Sequence[str]) -> list[str]:
+    """Return the corruptions that "all", "mCE", a name or several mean, each once.
+
+    Raises ValueError for a name that no corruption has, and for none at all.
+    """
     if corruptions == "all":
         return list(CORRUPTIONS)
     if corruptions == "mCE":
@@ -89,7 +101,8 @@ def _names(corruptions: str | Sequence[str]) -> list[str]:
     return list(dict.fromkeys(check_name(name) for name in names))
 
 
-def _severities(severities: float | Sequence[float]) -> list[float]:
+def checked_severities(severities: float | Sequence[float]) -> list[float]:
+    """Return severities in ascending order, each once. Raises ValueError unless all are above 0 and up to 5."""
     given = one_or_several(severities)
     found = sorted({check_severity(s) for s in given})
     if not found or found[0] == 0:
@@ -99,7 +112,7 @@ def _severities(severities: float | Sequence[float]) -> list[float]:
 
 def measurements_of(
     encoders: Sequence[Encoder],
-    images: Tensor,
+    images: ImageSet,
     labels: Any,
     conditions: Sequence[Condition],
     settings: Sequence[Settings],
@@ -118,7 +131,7 @@ def measurements_of(
     yield CLEAN_KEY, [base.itself() for base in bases]
     for condition in _with_progress([c for c in conditions if not done(c.key)], progress):
         try:
-            moved = encoded(encoders, images, batch_size, condition.change)
+            moved = condition.features(encoders, images, batch_size)
             for base, rows in zip(bases, moved, strict=True):
                 if rows.shape[1] != base.rows.shape[1]:
                     raise EncoderError(f"the encoder returned {rows.shape[1]} features, {base.rows.shape[1]} before.")

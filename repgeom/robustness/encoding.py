@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -14,7 +15,9 @@ from repgeom.corruptions.images import unit
 from repgeom.data.arrays import as_tensor
 from repgeom.data.kinds import Encoder
 from repgeom.data.settings import callers_settings
+from repgeom.robustness.stored_images import StoredImages
 
+ImageSet = Tensor | StoredImages
 Change = Callable[[Tensor, Tensor], Tensor]  # (images, their numbers) -> corrupted images
 BATCH_VALUES = 1 << 23  # of the images in one batch: 32 MB of float32
 BATCH_IMAGES = 512
@@ -25,7 +28,7 @@ class EncoderError(ValueError):
 
 
 def encoded(
-    encoders: Sequence[Encoder], images: Tensor, batch_size: int | None = None, change: Change | None = None
+    encoders: Sequence[Encoder], images: ImageSet, batch_size: int | None = None, change: Change | None = None
 ) -> list[Tensor]:
     """Features (n, d) of all images from each encoder; the corruption is made once for all of them.
 
@@ -48,10 +51,10 @@ def encoded(
     return [torch.cat(found) for found in parts]
 
 
-def images_per_batch(images: Tensor, batch_size: int | None) -> int:
+def images_per_batch(images: ImageSet, batch_size: int | None) -> int:
     """The user's number, or as many as fit the budget."""
     if batch_size is None:
-        return min(BATCH_IMAGES, max(1, BATCH_VALUES // max(1, images[:1].numel())))
+        return min(BATCH_IMAGES, max(1, BATCH_VALUES // max(1, math.prod(images.shape[1:]))))
     if not (isinstance(batch_size, (int, np.integer)) and batch_size >= 1):
         raise ValueError(f"`batch_size` must be a whole number of at least 1, got {batch_size!r}.")
     return int(batch_size)

@@ -10,8 +10,6 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from torch import Tensor
-
 from repgeom.corruptions.images import as_images
 from repgeom.corruptions.white_noise import add_noise, noise_rms
 from repgeom.data.kinds import Encoder, Groups, Images, Labels
@@ -25,12 +23,14 @@ from repgeom.robustness.conditions import (
     CLEAN_KEY,
     Condition,
     Settings,
-    corruption_conditions,
     measurements_of,
 )
-from repgeom.robustness.encoding import Change
+from repgeom.robustness.encoding import Change, ImageSet
+from repgeom.robustness.published_conditions import images_and_conditions
+from repgeom.robustness.published_set import PublishedImages
 from repgeom.robustness.resume import Kept, digest, fingerprint
 from repgeom.robustness.rows import Row, frame_of, row_of
+from repgeom.robustness.stored_images import StoredImages
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,6 +50,7 @@ def corruption_robustness(
     severities: float | Sequence[float] = (1, 2, 3, 4, 5),
     strengths: str = "auto",
     frost_images: Sequence[Images] | None = None,
+    published: PublishedImages | None = None,
     seed: int = 0,
     batch_size: int | None = None,
     k: int = 10,
@@ -64,13 +65,17 @@ def corruption_robustness(
     Args:
         encoder: any callable from a batch of images (b, 3, h, w), float32 in [0, 1], to features (b, d); it does its own
             resizing and normalisation. A `torch.nn.Module` is run in evaluation mode; no gradients are kept.
-        images: (n, 3, h, w), uint8 or floats in [0, 1], on the encoder's device; at least 4, and k + 2.
-        labels: (n,), whole numbers or text; adds kNN accuracy, and with `probe` linear-probe accuracy.
+        images: (n, 3, h, w), uint8 or floats in [0, 1], on the encoder's device; at least 4, and k + 2. With `published` the set's
+            clean images, or "published" for those that it was opened with.
+        labels: (n,), whole numbers or text; adds kNN accuracy, and with `probe` linear-probe accuracy. With `published` the set's own
+            by default.
         probe: `fit_linear_probe` of clean features of other images.
         knn: `fit_knn_probe` of other images; by default the clean features themselves, each image's own left out.
         corruptions: "all" (19), "mCE" (the 15), a name, or several; see `corruptions.names()`.
         severities: numbers in (0, 5].
         strengths, frost_images: as in `corruptions.corrupt`.
+        published: a set that `rg.robustness.published` opened: corrupted images are then read from its files, batch by batch, and
+            nothing is corrupted here. `severities` are then whole numbers, and "all" means all that it was opened for.
         seed: of the corruptions and of the sample for all pairs. The same seed gives every encoder the same draws.
         batch_size: images for each call of the encoder; by default as many as fill 32 MB, at most 512.
         k: neighbours of `knn_overlap`, `mutual_knn`, and of the kNN accuracy without `knn`.
@@ -96,7 +101,8 @@ def corruption_robustness(
         values are NaN with n = 0, `note` says so, and a warning names the corruption and severity.
 
     Raises:
-        ValueError: bad images, names, severities, labels or groups; a group that leaves its images fewer than k others; images too small for a corruption; an encoder that fails on
+        ValueError: bad images, names, severities, labels or groups; a group that leaves its images fewer than k others; images too small for a corruption;
+            clean images or labels that are not those of `published`; an encoder that fails on
             the clean images; an `out` that holds another run.
 
     >>> import torch
@@ -106,11 +112,16 @@ def corruption_robustness(
     >>> bool(row["low"] <= row["value"] <= row["high"])
     True
     """
-    x = as_images(images)
-    conditions = corruption_conditions(x, corruptions, severities, strengths, frost_images, seed)
+    x, labels, conditions = images_and_conditions(
+        images, labels, published, corruptions, severities, strengths, frost_images, seed
+    )
     settings = Settings(probe, knn, k, max_pair_rows, seed, groups)
     # What else decides the numbers: it goes into the fingerprint by which `out` knows its run.
-    recipe = {"strengths": strengths, "frost": None if frost_images is None else [digest(p) for p in frost_images]}
+    recipe: dict[str, Any] = {"strengths": strengths, "frost": None}
+    if frost_images is not None:
+        recipe["frost"] = [digest(photograph) for photograph in frost_images]
+    if published is not None:
+        recipe["published"] = published.fingerprint()
     return _table(encoder, x, labels, conditions, settings, batch_size, confidence, out, progress, recipe)
 
 
@@ -180,7 +191,7 @@ def noise_robustness(
 
 def _table(
     encoder: Encoder,
-    images: Tensor,
+    images: ImageSet,
     labels: Any,
     conditions: Sequence[Condition],
     settings: Settings,
@@ -205,13 +216,15 @@ def _table(
     return frame_of(rows if kept is None else kept.rows([CLEAN_KEY, *(condition.key for condition in conditions)]))
 
 
-def _fingerprint(images: Tensor, labels: Any, settings: Settings, confidence: float, recipe: Mapping[str, Any]) -> str:
+def _fingerprint(
+    images: ImageSet, labels: Any, settings: Settings, confidence: float, recipe: Mapping[str, Any]
+) -> str:
     probe, knn = settings.probe, settings.knn
     codes, names = (None, None) if labels is None else as_labels(labels, len(images))
     return fingerprint(
         {
             "version": version("repgeom"),
-            "images": images,
+            "images": images.digest() if isinstance(images, StoredImages) else images,
             "labels": None if codes is None or names is None else [codes.tolist(), names.astype(str).tolist()],
             "probe": None if probe is None else [digest(probe.weight), digest(probe.bias), _words(probe, "normalize")],
             "knn": None if knn is None else [digest(knn.bank), digest(knn.labels), _words(knn, "k", "temperature")],
