@@ -51,9 +51,12 @@ class ReportComparison:
         )
 
     def __str__(self) -> str:
-        from repgeom.presenting.compared import comparison_table
+        import sys
 
-        return comparison_table(self)
+        from repgeom.presenting.compared import comparison_table
+        from repgeom.presenting.screen import screen_of
+
+        return comparison_table(self, screen_of(sys.stdout, colour=False))
 
     def __repr__(self) -> str:
         return f"<ReportComparison {self.old.name} -> {self.new.name}: {self.old.level} -> {self.new.level}>"

@@ -139,9 +139,12 @@ class Report:
         raise KeyError(f"no measure named {name!r} in this report; there are {', '.join(v.name for v in self.values)}")
 
     def __str__(self) -> str:
-        from repgeom.presenting.text import table
+        import sys
 
-        return table([self])
+        from repgeom.presenting.report_text import table
+        from repgeom.presenting.screen import screen_of
+
+        return table([self], screen_of(sys.stdout, colour=False))
 
     def __repr__(self) -> str:
         return f"<Report {self.name}: {self.level}, {self.headline}>"
@@ -161,7 +164,7 @@ class Report:
 
     def verdict_text(self) -> str:
         """The verdict in plain words: size, how many dimensions are in use, findings, notes, level."""
-        from repgeom.presenting.text import verdict_text
+        from repgeom.presenting.report_text import verdict_text
 
         return verdict_text(self)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import functools
 import os
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,8 @@ from repgeom.cli.gate import Gate, Judged, add_drop_options
 from repgeom.cli.joining import is_first_process, joined_processes
 from repgeom.cli.output import check_writable
 from repgeom.cli.results import add_result_files, check_result_files, deliver_result_files
-from repgeom.cli.row_options import add_row_options, add_saying_options, names_of, row_options, verdict_lines
+from repgeom.cli.row_options import add_row_options, add_saying_options, names_of, row_options
+from repgeom.presenting.screen import screen_of
 
 if TYPE_CHECKING:
     from repgeom.auditing.report import Report
@@ -132,12 +134,15 @@ def run(args: argparse.Namespace) -> int:
 def _delivered(judged: Judged, args: argparse.Namespace) -> int:
     """Write the files that were asked for, print the table, or JSON in its place, and return the exit status."""
     from repgeom.data.saving import write_whole
+    from repgeom.presenting.compared import comparison_table
     from repgeom.presenting.page import html
-    from repgeom.presenting.text import table
+    from repgeom.presenting.report_text import headline_text, table
 
     reports = list(judged.reports)
     delivery = Delivery()
     print_json = args.json == "-"
+    # Beside JSON, what is told goes to standard error.
+    screen, every = screen_of(None if print_json else sys.stdout), args.measures == "all"
     if not print_json:
         delivery.file(args.json, lambda path: write_whole(path, _json(reports, args.keep_scores) + "\n"))
     delivery.file(args.html, lambda path: html(reports, path))
@@ -145,15 +150,21 @@ def _delivered(judged: Judged, args: argparse.Namespace) -> int:
     if print_json:
         delivery.json(_json(reports, args.keep_scores))
     else:
-        text = verdict_lines(reports) if args.quiet else table(reports)
-        if len(reports) > 3 and not args.quiet:
-            text += f"\nThese are {len(reports)} audits. For one audit of many shards, put the pattern in quotes."
-        delivery.text(text)
+        if args.quiet:
+            delivery.text(headline_text(reports, screen))
+        else:
+            delivery.text(table(reports, screen, every=every, remarks=_remarks(reports)))
     if not args.quiet:
         for comparison in judged.comparisons:
-            delivery.changes(str(comparison), beside_json=print_json)
+            delivery.changes(comparison_table(comparison, screen, every=every), beside_json=print_json)
     delivery.reason(judged.sentence, beside_json=print_json)
     return delivery.status(judged.status)
+
+
+def _remarks(reports: Sequence[Report]) -> list[str]:
+    if len(reports) <= 3:
+        return []
+    return [f"These are {len(reports)} audits. For one audit of many shards, put the pattern in quotes."]
 
 
 def _audited(args: argparse.Namespace, thresholds: dict[str, tuple[float | None, float | None]]) -> list[Report]:

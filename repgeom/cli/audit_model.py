@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from typing import TYPE_CHECKING, Any
 
 from repgeom.cli.delivering import Delivery
 from repgeom.cli.gate import FAILED_GATE, FAILING_LEVELS
 from repgeom.cli.model_options import add_model, opened, told_of_model
 from repgeom.cli.output import check_writable, say
+from repgeom.cli.row_options import add_measures
+from repgeom.presenting.screen import screen_of
 
 if TYPE_CHECKING:
     from repgeom.models.profile import LayerProfile
@@ -57,10 +60,13 @@ def add_results(group: Any) -> None:
     add("--save-features", metavar="FOLDER", help="also write the rows of each layer as a .npy there")
     add("--json", metavar="PATH", help="also write the profile as JSON; - prints it in place of the table")
     add("--html", metavar="PATH", help="also write the profile as a page: rank against depth, then each layer's audit")
+    add_measures(add)
 
 
 def run(args: argparse.Namespace) -> int:
     """Profile `args.model`, write and print the profile, and return the exit status."""
+    from repgeom.presenting.profile_text import profile_text
+
     if args.html == "-":
         raise ValueError("--html needs the path of a file; only --json can print to standard output with -.")
     for path in (args.json, args.html):
@@ -73,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
         delivery.file(args.json, profile.to_json)
     delivery.file(args.html, profile.to_html)
     if args.json != "-":
-        delivery.text(str(profile))
+        delivery.text(profile_text(profile, screen_of(sys.stdout), every=args.measures == "all"))
     status, sentence = _gated(profile, args)
     delivery.reason(sentence, beside_json=args.json == "-")
     return delivery.status(status)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from typing import Any
 
 from repgeom.cli.delivering import Delivery, check_no_input
 from repgeom.cli.gate import Gate, add_drop_options, read_reports
 from repgeom.cli.results import add_result_files, check_result_files, deliver_result_files
+from repgeom.cli.row_options import add_measures
 from repgeom.data.saving import write_whole
+from repgeom.presenting.screen import screen_of
 
 
 def add_parser(commands: Any) -> None:
@@ -28,11 +31,14 @@ def add_parser(commands: Any) -> None:
     group.add_argument(
         "--json", metavar="PATH", help="also write the comparison as JSON; - prints it in place of the table"
     )
+    add_measures(group.add_argument)
     add_result_files(group.add_argument)
 
 
 def run(args: argparse.Namespace) -> int:
     """Compare the reports, print and write what changed, and return the exit status: 0 or 1."""
+    from repgeom.presenting.compared import comparison_table
+
     check_result_files(args.json, args.junit, args.markdown)
     check_no_input([args.json, args.junit, args.markdown], [args.old, args.new])
     new = read_reports(args.new)
@@ -47,6 +53,7 @@ def run(args: argparse.Namespace) -> int:
         delivery.json(as_json)
     else:
         delivery.file(args.json, lambda path: write_whole(path, as_json + "\n"))
-        delivery.text("\n\n".join(map(str, judged.comparisons)))
+        screen, every = screen_of(sys.stdout), args.measures == "all"
+        delivery.text("\n\n".join(comparison_table(c, screen, every=every) for c in judged.comparisons))
     delivery.reason(judged.sentence, beside_json=args.json == "-")
     return delivery.status(judged.status)

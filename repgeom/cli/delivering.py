@@ -8,7 +8,8 @@ from collections.abc import Callable
 
 from repgeom.cli.ending import ERROR, described
 from repgeom.cli.output import print_text, say
-from repgeom.presenting.escaping import printable, printable_json
+from repgeom.presenting.escaping import printable_json
+from repgeom.presenting.screen import screen_of
 
 
 def check_no_input(outputs: list[str | None], inputs: list[str | None]) -> None:
@@ -77,7 +78,7 @@ class Delivery:
         if beside_json or sys.stdout is None:
             say(sentence)
         else:
-            self.text(printable(sentence))
+            self.text("\n".join(screen_of(sys.stdout).sentence(sentence, further="  ")))
 
     def status(self, status: int) -> int:
         """The exit status: that of the verdict if all arrived, else 2, with what did not."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,8 @@ def run(args: argparse.Namespace) -> int:
     from repgeom.auditing.audit import audit
     from repgeom.demo import digit_features
     from repgeom.presenting.page import html
-    from repgeom.presenting.text import table
+    from repgeom.presenting.report_text import table
+    from repgeom.presenting.screen import screen_of
 
     features, digits = digit_features(args.seed)
     reports = []
@@ -45,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
         reports.append(audit(x, labels=digits, name=name))
     # Files first: a reader of the table may go away.
     html(reports, out / "report.html")
-    print_text(table(reports))
+    print_text(table(reports, screen_of(sys.stdout), every=False))
     print_text(_what_to_see(reports, out))
     return 0
 

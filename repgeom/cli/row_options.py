@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from repgeom.auditing.report import Report
+from typing import Any
 
 
 def add_row_options(add: Any) -> None:
@@ -27,9 +23,16 @@ def add_saying_options(add: Any) -> None:
     """Options that say what the audited features are called, and how much is printed."""
     add("--name", action="append", default=[], metavar="NAME", help="what to call FEATURES in the report; once for each of them, "
         "in their order")  # fmt: skip
+    add_measures(add)
     add(
         "--quiet", action="store_true", help="print no table and no progress bar: one line with the verdict, and errors"
     )
+
+
+def add_measures(add: Any) -> None:
+    """The option that says how many measures are printed."""
+    add("--measures", choices=["main", "all"], default="main", help="which measures are printed: those that a screen has room for "
+        "(main, the default), or all; JSON and page always hold all")  # fmt: skip
 
 
 def row_options(args: argparse.Namespace) -> dict[str, Any]:
@@ -52,8 +55,3 @@ def names_of(args: argparse.Namespace) -> list[str | None]:
             "their order."
         )
     return list(args.name)
-
-
-def verdict_lines(reports: Sequence[Report]) -> str:
-    """One line for each report: its name, the verdict, and what is worst."""
-    return "\n".join(f"{r.name}: {r.level.upper()} for {r.purpose}: {r.headline}" for r in reports)

@@ -65,11 +65,12 @@ class LayerProfile(Mapping[str, Report]):
         return f"<LayerProfile {self.name}: {len(self)} layers, worst {self.worst} ({self[self.worst].level})>"
 
     def __str__(self) -> str:
-        frame = self.to_frame()[["pool", "width", "effective_rank", "low", "high", "share", "mean_cosine", "verdict"]]
-        lines = [f"{self.name}: {len(self)} layers, {next(iter(self.values())).n_samples:,} rows each"]
-        lines.append(frame.to_string(float_format=lambda v: f"{v:.4g}", na_rep="–"))
-        lines += [f"Not measured: {layer} ({why})." for layer, why in self.unmeasured.items()]
-        return "\n".join([*lines, *self.notes])
+        import sys
+
+        from repgeom.presenting.profile_text import profile_text
+        from repgeom.presenting.screen import screen_of
+
+        return profile_text(self, screen_of(sys.stdout, colour=False))
 
     @property
     def worst(self) -> str:

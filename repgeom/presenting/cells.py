@@ -7,6 +7,7 @@ characters say which is which, so that no further package is needed.
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Sequence
 
 _JOINER = "\u200d"  # draws what follows into the emoji before it
 _AS_EMOJI = "\ufe0f"  # asks for the coloured form of the sign before it, which is two cells wide
@@ -38,6 +39,23 @@ def shortened(text: str, most: int, mark: str = "…") -> str:
     # Ends of paths differ more often than beginnings, so the odd cell is theirs.
     end = _beginning(found[::-1], room - room // 2, reverse=True)
     return _beginning(found, room - cells(end)) + mark + end
+
+
+def told_apart(names: Sequence[str], most: int, mark: str = "…") -> list[str]:
+    """Names in at most so many cells each; of those that would then look the same, the number stands behind.
+
+    >>> told_apart(["runs/a/epoch-1.npy", "runs/b/epoch-1.npy", "other.npy"], 12)
+    ['runs….npy[1]', 'runs….npy[2]', 'other.npy']
+    """
+    short = [shortened(name, most, mark) for name in names]
+    found = []
+    for i, name in enumerate(names):
+        if short.count(short[i]) > 1 and name.strip():
+            number = f"[{i + 1}]"
+            found.append(shortened(name, most - len(number), mark) + number)
+        else:
+            found.append(short[i])
+    return found
 
 
 def broken(word: str, most: int) -> list[str]:

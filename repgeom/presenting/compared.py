@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from repgeom.presenting.escaping import printable
+from repgeom.presenting.columns import Column, table_lines
+from repgeom.presenting.main_measures import MAIN
+from repgeom.presenting.screen import Screen
 from repgeom.presenting.text import number
 
 if TYPE_CHECKING:
@@ -13,25 +16,58 @@ if TYPE_CHECKING:
     from repgeom.auditing.report import Report
 
 
-def comparison_table(c: ReportComparison) -> str:
-    """The verdicts before and now, then one line per measure."""
+def comparison_table(c: ReportComparison, screen: Screen | None = None, *, every: bool = True) -> str:
+    """The verdicts before and now, and one line per measure.
+
+    Args:
+        c: the comparison.
+        screen: what it is laid out for; by default as piped output.
+        every: all measures, else those that a screen has room for and those that surely changed.
+    """
+    screen = screen or Screen()
     old, new = c.old, c.new
-    lines = [
-        f"{_named(old)} before, {_named(new)} now",
-        f"  Verdict: {old.level.upper()} for {old.purpose} before, {new.level.upper()} for {new.purpose} now.",
-    ]
-    lines += [f"  Worse: {_sentence(printable(f.reason))}" for f in new.findings if f.name in c.new_findings]
+    lines = screen.sentence(f"{_named(old)} before, {_named(new)} now", further="  ")
+    verdicts = f"Verdict: {old.level.upper()} for {old.purpose} before, {new.level.upper()} for {new.purpose} now."
+    first, *others = screen.sentence(verdicts, first="  ", further="    ")
+    word = f"{new.level.upper()} for {new.purpose} now"
+    lines += [screen.coloured(first, new.level, word), *others]
+    sentences = [f"Worse: {_sentence(f.reason)}" for f in new.findings if f.name in c.new_findings]
     if c.gone_findings:
-        lines.append(f"  Better: {', '.join(name.replace('_', ' ') for name in c.gone_findings)}.")
-    lines.append(f"  Rows: {'compared one by one' if c.paired else 'not compared one by one'}; {c.rows}.")
-    lines += [f"  Note: {printable(note)}" for note in c.notes]
-    rows = [("", "before", "now", "difference", "ratio", "p", ""), *(_row(change) for change in c.changes)]
-    widths = [max(len(row[i]) for row in rows) for i in range(6)]
-    lines.append("")
-    for row in rows:
-        numbers = "  ".join(cell.rjust(width) for cell, width in zip(row[1:6], widths[1:], strict=True))
-        lines.append(f"  {row[0].ljust(widths[0])}  {numbers}  {row[6]}".rstrip())
-    return "\n".join(map(printable, lines))
+        sentences.append(f"Better: {', '.join(name.replace('_', ' ') for name in c.gone_findings)}.")
+    sentences.append(f"Rows: {'compared one by one' if c.paired else 'not compared one by one'}; {c.rows}.")
+    sentences += [f"Note: {note}" for note in c.notes]
+    for sentence in sentences:
+        lines += screen.sentence(sentence, first="  ", further="    ")
+    shown = [change for change in c.changes if every or change.name in MAIN or surely_changed(change)]
+    lines += ["", *_changes(shown, screen)]
+    if len(shown) < len(c.changes):
+        hint = f"{len(shown)} of {len(c.changes)} measures. --measures all shows all."
+        lines += ["", *screen.sentence(hint, first="  ", further="    ")]
+    return "\n".join(lines)
+
+
+def surely_changed(c: Change) -> bool:
+    """Whether the interval of the difference lies on one side of 0."""
+    return c.low is not None and c.high is not None and (c.low > 0 or c.high < 0)
+
+
+def _changes(changes: Sequence[Change], screen: Screen) -> list[str]:
+    """The table. Where a line is too narrow the last column goes, then ratio, intervals and p."""
+    rows = [_row(change) for change in changes]
+    labels, before, now, differences, ratios, p, how = (
+        [screen.shown(row[i]) for row in rows] for i in range(len(_HEADS))
+    )
+    brief = [screen.shown(number(change.difference)) for change in changes]
+    columns = [
+        Column(_HEADS[0], labels, left=True, fewest=12),
+        Column(_HEADS[1], before),
+        Column(_HEADS[2], now),
+        Column(_HEADS[3], differences, brief=brief, goes=2),
+        Column(_HEADS[4], ratios, goes=1),
+        Column(_HEADS[5], p, goes=3),
+        Column(_HEADS[6], how, left=True, goes=0),
+    ]
+    return table_lines(columns, screen, indent=2) or []
 
 
 def with_interval(value: float | None, low: float | None, high: float | None) -> str:
@@ -50,17 +86,20 @@ def p_words(p: float | None) -> str:
     return "< 0.0001" if p < 1e-4 else f"{p:.2g}"
 
 
+_HEADS = ("", "before", "now", "difference", "ratio", "p", "")
+
+
 def _row(c: Change) -> tuple[str, ...]:
     difference = with_interval(c.difference, c.low, c.high)
     ratio = "" if c.ratio is None else with_interval(c.ratio, c.ratio_low, c.ratio_high)
     how = c.note
     if c.paired and not how:
         how = "row by row"
-    return (printable(c.label), number(c.old), number(c.new), difference, ratio, p_words(c.p_value), printable(how))
+    return (c.label, number(c.old), number(c.new), difference, ratio, p_words(c.p_value), how)
 
 
 def _named(r: Report) -> str:
-    return f"{printable(r.name)} ({r.n_samples:,} × {r.n_features:,})"
+    return f"{r.name} ({r.n_samples:,} × {r.n_features:,})"
 
 
 def _sentence(text: str) -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from repgeom.presenting.compared import p_words, with_interval
+from repgeom.presenting.compared import p_words, surely_changed, with_interval
 from repgeom.presenting.escaping import printable
+from repgeom.presenting.main_measures import QUOTED
 from repgeom.presenting.text import convention, number, quoted
 
 if TYPE_CHECKING:
@@ -14,17 +15,6 @@ if TYPE_CHECKING:
     from repgeom.auditing.comparing import ReportComparison
     from repgeom.auditing.report import Report
 
-# The few numbers that one quotes, of those that a report has.
-_QUOTED = (
-    "effective_rank",
-    "participation_ratio",
-    "mean_cosine",
-    "knn_accuracy",
-    "rank_retained",
-    "linear_cka",
-    "mutual_knn",
-    "cosine_alignment",
-)
 # What Markdown, or GitHub's dialect of it, would take for a sign of its own.
 _SIGNS = re.compile(r"([\\`*_{}\[\]<>|#~$@&])")
 
@@ -41,7 +31,7 @@ def report_markdown(r: Report) -> str:
         "| --- | ---: | ---: | ---: |",
     ]
     for v in r.values:
-        if v.name in _QUOTED and v.value is not None:
+        if v.name in QUOTED and v.value is not None:
             cells = (escaped(v.label.strip()), quoted(v), number(v.in_these_rows), number(v.baseline))
             lines.append("| " + " | ".join(cells) + " |")
     lines.append("")
@@ -88,7 +78,7 @@ def _worth_a_line(c: Change) -> bool:
     """Whether one quotes the measure, or it surely changed."""
     if c.difference is None:
         return False
-    return c.name in _QUOTED or (c.low is not None and c.high is not None and (c.low > 0 or c.high < 0))
+    return c.name in QUOTED or surely_changed(c)
 
 
 def _sentence(text: str) -> str:

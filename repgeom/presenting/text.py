@@ -1,4 +1,4 @@
-"""How a report reads as text, and how a person reads a number."""
+"""How a person reads a number, an interval and a verdict: the words that text, page and Markdown share."""
 
 from __future__ import annotations
 
@@ -6,10 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from repgeom.auditing.finding import Finding, numbers_named
+from repgeom.auditing.finding import Finding
 from repgeom.auditing.purposes import PURPOSES
-from repgeom.presenting.cells import shortened
-from repgeom.presenting.escaping import printable
 from repgeom.robustness.drift import MEASURES as DRIFT_MEASURES
 
 THESE_ROWS = "in these rows"
@@ -19,25 +17,6 @@ if TYPE_CHECKING:
     from repgeom.auditing.values import Value
     from repgeom.inference.compare import Comparison
     from repgeom.inference.estimate import Estimate
-
-
-def table(reports: Sequence[Report]) -> str:
-    """Reports side by side as text: verdicts first, then one row per measure."""
-    lines: list[str] = []
-    for r in reports:
-        lines += [*_verdict_lines(r), ""]
-    heads = [r.name for r in reports] if len(reports) > 1 else ["value"]
-    lines += _measure_lines(reports, [shortened(printable(head), 22) for head in heads])
-    lines += _comparison_lines(reports)
-    for r in reports:
-        lines += _drift_lines(r)
-    # Each is one line, so whatever names and notes hold stays in it.
-    return "\n".join(map(printable, lines)).rstrip()
-
-
-def verdict_text(r: Report) -> str:
-    """The lines of a verdict, without the table."""
-    return "\n".join(_verdict_lines(r))
 
 
 def number(value: float | None) -> str:
@@ -62,6 +41,13 @@ def quoted(v: Value | None) -> str:
     if v.estimate is None:
         return number(v.value)
     return estimated(v.estimate)
+
+
+def without_interval(v: Value | None) -> str:
+    """The same value alone; "≈" says that it is a guess."""
+    if v is None or v.value is None or v.estimate is None or v.low is not None:
+        return "" if v is None else number(v.value)
+    return f"≈ {number(v.value)}"
 
 
 def estimated(x: Estimate) -> str:
@@ -105,31 +91,6 @@ def rows_of(reports: Sequence[Report]) -> list[tuple[Value, list[Value | None]]]
     return [(v, [next((w for w in r.values if w.name == name), None) for r in reports]) for name, v in first.items()]
 
 
-def _verdict_lines(r: Report) -> list[str]:
-    size = f"{r.n_samples:,} samples × {r.n_features:,} features, {r.dtype}"
-    how = convention(r)
-    against = f", against {r.reference.name}" if r.reference is not None and r.reference.name != "reference" else ""
-    lines = [f"{r.name}: {size} ({how}){against}", f"  {r.summary[:1].upper()}{r.summary[1:]}."]
-    for f in r.findings:
-        if f.level == "ok":
-            continue
-        lines += [
-            f"  {f.level.upper():<5}{f.reason}",
-            *(f"       {what}: {words}" for what, words in numbers_named(f).items()),
-            f"       likely: {f.causes}",
-            f"       try: {f.advice}",
-            f"       threshold: {threshold(f)}",
-        ]
-    passed = sum(f.level == "ok" for f in r.findings)
-    h = r.health
-    lines.append(
-        f"  {passed} of {len(r.findings)} checks ok. {h.zero_rows:,} zero rows, {h.duplicate_rows:,} duplicates, "
-        f"{h.constant_features:,} constant features, {h.extreme_norms:,} extreme norms."
-    )
-    lines += [f"  Note: {note}" for note in r.notes]
-    return [*lines, f"  Verdict: {verdict(r)}"]
-
-
 def convention(r: Report) -> str:
     """What was done to the rows, in words."""
     words = []
@@ -152,46 +113,6 @@ def threshold(f: Finding) -> str:
     return f"{f.name} {f.worse} {limit:g} ({f.source})"
 
 
-def _measure_lines(reports: Sequence[Report], heads: list[str]) -> list[str]:
-    rows = rows_of(reports)
-    # Baselines and ranges depend on the size, so one column of them serves reports of one size only.
-    same_size = len({(r.n_samples, r.n_features) for r in reports}) == 1
-    cells = []
-    for v, found in rows:
-        base = number(v.baseline) if same_size else "varies"
-        values = [quoted(w) for w in found]
-        limits = interval(v.range) if same_size else "varies"
-        remark = v.formula + (f"; {v.note}" if v.note else "")
-        if any(w is not None and w.estimate is not None for w in found):
-            of_rows = ["" if w is None else number(w.in_these_rows) for w in found]
-            cells.append((v.group, [v.label, *values, "", "", remark]))
-            cells.append((v.group, [f"  {THESE_ROWS}", *of_rows, base, limits, ""]))
-        else:
-            cells.append((v.group, [v.label, *values, base, limits, remark]))
-    head = ["", *heads, "isotropic", "range", "formula"]
-    widths = [max(len(row[i]) for row in [head, *(c for _, c in cells)]) for i in range(len(head))]
-    lines, group = [_line(head, widths)], ""
-    for g, row in cells:
-        if g != group:
-            lines.append(g)
-            group = g
-        lines.append(_line(["  " + row[0], *row[1:]], [widths[0] + 2, *widths[1:]]))
-    lines[0] = "  " + lines[0]
-    return [*lines, ""]
-
-
-def _comparison_lines(reports: Sequence[Report]) -> list[str]:
-    found = compared(reports)
-    if not found:
-        return []
-    return [f"Effective rank against {reports[0].name}", *(f"  {name}: {words}" for name, words in found), ""]
-
-
-def _line(row: list[str], widths: list[int]) -> str:
-    middle = [cell.rjust(width) for cell, width in zip(row[1:-2], widths[1:-2], strict=True)]
-    return "  ".join([row[0].ljust(widths[0]), *middle, row[-2].rjust(widths[-2]), row[-1]]).rstrip()
-
-
 def drift_rows(r: Report) -> list[tuple[str, str, str, str]]:
     """Name, value, interval and meaning of each measure of what corruption did; empty where nothing was compared."""
     if r.drift is None:
@@ -200,21 +121,4 @@ def drift_rows(r: Report) -> list[tuple[str, str, str, str]]:
     return [
         (name, number(value), "–" if math.isnan(low) else interval((low, high)), note or DRIFT_MEASURES.get(name, ""))
         for name, value, low, high, note in zip(*columns, strict=True)
-    ]
-
-
-def _drift_lines(r: Report) -> list[str]:
-    rows = [(name.replace("_", " "), *row) for name, *row in drift_rows(r)]
-    if not rows:
-        return []
-    head = (f"{r.name} against {r.corrupted}", "value", "95 % interval", "what it is")
-    widths = [max(len(row[i]) for row in (head, *rows)) for i in range(4)]
-    # The first column's heading has a line of its own, so the names alone decide its width, with their indent of two.
-    widths[0] = max(len(row[0]) for row in rows) + 2
-    lines = [_line(["  " + row[0], *row[1:]], widths) for row in rows]
-    return [
-        f"Corrupted, row by row: {head[0]} (unmoved rows have drift 0, ratios and overlaps 1)",
-        _line(["", *head[1:]], widths),
-        *lines,
-        "",
     ]

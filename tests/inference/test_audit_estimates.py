@@ -22,7 +22,8 @@ import repgeom as rg
 from repgeom.cli.main import main
 from repgeom.measures.measure import names_of_estimable
 from repgeom.presenting.page import html
-from repgeom.presenting.text import estimated, table
+from repgeom.presenting.report_text import table
+from repgeom.presenting.text import estimated
 
 AUDITED = {
     "healthy": normal(400, 12),

@@ -15,7 +15,7 @@ import repgeom as rg
 from repgeom.measures.classes import ClassRanks
 from repgeom.presenting.escaping import SIGNS, SPELLED_OUT, printable, printable_json
 from repgeom.presenting.page import html
-from repgeom.presenting.text import table
+from repgeom.presenting.report_text import table
 from repgeom.spectral.spectrum import Spectrum
 
 EVIL = [

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import repgeom as rg
-from repgeom.presenting.text import table
+from repgeom.presenting.report_text import table
 
 
 @pytest.mark.parametrize(

@@ -136,7 +136,7 @@ def test_a_headline_says_the_summary_and_then_what_is_worst():
 
 def test_reports_side_by_side_each_have_their_verdict():
     from repgeom.presenting.page import html as page
-    from repgeom.presenting.text import table
+    from repgeom.presenting.report_text import table
 
     first, second = CASES["interval"](), CASES["collapsed"]()
     text = table([first, second])

@@ -1,0 +1,98 @@
+"""A profile of a model's layers as text: a line for each layer, the verdict first and last."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from repgeom.presenting.columns import Column, table_lines
+from repgeom.presenting.screen import Screen
+from repgeom.presenting.text import number, quoted, without_interval
+
+if TYPE_CHECKING:
+    from repgeom.models.profile import LayerProfile
+
+# Columns of the profile's frame, with what stands above them. Where a line is too narrow, they go in the order of the numbers.
+_MAIN = {
+    "pool": ("pool", 7),
+    "width": ("width", 10),
+    "effective_rank": ("effective rank", None),
+    "share": ("of width", 11),
+    "mean_cosine": ("mean cosine", 8),
+}
+_FURTHER = {
+    "kind": ("module", 0),
+    "n_samples": ("rows", 1),
+    "isotropic": ("isotropic, of width", 3),
+    "participation_ratio": ("participation ratio", 5),
+    "effective_rank_sigma": ("effective rank (σ)", 4),
+    "norm_cv": ("norm variation", 2),
+}
+_INTERVALS = 9  # when the intervals of effective ranks go
+_WORDS = ("pool", "kind")
+
+
+def profile_text(profile: LayerProfile, screen: Screen | None = None, *, every: bool = False) -> str:
+    """The worst verdict, a table of layers in the order in which they run, notes, and once more the verdict.
+
+    Args:
+        profile: of a model.
+        screen: what it is laid out for; by default as piped output.
+        every: all measures of the profile's frame.
+    """
+    screen = screen or Screen()
+    worst = profile[profile.worst]
+    layers = "1 layer" if len(profile) == 1 else f"{len(profile)} layers"
+    title = f"{profile.name}: {layers}, {worst.n_samples:,} rows each"
+    first, *others = screen.sentence(title, first=f"{worst.level.upper()}  ", further="  ")
+    lines = [screen.coloured(first, worst.level), *others, *_rows(profile, screen, every)]
+    for layer, why in profile.unmeasured.items():
+        lines += screen.sentence(f"Not measured: {layer} ({why}).", further="  ")
+    for note in profile.notes:
+        lines += screen.sentence(note, further="  ")
+    first, *others = screen.sentence(_verdict(profile), further="  ")
+    return "\n".join([*lines, screen.coloured(first, worst.level), *others])
+
+
+def _rows(profile: LayerProfile, screen: Screen, every: bool) -> list[str]:
+    frame = profile.to_frame()
+    names = [screen.shown(str(layer)) for layer in frame.index]
+    columns = [Column("", names, left=True, fewest=12)]
+    for name, (head, goes) in (_MAIN | _FURTHER if every else _MAIN).items():
+        if name in _WORDS:
+            words = [screen.shown(str(word)) for word in frame[name]]
+            columns.append(Column(head, words, left=True, goes=goes, fewest=8))
+        elif name == "effective_rank":
+            columns.append(_ranks(profile, screen, head))
+        else:
+            columns.append(
+                Column(screen.shown(head), [screen.shown(number(value)) for value in frame[name]], goes=goes)
+            )
+    columns.append(Column("verdict", [report.level for report in profile.values()], left=True))
+    lines = table_lines(columns, screen)
+    assert lines is not None  # a name, a rank and a verdict fit the narrowest screen
+    head, *rows = lines
+    levels = [report.level for report in profile.values()]
+    return [head, *(_with_colour(row, level, screen) for row, level in zip(rows, levels, strict=True))]
+
+
+def _with_colour(row: str, level: str, screen: Screen) -> str:
+    """The row with its last word, the verdict, in colour."""
+    start = row[: len(row) - len(level)]
+    return start + screen.coloured(level, level, level)
+
+
+def _ranks(profile: LayerProfile, screen: Screen, head: str) -> Column:
+    """Effective ranks with their intervals."""
+    values = [report["effective_rank"] for report in profile.values()]
+    full = [screen.shown(quoted(value)) for value in values]
+    return Column(head, full, goes=_INTERVALS, brief=[screen.shown(without_interval(value)) for value in values])
+
+
+def _verdict(profile: LayerProfile) -> str:
+    worst = profile[profile.worst]
+    n_bad = sum(report.level == worst.level for report in profile.values())
+    text = f"Verdict: {worst.level.upper()} for {worst.purpose}"
+    if worst.level == "ok":
+        return f"{text}, all layers."
+    others = "" if n_bad == 1 else f" and {n_bad - 1} more"
+    return f"{text}: {profile.worst}{others} of {len(profile)} layers."
