@@ -16,6 +16,7 @@ class Rule:
 
     Attributes:
         name: what `thresholds` takes.
+        meaning: what the number is, in one line.
         worse: on which side of the thresholds trouble lies, "below" or "above".
         warn, fail: the thresholds; None where the rule has no such level.
         read: the number; None where the rule does not apply.
@@ -29,6 +30,7 @@ class Rule:
     """
 
     name: str
+    meaning: str
     worse: str
     warn: float | None
     fail: float | None

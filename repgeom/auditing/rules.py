@@ -46,6 +46,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         # Fails from the first column on: what is measured then is the index.
         name="index_columns",
+        meaning="how many columns count the rows, as an index or ids do",
         worse="above",
         warn=None,
         fail=0.0,
@@ -59,6 +60,7 @@ RULES: tuple[Rule, ...] = (
     *OF_ORDER,
     Rule(
         name="spread_over_mean",
+        meaning="how far rows spread, over the length of their mean: 0 is a point",
         worse="below",
         warn=0.05,
         fail=0.01,
@@ -70,6 +72,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         name="noise_at_a_point",
+        meaning="the same where the rows have no structure: a point with noise",
         worse="below",
         warn=0.3,
         fail=0.15,
@@ -81,6 +84,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         name="rank_share",
+        meaning="the share of dimensions in use, from a line (0) to all alike (1)",
         worse="below",
         warn=0.12,
         fail=0.08,
@@ -97,6 +101,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         name="rank_per_class",
+        meaning="effective rank over the K − 1 dimensions that K classes need",
         worse="below",
         warn=0.4,
         fail=0.2,
@@ -111,6 +116,7 @@ RULES: tuple[Rule, ...] = (
     *OF_REFERENCE,
     Rule(
         name="live_directions",
+        meaning="the share of directions that hold at least a five-hundredth of the mean variance",
         worse="below",
         warn=0.5,
         fail=0.2,
@@ -124,6 +130,7 @@ RULES: tuple[Rule, ...] = (
     *OF_CLASSES,
     Rule(
         name="leading_direction",
+        meaning="the leading direction's share of the variance, from that of isotropic rows (0) to all (1)",
         worse="above",
         warn=0.6,
         fail=0.9,
@@ -136,6 +143,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         name="dominating_rows",
+        meaning="the largest share of the variance that a few rows hold",
         worse="above",
         warn=0.9,
         fail=None,
@@ -149,6 +157,7 @@ RULES: tuple[Rule, ...] = (
     *OF_CORRUPTED,
     Rule(
         name="few_rows",
+        meaning="how many independent rows there are",
         worse="below",
         warn=10.0,
         fail=None,
@@ -160,6 +169,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         name="nonfinite_rows",
+        meaning="the share of rows that hold NaN or infinity",
         worse="above",
         warn=0.0,
         fail=0.01,
@@ -174,6 +184,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         name="zero_rows",
+        meaning="the share of rows that are all zero",
         worse="above",
         warn=0.01,
         fail=0.05,
@@ -186,6 +197,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         name="duplicate_rows",
+        meaning="the share of rows that repeat an earlier one exactly",
         worse="above",
         warn=0.1,
         fail=0.5,
@@ -198,6 +210,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         name="constant_features",
+        meaning="the share of columns that never change",
         worse="above",
         warn=0.2,
         fail=0.5,
@@ -211,6 +224,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         name="extreme_norms",
+        meaning="the share of rows that are far longer or shorter than the others",
         worse="above",
         warn=0.1,
         fail=None,

@@ -35,6 +35,7 @@ _SAME_SAMPLE = "check that row i of both is the same sample, save ids beside bot
 OF_ORDER: tuple[Rule, ...] = (
     Rule(
         name="reference_order",
+        meaning="how much more the rows agree with the reference in another order than in theirs",
         worse="above",
         warn=None,
         fail=0.01,
@@ -46,6 +47,7 @@ OF_ORDER: tuple[Rule, ...] = (
     ),
     Rule(
         name="corrupted_order",
+        meaning="how much more the rows agree with the corrupted ones in another order than in theirs",
         worse="above",
         warn=None,
         fail=0.01,
@@ -57,6 +59,7 @@ OF_ORDER: tuple[Rule, ...] = (
     ),
     Rule(
         name="label_order",
+        meaning="how much more neighbours agree on the labels in another order than in theirs",
         worse="above",
         warn=None,
         fail=0.1,
@@ -71,6 +74,7 @@ OF_ORDER: tuple[Rule, ...] = (
 OF_REFERENCE: tuple[Rule, ...] = (
     Rule(
         name="rank_retained",
+        meaning="effective rank over the reference's",
         worse="below",
         warn=0.5,
         fail=0.25,
@@ -83,6 +87,7 @@ OF_REFERENCE: tuple[Rule, ...] = (
     ),
     Rule(
         name="alike",
+        meaning="debiased linear CKA with the reference: 0 is nothing in common",
         worse="below",
         warn=0.1,
         fail=0.02,
@@ -98,6 +103,7 @@ OF_CLASSES: tuple[Rule, ...] = (
     Rule(
         # Warns from the first class on: the share's threshold is 0.
         name="collapsed_classes",
+        meaning="the share of classes that have next to no variance beside the others",
         worse="above",
         warn=0.0,
         fail=0.3,
@@ -109,6 +115,7 @@ OF_CLASSES: tuple[Rule, ...] = (
     ),
     Rule(
         name="between_share",
+        meaning="the share of the variance that lies between classes",
         worse="above",
         warn=0.85,
         fail=0.97,
@@ -121,6 +128,7 @@ OF_CLASSES: tuple[Rule, ...] = (
     ),
     Rule(
         name="agreement",
+        meaning="how well neighbours know the labels, from chance (0) to always (1)",
         worse="below",
         warn=0.1,
         fail=None,
@@ -134,6 +142,7 @@ OF_CLASSES: tuple[Rule, ...] = (
     ),
     Rule(
         name="classes_told_apart",
+        meaning="how well neighbours know the labels, from chance (0) to always (1)",
         worse="below",
         warn=0.6,
         fail=0.2,
@@ -151,6 +160,7 @@ OF_CORRUPTED: tuple[Rule, ...] = (
     Rule(
         # 1.41 is √2: two unrelated rows of one length lie √2 lengths apart.
         name="corrupted_drift",
+        meaning="how far corruption moves a row, over its mean distance from the centre",
         worse="above",
         warn=0.7,
         fail=1.2,
@@ -163,6 +173,7 @@ OF_CORRUPTED: tuple[Rule, ...] = (
     ),
     Rule(
         name="corrupted_rank_ratio",
+        meaning="effective rank of the corrupted rows over that of the clean ones",
         worse="below",
         warn=0.8,
         fail=0.5,

@@ -15,6 +15,7 @@ from repgeom.cli.joining import is_first_process, joined_processes
 from repgeom.cli.output import check_writable
 from repgeom.cli.results import add_result_files, check_result_files, deliver_result_files
 from repgeom.cli.row_options import add_row_options, add_saying_options, names_of, row_options
+from repgeom.cli.rule_list import ListRules
 from repgeom.presenting.screen import screen_of
 
 if TYPE_CHECKING:
@@ -98,6 +99,12 @@ def add_verdict(group: Any) -> None:
         metavar="FILE",
         help="an earlier report, as JSON: also says what changed since, measure by measure",
     )
+    add(
+        "--list-rules",
+        action=ListRules,
+        nargs=0,
+        help="print every rule with its thresholds and what it reads, and exit",
+    )
     add_drop_options(add)
 
 
@@ -156,7 +163,8 @@ def _delivered(judged: Judged, args: argparse.Namespace) -> int:
             delivery.text(table(reports, screen, every=every, remarks=_remarks(reports)))
     if not args.quiet:
         for comparison in judged.comparisons:
-            delivery.changes(comparison_table(comparison, screen, every=every), beside_json=print_json)
+            text = comparison_table(comparison, screen, every=every, title="Since the baseline: ")
+            delivery.changes(text, beside_json=print_json)
     delivery.reason(judged.sentence, beside_json=print_json)
     return delivery.status(judged.status)
 

@@ -61,11 +61,14 @@ def add_results(group: Any) -> None:
     add("--json", metavar="PATH", help="also write the profile as JSON; - prints it in place of the table")
     add("--html", metavar="PATH", help="also write the profile as a page: rank against depth, then each layer's audit")
     add_measures(add)
+    add(
+        "--quiet", action="store_true", help="print no table and no progress bar: one line with the verdict, and errors"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Profile `args.model`, write and print the profile, and return the exit status."""
-    from repgeom.presenting.profile_text import profile_text
+    from repgeom.presenting.profile_text import profile_headline, profile_text
 
     if args.html == "-":
         raise ValueError("--html needs the path of a file; only --json can print to standard output with -.")
@@ -79,7 +82,13 @@ def run(args: argparse.Namespace) -> int:
         delivery.file(args.json, profile.to_json)
     delivery.file(args.html, profile.to_html)
     if args.json != "-":
-        delivery.text(profile_text(profile, screen_of(sys.stdout), every=args.measures == "all"))
+        screen = screen_of(sys.stdout)
+        text = (
+            profile_headline(profile, screen)
+            if args.quiet
+            else profile_text(profile, screen, every=args.measures == "all")
+        )
+        delivery.text(text)
     status, sentence = _gated(profile, args)
     delivery.reason(sentence, beside_json=args.json == "-")
     return delivery.status(status)
@@ -100,7 +109,7 @@ def _profiled(args: argparse.Namespace) -> LayerProfile:
     with told_of_model(args.model):
         profile = layer_profile(
             checkpoint.model,
-            _with_progress(inputs.batches(args.batch_size, checkpoint.collate, n), -(-n // args.batch_size)),
+            _batches(args, inputs.batches(args.batch_size, checkpoint.collate, n), -(-n // args.batch_size)),
             layers=args.layers or "auto",
             pool=args.pool,
             labels=None if labels is None else labels[:n],
@@ -109,12 +118,15 @@ def _profiled(args: argparse.Namespace) -> LayerProfile:
             seed=args.seed,
             name=checkpoint.name,
             features_to=args.save_features,
-            say=say,
+            say=None if args.quiet else say,
         )
     return profile.with_notes(*inputs.notes, *checkpoint.notes)
 
 
-def _with_progress(batches: Any, n: int) -> Any:
+def _batches(args: argparse.Namespace, batches: Any, n: int) -> Any:
+    """The batches, with a bar in a terminal."""
+    if args.quiet:
+        return batches
     from tqdm import tqdm
 
     return tqdm(batches, total=n, unit="batch", leave=False, disable=None)

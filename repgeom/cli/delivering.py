@@ -64,12 +64,11 @@ class Delivery:
 
     def changes(self, text: str, *, beside_json: bool) -> None:
         """Print what changed since a baseline; beside JSON on standard error."""
-        lines = f"\nSince the baseline: {text}"
         if beside_json:
-            for line in lines.split("\n"):
+            for line in ["", *text.split("\n")]:
                 say(line)
         else:
-            self.text(lines)
+            self.text(f"\n{text}")
 
     def reason(self, sentence: str, *, beside_json: bool) -> None:
         """Print why the exit status is what it is; on standard error where standard output holds JSON or is closed."""

@@ -42,20 +42,37 @@ def shortened(text: str, most: int, mark: str = "…") -> str:
 
 
 def told_apart(names: Sequence[str], most: int, mark: str = "…") -> list[str]:
-    """Names in at most so many cells each; of those that would then look the same, the number stands behind.
+    """Names in at most so many cells each, and no two of them alike.
 
-    >>> told_apart(["runs/a/epoch-1.npy", "runs/b/epoch-1.npy", "other.npy"], 12)
-    ['runs….npy[1]', 'runs….npy[2]', 'other.npy']
+    Of those that would look the same the beginning that they share goes first. Where that does not help, their number stands
+    behind them.
+
+    >>> told_apart(["encoder.layer.1.output.dense", "encoder.layer.2.output.dense", "output"], 12)
+    ['…1.ou….dense', '…2.ou….dense', 'output']
     """
     short = [shortened(name, most, mark) for name in names]
+    for text in {text for text in short if short.count(text) > 1}:
+        alike = [i for i in range(len(names)) if short[i] == text]
+        for i, name in zip(alike, _without_start([names[i] for i in alike], mark), strict=True):
+            short[i] = shortened(name, most, mark)
     found = []
-    for i, name in enumerate(names):
-        if short.count(short[i]) > 1 and name.strip():
+    for i, text in enumerate(short):
+        if short.count(text) > 1 and text.strip():
             number = f"[{i + 1}]"
-            found.append(shortened(name, most - len(number), mark) + number)
-        else:
-            found.append(short[i])
+            text = shortened(names[i], max(1, most - len(number)), mark) + number
+        found.append(text)
     return found
+
+
+def _without_start(names: list[str], mark: str) -> list[str]:
+    """The names without the parts at their beginning that they share; unchanged where they are equal or share none."""
+    first, last = min(names), max(names)
+    # What the first and the last in the order of the alphabet share, all others share too.
+    n_shared = next((i for i in range(min(len(first), len(last))) if first[i] != last[i]), min(len(first), len(last)))
+    start = max(first.rfind(sign, 0, n_shared) for sign in "/._- ") + 1
+    if start == 0 or len(set(names)) < len(names):
+        return names
+    return [mark + name[start:] for name in names]
 
 
 def broken(word: str, most: int) -> list[str]:

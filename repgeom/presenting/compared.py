@@ -16,17 +16,20 @@ if TYPE_CHECKING:
     from repgeom.auditing.report import Report
 
 
-def comparison_table(c: ReportComparison, screen: Screen | None = None, *, every: bool = True) -> str:
+def comparison_table(c: ReportComparison, screen: Screen | None = None, *, every: bool = True, title: str = "") -> str:
     """The verdicts before and now, and one line per measure.
 
     Args:
         c: the comparison.
         screen: what it is laid out for; by default as piped output.
         every: all measures, else those that a screen has room for and those that surely changed.
+        title: what stands before the names of both.
     """
     screen = screen or Screen()
     old, new = c.old, c.new
-    lines = screen.sentence(f"{_named(old)} before, {_named(new)} now", further="  ")
+    before, now = screen.names([old.name, new.name])
+    title += f"{before} ({_size(old)}) before, {now} ({_size(new)}) now"
+    lines = screen.sentence(title, further="  ")
     verdicts = f"Verdict: {old.level.upper()} for {old.purpose} before, {new.level.upper()} for {new.purpose} now."
     first, *others = screen.sentence(verdicts, first="  ", further="    ")
     word = f"{new.level.upper()} for {new.purpose} now"
@@ -40,9 +43,13 @@ def comparison_table(c: ReportComparison, screen: Screen | None = None, *, every
         lines += screen.sentence(sentence, first="  ", further="    ")
     shown = [change for change in c.changes if every or change.name in MAIN or surely_changed(change)]
     lines += ["", *_changes(shown, screen)]
+    below = _notes(shown, every)
     if len(shown) < len(c.changes):
-        hint = f"{len(shown)} of {len(c.changes)} measures. --measures all shows all."
-        lines += ["", *screen.sentence(hint, first="  ", further="    ")]
+        below.append(f"{len(shown)} of {len(c.changes)} measures. --measures all shows all.")
+    if below:
+        lines.append("")
+    for text in below:
+        lines += screen.sentence(text, first="  ", further="    ")
     return "\n".join(lines)
 
 
@@ -52,22 +59,30 @@ def surely_changed(c: Change) -> bool:
 
 
 def _changes(changes: Sequence[Change], screen: Screen) -> list[str]:
-    """The table. Where a line is too narrow the last column goes, then ratio, intervals and p."""
+    """The table. Where a line is too narrow, ratios go first, then intervals, p and earlier values."""
     rows = [_row(change) for change in changes]
-    labels, before, now, differences, ratios, p, how = (
-        [screen.shown(row[i]) for row in rows] for i in range(len(_HEADS))
-    )
+    labels, before, now, differences, ratios, p = ([screen.shown(row[i]) for row in rows] for i in range(6))
     brief = [screen.shown(number(change.difference)) for change in changes]
     columns = [
-        Column(_HEADS[0], labels, left=True, fewest=12),
-        Column(_HEADS[1], before),
-        Column(_HEADS[2], now),
-        Column(_HEADS[3], differences, brief=brief, goes=2),
-        Column(_HEADS[4], ratios, goes=1),
-        Column(_HEADS[5], p, goes=3),
-        Column(_HEADS[6], how, left=True, goes=0),
+        Column("", labels, left=True, fewest=12),
+        Column("before", before, goes=3),
+        Column("now", now),
+        Column("difference", differences, brief=brief, goes=1),
+        Column("ratio", ratios, goes=0),
+        Column("p", p, goes=2),
     ]
-    return table_lines(columns, screen, indent=2) or []
+    lines = table_lines(columns, screen, indent=2)
+    assert lines is not None  # a label and two numbers fit the narrowest screen
+    return lines
+
+
+def _notes(changes: Sequence[Change], every: bool) -> list[str]:
+    """Why there is no difference, and where all is said why it has no interval: each reason once."""
+    found: dict[str, list[str]] = {}
+    for change in changes:
+        if change.note and (every or change.difference is None):
+            found.setdefault(change.note, []).append(change.label.strip())
+    return [f"{', '.join(labels)}: {note}" for note, labels in found.items()]
 
 
 def with_interval(value: float | None, low: float | None, high: float | None) -> str:
@@ -86,20 +101,14 @@ def p_words(p: float | None) -> str:
     return "< 0.0001" if p < 1e-4 else f"{p:.2g}"
 
 
-_HEADS = ("", "before", "now", "difference", "ratio", "p", "")
-
-
 def _row(c: Change) -> tuple[str, ...]:
     difference = with_interval(c.difference, c.low, c.high)
     ratio = "" if c.ratio is None else with_interval(c.ratio, c.ratio_low, c.ratio_high)
-    how = c.note
-    if c.paired and not how:
-        how = "row by row"
-    return (c.label, number(c.old), number(c.new), difference, ratio, p_words(c.p_value), how)
+    return (c.label, number(c.old), number(c.new), difference, ratio, p_words(c.p_value))
 
 
-def _named(r: Report) -> str:
-    return f"{r.name} ({r.n_samples:,} × {r.n_features:,})"
+def _size(r: Report) -> str:
+    return f"{r.n_samples:,} × {r.n_features:,}"
 
 
 def _sentence(text: str) -> str:

@@ -53,6 +53,13 @@ def profile_text(profile: LayerProfile, screen: Screen | None = None, *, every: 
     return "\n".join([*lines, screen.coloured(first, worst.level), *others])
 
 
+def profile_headline(profile: LayerProfile, screen: Screen) -> str:
+    """One line: the model's name and the worst verdict."""
+    worst = profile[profile.worst]
+    first, *others = screen.sentence(f"{profile.name}: {_verdict(profile)}", further="  ")
+    return "\n".join([screen.coloured(first, worst.level, f"{worst.level.upper()} for {worst.purpose}"), *others])
+
+
 def _rows(profile: LayerProfile, screen: Screen, every: bool) -> list[str]:
     frame = profile.to_frame()
     names = [screen.shown(str(layer)) for layer in frame.index]

@@ -78,13 +78,14 @@ def test_a_failed_write_leaves_nothing(tmp_path, monkeypatch):
 
 
 def test_text_names_value_baseline_range_and_formula():
-    text = str(rg.audit(healthy()))
-    lines = text.splitlines()
+    from repgeom.presenting.report_text import table
+    from repgeom.presenting.screen import Screen
+
+    lines = table([rg.audit(healthy())], Screen(200)).splitlines()
     at = next(i for i, line in enumerate(lines) if line.strip().startswith("effective rank "))
     assert "exp entropy of σ² of centred features" in lines[at]
     assert re.search(r"\d \[\d+\.\d+, \d+\.?\d*\]", lines[at])
-    assert lines[at + 1].strip().startswith("in these rows")
-    assert "1 to 24" in lines[at + 1]
+    assert "1 to 24" in lines[at]
 
 
 @pytest.mark.parametrize(

@@ -96,7 +96,7 @@ def test_the_baseline_may_be_the_file_that_is_written(here):
 
 
 def test_the_comparison_is_that_of_python(here, capsys):
-    assert run("compare", "old.json", "new.json", "--json", "c.json") == 0
+    assert run("compare", "old.json", "new.json", "--measures", "all", "--json", "c.json") == 0
     expected = rg.compare_reports("old.json", "new.json")
     assert capsys.readouterr().out == f"{expected}\n"
     assert json.loads((here / "c.json").read_text()) == expected.to_dict()

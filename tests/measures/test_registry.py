@@ -27,6 +27,8 @@ from repgeom.measures.measure import (
     catalogue,
     measures,
 )
+from repgeom.presenting.report_text import table
+from repgeom.presenting.screen import Screen
 
 MODULES = [path.stem for path in Path(__file__).parent.glob("test_*.py") if path.stem != "test_registry"]
 every_measure = pytest.mark.parametrize("m", measures(), ids=lambda m: m.name)
@@ -231,7 +233,8 @@ def test_a_record_is_all_that_an_audit_needs(monkeypatch):
     assert (value.range, value.unit) == ((0, 1 / 3), "share")
     assert json.loads(report.to_json())["measures"]["third_largest_share"]["value"] == value.value
     assert report.to_frame().loc["third_largest_share", "value"] == value.value
-    assert "λ₃ / Σλ" in str(report)
+    assert "third share" in str(report)
+    assert "λ₃ / Σλ" in table([report], Screen(200))
     assert "λ₃ / Σλ" in report.to_html()
     assert "`third_largest_share`" in catalogue()
     assert rg.types.Report.from_json(report.to_json()).to_json() == report.to_json()

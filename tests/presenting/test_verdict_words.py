@@ -54,8 +54,9 @@ def test_the_first_line_is_the_plain_sentence(report):
 
 
 def test_the_last_line_says_level_and_purpose(report):
-    last = lines_of(report)[-1]
-    assert last.startswith(f"  Verdict: {report.level.upper()} for {report.purpose}")
+    last = str(report).splitlines()[-1]
+    assert last.startswith(f"Verdict: {report.level.upper()} for {report.purpose}")
+    assert lines_of(report)[0].startswith(f"{report.level.upper()}  mine: ")
     for purpose in PURPOSES:
         assert last.count(purpose) == 1
     words = last.strip().removeprefix(f"Verdict: {report.level.upper()}")
@@ -65,7 +66,7 @@ def test_the_last_line_says_level_and_purpose(report):
 
 def test_text_and_page_say_the_same(report):
     words = page_of(report)
-    for line in lines_of(report)[2:-1]:
+    for line in lines_of(report)[2:]:
         content = line.strip()
         for mark in ("WARN", "FAIL", "rows:", "columns:", "likely:", "try:", "threshold:", "Note:"):
             content = content.removeprefix(mark).strip()
