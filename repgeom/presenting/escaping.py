@@ -15,8 +15,8 @@ _SIGNS = (
     ("−–—×·±√∝≈∞≤≥≠∩½°…‖─▶", "- - - x * +- sqrt ~ ~ inf <= >= != & 1/2 deg ... || - >"),
     ("“”‘’→�", "\" \" ' ' -> ?"),
     ("¹²³⁰⁴⁵⁶⁷⁸⁹⁻ᵀ", "^1 ^2 ^3 ^0 ^4 ^5 ^6 ^7 ^8 ^9 ^- ^T"),
-    ("ᵢⱼ₀₁₂", "_i _j _0 _1 _2"),
-    ("σΣλμεαθρφπ", "sigma sum lambda mu eps alpha theta rho phi pi"),
+    ("ᵢⱼ₀₁₂₃", "_i _j _0 _1 _2 _3"),
+    ("σΣλμεαθρφπδχ", "sigma sum lambda mu eps alpha theta rho phi pi delta chi"),
     ("\u0304", "_mean"),
 )
 SIGNS = {sign: word for signs, words in _SIGNS for sign, word in zip(signs, words.split(), strict=True)}
