@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from repgeom.cli import audit, audit_model, compare, completion, demo, layers, schema
+from repgeom.cli import audit, audit_model, compare, completion, demo, layers, published, schema
 from repgeom.cli.ending import ERROR, INTERRUPTED, described, interruptible, traceback_of
 from repgeom.cli.joining import is_first_process
 from repgeom.cli.output import flush_output, print_text, readable_streams, say
@@ -19,6 +19,7 @@ COMMANDS = (
     audit_model,
     layers,
     compare,
+    published,
     demo,
     schema,
     completion,
