@@ -8,7 +8,7 @@ import numpy as np
 
 from repgeom.presenting.cells import to_left
 from repgeom.presenting.escaping import printable
-from repgeom.robustness.published_comparison import DIFFERS, EQUAL, SAME, UNDECIDED, WITHIN_1
+from repgeom.robustness.published_comparison import DIFFERS, EQUAL, NEARLY, SAME, UNDECIDED, WITHIN_1
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 MEANINGS = {
     EQUAL: "every value of every image",
     WITHIN_1: "no value is more than one grey level off",
+    NEARLY: "99 % of the values are equal, and at least 50 dB",
     SAME: "within 0.5 grey levels, 5 % of the variance and 10 % of each octave's power, with intervals",
     UNDECIDED: "an interval crosses these limits; more images would tell (--most)",
-    DIFFERS: "an interval lies beyond them",
+    DIFFERS: "an interval lies beyond these limits, or pixels where nothing is drawn",
 }
 
 
@@ -51,7 +52,7 @@ def _seen(row: Any) -> str:
     pixels = ""
     if np.isfinite(row.equal):
         pixels = f"{row.equal:.2%} equal, at most {row.largest:g} off, {row.psnr:.1f} dB"
-    if row.conclusion == WITHIN_1:
+    if row.conclusion in (WITHIN_1, NEARLY):
         return pixels
     said = [
         f"mean {row.mean:+.2f} [{row.mean_low:+.2f}, {row.mean_high:+.2f}]",
