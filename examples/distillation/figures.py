@@ -19,11 +19,9 @@ if TYPE_CHECKING:
 def plot_spectra(config: Config, cells: Cells, setting: str, ax: Axes) -> Axes:
     """Figure 1: share of variance along each direction, mean over seeds, on a log scale."""
     for model, color in _shown(config, cells, setting):
-        shares = [np.asarray(cells[c].record["variance_ratio"]) for c in model.done]
-        length = min(len(s) for s in shares)
-        mean = np.mean([s[:length] for s in shares], 0)
+        mean = mean_shares(model, cells)
         ax.plot(
-            np.arange(1, length + 1),
+            np.arange(1, len(mean) + 1),
             mean,
             color=color,
             linestyle=_look(config, model)[0],
@@ -99,13 +97,25 @@ def figure(name: str, config: Config, cells: Cells) -> Figure:
     return drawn
 
 
-def _shown(config: Config, cells: Cells, setting: str) -> list[tuple[ModelRow, str]]:
+def of_the_grid(config: Config, cells: Cells, setting: str) -> list[ModelRow]:
     """The published grid and the teacher; what is beside the grid has its place in the tables and in figure 2."""
-    grid = [
+    return [
         m
         for m in models(config, cells)
         if m.setting == setting and m.done and m.cell.architecture == "cnn" and not m.cell.augmented
     ]
+
+
+def mean_shares(model: ModelRow, cells: Cells) -> np.ndarray:
+    """(r,), the model's share of variance along each direction, mean over seeds."""
+    shares = [np.asarray(cells[c].record["variance_ratio"]) for c in model.done]
+    length = min(len(s) for s in shares)
+    mean: np.ndarray = np.mean([s[:length] for s in shares], 0)
+    return mean
+
+
+def _shown(config: Config, cells: Cells, setting: str) -> list[tuple[ModelRow, str]]:
+    grid = of_the_grid(config, cells, setting)
     return list(zip(grid, _colors(grid), strict=True))
 
 

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-import base64
 import io
 from pathlib import Path
 
 from repgeom.files import write_whole
+from repgeom.pages import templates
 
+from .charts import charts_of
 from .figures import FIGURES, figure
 from .findings import TABLES, Findings
-from .report_text import RULE, disagreements, heading, markdown
+from .report_text import RULE, disagreements, heading, markdown, sentence
 from .table_text import shown, value_of
 from .tables import ledger_table
+from .verdicts import CONTRADICTED, NOT_RUN, SUPPORTED, UNDECIDED, Entry
+
+# How the page shows a verdict.
+KINDS = {SUPPORTED: "ok", UNDECIDED: "warn", CONTRADICTED: "fail", NOT_RUN: "soft"}
 
 
 def write(found: Findings, folder: Path) -> list[Path]:
@@ -26,7 +31,7 @@ def write(found: Findings, folder: Path) -> list[Path]:
     texts = {f"{name}.csv": table.to_csv(index=False) for name, table in found.tables.items()}
     texts["ledger.csv"] = ledger_table(found.entries).to_csv(index=False)
     texts["report.md"] = markdown(found)
-    texts["report.html"] = html(found, pictures)
+    texts["report.html"] = html(found)
     for name, text in texts.items():
         write_whole(folder / name, text)
         written.append(folder / name)
@@ -40,22 +45,28 @@ def _png(name: str, found: Findings) -> bytes:
     return buffer.getvalue()
 
 
-def html(found: Findings, pictures: dict[str, bytes]) -> str:
-    """One page with nothing to load."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    template = Environment(
-        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    ).get_template("report.html.j2")
-    return template.render(
-        name=found.config.name,
-        heading=heading(found),
-        rule=RULE,
-        entries=found.entries,
-        value=value_of,
-        tables=[(title, shown(found.tables[name])) for name, (title, _) in TABLES.items()],
-        disagreements=disagreements(found),
-        # Pictures stand within the page, so that it is one file.
-        figures=[(FIGURES[n][0], base64.b64encode(data).decode()) for n, data in pictures.items()],
-        config=found.config.to_dict(),
+def html(found: Findings) -> str:
+    """One page with nothing to load, in the style of the library's reports."""
+    lines, dots = charts_of(found.config, found.cells)
+    return (
+        templates(Path(__file__).parent)
+        .get_template("report.html.j2")
+        .render(
+            name=found.config.name,
+            heading=heading(found),
+            rule=RULE,
+            sentence=sentence(found.entries),
+            claims=[(entry, KINDS[entry.verdict], _tests(entry)) for entry in found.entries],
+            tables=[(title, shown(found.tables[name])) for name, (title, _) in TABLES.items()],
+            disagreements=disagreements(found),
+            lines=lines,
+            dots=dots,
+            config=found.config.to_dict(),
+        )
     )
+
+
+def _tests(entry: Entry) -> list[list[str]]:
+    """A claim's tests as rows of a table, with its header."""
+    rows = [[row.test.text, row.verdict, value_of(row), row.test.published, row.rule] for row in entry.rows]
+    return [["test", "verdict", "value, 95 % interval", "published", "supported where"], *rows]

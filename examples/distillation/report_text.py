@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from .data.cifar import ARCHIVES
@@ -11,7 +12,7 @@ from .grid import cells_of
 from .students import BASE
 from .table_text import aligned, escaped, piped, shown, value_of
 from .tables import models
-from .verdicts import SUPPORTED, Entry
+from .verdicts import CONTRADICTED, NOT_RUN, SUPPORTED, UNDECIDED, Entry
 
 if TYPE_CHECKING:
     from .configs import Setting
@@ -50,6 +51,13 @@ def heading(found: Findings) -> list[str]:
     ]
     lines += [f"Failed: {reason}." for reason in failed]
     return lines
+
+
+def sentence(entries: list[Entry]) -> str:
+    """How many claims came out how, in one sentence."""
+    times = Counter(entry.verdict for entry in entries)
+    counts = [f"{times[verdict]} {verdict}" for verdict in (SUPPORTED, CONTRADICTED, UNDECIDED, NOT_RUN) if times[verdict]]
+    return f"Of {len(entries)} claims: {', '.join(counts)}."
 
 
 def _setting_line(setting: Setting, found: Findings) -> str:

@@ -145,7 +145,7 @@ class LayerProfile(Mapping[str, Report]):
 
     def to_html(self, path: str | os.PathLike[str] | None = None) -> str:
         """One page: rank against depth, a table of layers, and behind it each layer's audit; written to `path` if given."""
-        from repgeom.presenting.profile import profile_page
+        from repgeom.presenting.profile_page import profile_page
 
         return profile_page(self, path)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -37,7 +37,7 @@ def plot_class_ranks(ranks: ClassRanks | Mapping[str, ClassRanks], *, ax: Axes |
     width = 0.8 / len(named)
     for i, ((label, r), color) in enumerate(zip(named.items(), colors(len(named)), strict=True)):
         left = place + (i - (len(named) - 1) / 2) * width
-        ax.bar(left, _ranks_of(first.labels[lowest], r), width, color=color, label=legend_label(label))
+        ax.bar(left, ranks_in(first.labels[lowest].tolist(), r), width, color=color, label=legend_label(label))
     ax.plot(place, first.baseline[lowest], "_", color=GREY, markersize=12, label="isotropic, same size")
     rotation = 0
     # Longer rows of names run into each other.
@@ -55,7 +55,7 @@ def plot_class_ranks(ranks: ClassRanks | Mapping[str, ClassRanks], *, ax: Axes |
     return finished(ax, loc="upper center", ncols=2)
 
 
-def _ranks_of(labels: np.ndarray, ranks: ClassRanks) -> list[float]:
+def ranks_in(labels: Sequence[object], ranks: ClassRanks) -> list[float]:
     """The rank within each of these classes; NaN for a class that is not there."""
     known = dict(zip(ranks.labels.tolist(), ranks.effective_rank, strict=True))
-    return [float(known.get(label, np.nan)) for label in labels.tolist()]
+    return [float(known.get(label, np.nan)) for label in labels]

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from repgeom.auditing.finding import numbers_named
+from repgeom.auditing.finding import LEVELS, numbers_named
 from repgeom.data.saving import write_whole
-from repgeom.presenting.escaping import printable
-from repgeom.presenting.figure import drawing_of
+from repgeom.presenting.marks import looks_of
+from repgeom.presenting.report_charts import charts_of
+from repgeom.presenting.templates import templates
 from repgeom.presenting.text import (
     THESE_ROWS,
     compared,
@@ -26,46 +28,73 @@ from repgeom.presenting.text import (
 if TYPE_CHECKING:
     from repgeom.auditing.report import Report
 
+# So many reports stand side by side in one table of measures. Of more each measure has a small table of its own.
+SIDE_BY_SIDE = 2
+COUNTED = {
+    "nan": "NaN values",
+    "inf": "infinite values",
+    "zero_rows": "rows of zeros",
+    "duplicate_rows": "rows that repeat an earlier one",
+    "constant_features": "constant features",
+    "extreme_norms": "rows with an extreme norm",
+}
+
 
 def html(reports: Sequence[Report], path: str | os.PathLike[str] | None = None) -> str:
     """Reports side by side as one HTML page."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    from repgeom import __version__
-
-    # Names and labels come from outside, so they are escaped. A name that the template misspells is an error, not a
-    # gap.
-    template = Environment(
-        loader=PackageLoader("repgeom", "presenting"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        finalize=_shown,
-    ).get_template("report.html.j2")
     groups = list(dict.fromkeys(v.group for r in reports for v in r.values))
-    text = template.render(
-        reports=reports,
-        groups=[(g, [row for row in rows_of(reports) if row[0].group == g]) for g in groups],
-        drifts=[(r, drift_rows(r)) for r in reports if r.drift is not None],
-        number=number,
-        interval=interval,
-        quoted=quoted,
-        compared=compared(reports),
-        these_rows=THESE_ROWS,
-        threshold=threshold,
-        numbers_named=numbers_named,
-        convention=convention,
-        verdict=verdict,
-        figure=drawing_of(reports),
-        version=__version__,
+    rows = rows_of(reports)
+    charts, dots = charts_of(reports)
+    text = (
+        templates()
+        .get_template("report.html.j2")
+        .render(
+            reports=reports,
+            sentence=sentence_of(reports),
+            worst=max((r.level for r in reports), key=LEVELS.index),
+            looks=looks_of(charts[0].series),
+            groups=[(g, [row for row in rows if row[0].group == g]) for g in groups],
+            side_by_side=len(reports) <= SIDE_BY_SIDE,
+            drifts=[(r, drift_rows(r)) for r in reports if r.drift is not None],
+            charts=charts,
+            dots=dots,
+            counted=COUNTED,
+            interval=interval,
+            number=number,
+            quoted=quoted,
+            compared=compared(reports),
+            these_rows=THESE_ROWS,
+            threshold=threshold,
+            numbers_named=numbers_named,
+            convention=convention,
+            verdict=verdict,
+            main_finding=main_finding,
+        )
     )
     if path is not None:
         write_whole(path, text)
     return text
 
 
-def _shown(value: Any) -> Any:
-    """What the template writes for a value: text without control characters. The figure is markup and stays as it is."""
-    if type(value) is str:
-        return printable(value)
-    return value
+def sentence_of(reports: Sequence[Report]) -> str:
+    """The verdict on all of them in one sentence, behind the worst level."""
+    purposes = dict.fromkeys(r.purpose for r in reports)
+    purpose = f"for {next(iter(purposes))}" if len(purposes) == 1 else "for their purposes"
+    if len(reports) == 1:
+        return f"{purpose}: {reports[0].headline}."
+    times = Counter(r.level for r in reports)
+    n = len(reports)
+    if times["ok"] == n:
+        return f"{purpose}: all {n} representations pass every check."
+    parts = []
+    for level, one, several in (("fail", "fails", "fail"), ("warn", "has a warning", "have a warning")):
+        if times[level]:
+            counted = f"{times[level]}" if parts else f"{times[level]} of {n} representations"
+            parts.append(f"{counted} {one if times[level] == 1 else several}")
+    return f"{purpose}: {', '.join(parts)}."
+
+
+def main_finding(r: Report) -> str:
+    """The first of the worst findings; empty where all checks are ok."""
+    bad = [f for f in r.findings if f.level == r.level != "ok"]
+    return bad[0].reason if bad else ""

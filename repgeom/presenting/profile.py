@@ -1,22 +1,17 @@
-"""A profile of a model's layers: the plot of rank against depth, and the page behind it."""
+"""A profile of a model's layers as a plot: rank against depth."""
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from repgeom.data.saving import write_whole
 from repgeom.data.settings import own_settings
 from repgeom.presenting.cells import shortened
 from repgeom.presenting.escaping import printable
-from repgeom.presenting.figure import drawn_as_svg
-from repgeom.presenting.text import number, verdict
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
     from repgeom.models.profile import LayerProfile
 
@@ -67,33 +62,3 @@ def plot_profile(profile: LayerProfile, ax: Axes | None = None) -> Axes:
     ax.set_title(shortened(printable(profile.name), 60), parse_math=False)
     ax.legend(frameon=False, fontsize="small")
     return ax
-
-
-def _figure_of(profile: LayerProfile) -> Figure:
-    from matplotlib.figure import Figure
-
-    figure = plot_profile(profile).figure
-    assert isinstance(figure, Figure)
-    return figure
-
-
-def profile_page(profile: LayerProfile, path: str | os.PathLike[str] | None = None) -> str:
-    """One HTML page that loads nothing: rank against depth, the table of layers, each layer's audit behind it."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    from repgeom import __version__
-
-    template = Environment(
-        loader=PackageLoader("repgeom", "presenting"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    ).get_template("profile.html.j2")
-    text = template.render(
-        profile=profile,
-        rows=list(zip(profile.to_frame().reset_index().to_dict("records"), profile.values(), strict=True)),
-        number=number,
-        verdict=verdict,
-        figure=drawn_as_svg(lambda: _figure_of(profile)),
-        version=__version__,
-    )
-    if path is not None:
-        write_whole(path, text)
-    return text

@@ -16,6 +16,9 @@ from repgeom.spectral.spectrum import Spectrum
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+# Smaller shares vanish beside a total of 1 in float64, and would stretch a log axis.
+LEAST_SHARE = 1e-16
+
 
 @own_settings
 def plot_spectrum(spectra: Spectra, *, ax: Axes | None = None, baseline: bool = True) -> Axes:
@@ -36,8 +39,7 @@ def plot_spectrum(spectra: Spectra, *, ax: Axes | None = None, baseline: bool = 
     named = _named(spectra)
     for (label, s), color in zip(named.items(), colors(len(named)), strict=True):
         share = np.asarray(s.variance_ratio)
-        # Smaller shares vanish beside a total of 1 in float64, and would stretch the log axis.
-        shown = share > 1e-16
+        shown = share > LEAST_SHARE
         ax.plot(np.arange(1, len(share) + 1)[shown], share[shown], color=color, label=_with_n(label, s))
     first = next(iter(named.values()))
     if baseline and first.n_samples is not None:

@@ -1,0 +1,43 @@
+"""The report's page in a real browser, by the same checks as the library's own pages."""
+
+import dataclasses
+
+import browsing
+import pytest
+from repgeom_examples.distillation import findings, report
+
+from .planted_results import CLIP, CONFIG, failed, kept, planted, student
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory):
+    """A run with a long name, in which one model failed."""
+    folder = tmp_path_factory.mktemp("run")
+    config = dataclasses.replace(CONFIG, name="a_long_name_without_a_space_" * 7)
+    cells = failed(planted(config, n=40), lambda cell: cell == student(CLIP, 2, seed=123), "<b>the loss became nan</b>")
+    page = folder / "report.html"
+    page.write_text(report.html(findings.read(kept(folder, config, cells))), encoding="utf-8")
+    return page
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with browsing.started() as started:
+        yield started
+
+
+@pytest.mark.parametrize("width", browsing.WIDTHS)
+def test_nothing_overflows_and_axes_have_their_room(browser, file, width):
+    with browsing.shown(browser, file, width) as tab:
+        browsing.assert_fits(tab)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_serious(browser, file, scheme):
+    with browsing.shown(browser, file, 768, scheme) as tab:
+        browsing.unfold(tab)
+        browsing.assert_accessible(tab)
+
+
+def test_the_page_is_small(file):
+    assert file.stat().st_size < 1_500_000
