@@ -35,7 +35,7 @@ TITLES = {
     "probes": "Neighbours and probes",
     "spectral": "Spectra",
 }
-SUBMODULES = ("corruptions", "demo", "files", "models", "monitors", "probes", "robustness", "testing", "types")
+SUBMODULES = ("corruptions", "demo", "files", "models", "monitors", "pages", "probes", "robustness", "testing", "types")
 # Pages that lie elsewhere and are read there too: where they stand in the site.
 BROUGHT = {
     "CONTRIBUTING.md": "contributing",

@@ -2,7 +2,7 @@
 
 from importlib.metadata import version as _version
 
-from repgeom import corruptions, demo, files, models, monitors, probes, robustness, testing, types
+from repgeom import corruptions, demo, files, models, monitors, pages, probes, robustness, testing, types
 from repgeom.auditing.accumulator import AuditAccumulator
 from repgeom.auditing.audit import audit
 from repgeom.auditing.comparing import compare_reports
@@ -68,6 +68,7 @@ __all__ = [
     "models",
     "monitors",
     "open_source",
+    "pages",
     "plot_captured_variance",
     "plot_class_ranks",
     "plot_cumulative_variance",

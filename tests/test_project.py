@@ -13,7 +13,7 @@ import pytest
 import repgeom as rg
 
 ROOT = Path(__file__).parent.parent
-PLACES = (rg, rg.corruptions, rg.demo, rg.files, rg.models, rg.monitors, rg.probes, rg.robustness, rg.testing)
+PLACES = (rg, rg.corruptions, rg.demo, rg.files, rg.models, rg.monitors, rg.pages, rg.probes, rg.robustness, rg.testing)
 PUBLIC = [getattr(place, name) for place in PLACES for name in place.__all__]
 FUNCTIONS = [f for f in PUBLIC if inspect.isfunction(f)]
 TESTS = "\n".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
@@ -35,7 +35,7 @@ ROOMS = [
     "integrations",
     "cli",
 ]
-BESIDE = {"__init__", "__main__", "files", "public", "types", "testing", "demo"}
+BESIDE = {"__init__", "__main__", "files", "pages", "public", "types", "testing", "demo"}
 
 
 @pytest.mark.parametrize("f", FUNCTIONS, ids=lambda f: f.__name__)
@@ -127,7 +127,18 @@ def test_only_public_names_and_named_subpackages_are_seen():
     seen = {name for name in dir(rg) if not name.startswith("__")}
     assert seen == set(rg.__all__)
     modules = {name for name in seen if inspect.ismodule(getattr(rg, name))}
-    assert modules == {"corruptions", "demo", "files", "models", "monitors", "probes", "robustness", "testing", "types"}
+    assert modules == {
+        "corruptions",
+        "demo",
+        "files",
+        "models",
+        "monitors",
+        "pages",
+        "probes",
+        "robustness",
+        "testing",
+        "types",
+    }
 
 
 @pytest.mark.parametrize("path", modules_of("measures"), ids=lambda p: p.stem)

@@ -45,8 +45,8 @@ def _ranks(config: Config, cells: Cells, setting: str) -> DotChart:
     shown = [m for m in models(config, cells) if m.setting == setting and m.done]
     found = [summary_of(m, cells, "effective_rank") for m in shown]
     rows = [(m.model, s) for m, s in zip(shown, found, strict=True) if s is not None]
-    numbers = np.array([(s.value, s.low, s.high) for _, s in rows], dtype=float).reshape(-1, 3)
-    series = Series("mean over seeds, 95 % as a bar", *numbers.T)
+    values, low, high = np.array([(s.value, s.low, s.high) for _, s in rows], dtype=float).reshape(-1, 3).T
+    series = Series("mean over seeds, 95 % as a bar", values, low, high)
     return DotChart(f"Effective rank, {setting}", [name for name, _ in rows], "dimensions", [series])
 
 
@@ -54,7 +54,8 @@ def _summaries(m: ModelRow, cells: Cells, keys: list[str]) -> Series:
     """One model's summaries of these keys; NaN for one that is not there."""
     found = [summary_of(m, cells, key) for key in keys]
     known = [(None, None, None) if s is None else (s.value, s.low, s.high) for s in found]
-    return Series(m.model, *np.array(known, dtype=float).T, compared=_is_teacher(m))
+    values, low, high = np.array(known, dtype=float).T
+    return Series(m.model, values, low, high, compared=_is_teacher(m))
 
 
 def _is_teacher(m: ModelRow) -> bool:

@@ -56,7 +56,9 @@ def heading(found: Findings) -> list[str]:
 def sentence(entries: list[Entry]) -> str:
     """How many claims came out how, in one sentence."""
     times = Counter(entry.verdict for entry in entries)
-    counts = [f"{times[verdict]} {verdict}" for verdict in (SUPPORTED, CONTRADICTED, UNDECIDED, NOT_RUN) if times[verdict]]
+    counts = [
+        f"{times[verdict]} {verdict}" for verdict in (SUPPORTED, CONTRADICTED, UNDECIDED, NOT_RUN) if times[verdict]
+    ]
     return f"Of {len(entries)} claims: {', '.join(counts)}."
 
 

@@ -1,16 +1,15 @@
-"""One figure of several audits, as an object or as text of a page."""
+"""One figure of several audits."""
 
 from __future__ import annotations
 
-import io
 import threading
-import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from repgeom.presenting.cells import shortened
 from repgeom.presenting.class_plots import plot_class_ranks
 from repgeom.presenting.escaping import printable
+from repgeom.presenting.names import short_names
 from repgeom.presenting.spectrum_plots import plot_captured_variance, plot_cumulative_variance, plot_spectrum
 
 if TYPE_CHECKING:
@@ -29,24 +28,10 @@ def plot_reports(reports: Sequence[Report]) -> Figure:
         return _plotted(reports)
 
 
-def drawing_of(reports: Sequence[Report]) -> str:
-    """The same figure as an <svg> element for a page: in one style, whatever the caller's is."""
-    return drawn_as_svg(lambda: _plotted(reports))
-
-
-def drawn_as_svg(draw: Callable[[], Figure]) -> str:
-    """What `draw` draws as an <svg> element, in one style."""
-    from matplotlib import style
-
-    # Text stays text, so that a page can be searched. A fixed salt: the same report gives the same bytes.
-    with _DRAWING, style.context(["default", {"svg.fonttype": "none", "svg.hashsalt": "repgeom"}]):
-        return as_svg(draw())
-
-
 def _plotted(reports: Sequence[Report]) -> Figure:
     from matplotlib.figure import Figure
 
-    named = {_short_unique_name(r.name, i, reports): r for i, r in enumerate(reports)}
+    named = dict(zip(short_names([r.name for r in reports], 40), reports, strict=True))
     spectra = {name: r.spectrum for name, r in named.items()}
     classes = {name: r.classes for name, r in named.items() if r.classes is not None}
     references = {name: r.reference for name, r in named.items() if r.reference is not None}
@@ -73,24 +58,3 @@ def _plotted(reports: Sequence[Report]) -> Figure:
         own = next(r.own_curve for r in references.values() if r.captured is not None)
         plot_captured_variance(captured, ax=next(axes), own=own)
     return figure
-
-
-def as_svg(figure: Figure) -> str:
-    """The figure as an <svg> element."""
-    out = io.StringIO()
-    # No date: the same report gives the same bytes.
-    with warnings.catch_warnings():
-        # A name may be in any script. The browser that shows the page has fonts for it; here only its width is guessed.
-        warnings.filterwarnings("ignore", message=r"Glyph \d+")
-        figure.savefig(out, format="svg", metadata={"Date": None})
-    text = out.getvalue()
-    # Within a page the XML declaration before the element has no place.
-    return text[text.index("<svg") :]
-
-
-def _short_unique_name(name: str, index: int, reports: Sequence[Report]) -> str:
-    """The last 40 characters of a report's name, with the report's number where another has the same name."""
-    short = shortened(printable(name), 40)
-    if [r.name for r in reports].count(name) > 1:
-        short += f" [{index + 1}]"
-    return short

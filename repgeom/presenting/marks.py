@@ -17,7 +17,7 @@ SIZE = 1000  # units of a drawing in both directions
 # Every 6th series has the next dashes, every 30th the next width. Together 90 looks.
 N_COLORS, N_DASHES, N_WIDTHS = 6, 5, 3
 # Of the map "plasma" of matplotlib (van der Walt & Smith), which also reads without colours: from its dark to its light end.
-PLASMA = "0d0887 46039f 7201a8 9c179e bd3786 d8576b ed7953 fb9f3a fdca26 f0f921".split()
+PLASMA = ["0d0887", "46039f", "7201a8", "9c179e", "bd3786", "d8576b", "ed7953", "fb9f3a", "fdca26", "f0f921"]
 # The ends of that map are too near to a white or a dark page.
 ON_WHITE, ON_BLACK = (0.0, 0.58), (0.42, 1.0)
 

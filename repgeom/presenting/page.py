@@ -86,7 +86,7 @@ def sentence_of(reports: Sequence[Report]) -> str:
     n = len(reports)
     if times["ok"] == n:
         return f"{purpose}: all {n} representations pass every check."
-    parts = []
+    parts: list[str] = []
     for level, one, several in (("fail", "fails", "fail"), ("warn", "has a warning", "have a warning")):
         if times[level]:
             counted = f"{times[level]}" if parts else f"{times[level]} of {n} representations"

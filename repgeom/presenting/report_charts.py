@@ -35,7 +35,9 @@ def spectrum_charts(
     label = "share of variance"
     return [
         LineChart("Spectrum", x, "direction", label, shares, log=True, ordered=ordered),
-        LineChart("Cumulative variance", x, "direction", f"{label} up to it", totals, limits=(0, 1.02), ordered=ordered),
+        LineChart(
+            "Cumulative variance", x, "direction", f"{label} up to it", totals, limits=(0, 1.02), ordered=ordered
+        ),
     ]
 
 
@@ -46,9 +48,7 @@ def charts_of(reports: Sequence[Report]) -> tuple[list[LineChart], list[DotChart
     if reference is not None:
         compared.append((_as_reference(reference.name), reference.spectrum))
     lines = spectrum_charts([(r.name, r.spectrum) for r in reports], compared=compared)
-    captured = [
-        (r.name, r.reference) for r in reports if r.reference is not None and r.reference.captured is not None
-    ]
+    captured = [(r.name, r.reference) for r in reports if r.reference is not None and r.reference.captured is not None]
     if captured:
         shares = [Series(name, found.captured) for name, found in captured]
         own = Series("reference itself", captured[0][1].own_curve, compared=True)
@@ -83,7 +83,9 @@ def _class_dots(classes: Sequence[tuple[str, ClassRanks]]) -> DotChart:
     if len(lowest) < len(first.labels):
         title += f" ({len(lowest)} lowest of {len(first.labels):,})"
     top = max([2.0, *(float(np.nanmax([*s.values, 0])) for s in series)])
-    return DotChart(title, [str(label) for label in labels], "effective rank (dimensions)", series, limits=(0, 1.05 * top))
+    return DotChart(
+        title, [str(label) for label in labels], "effective rank (dimensions)", series, limits=(0, 1.05 * top)
+    )
 
 
 def _class_curve(classes: Sequence[tuple[str, ClassRanks]]) -> LineChart:

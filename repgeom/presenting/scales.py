@@ -54,9 +54,10 @@ def scale_of(arrays: Iterable[np.ndarray], limits: tuple[float, float] | None, l
         return Scale(0.1, 1.0, log)
     low, high = float(values.min()), float(values.max())
     if log:
-        # A little room on both sides, and at least a factor of two.
-        room = max((high / low) ** 0.04, 1.1)
-        return Scale(low / room, high * room, True)
+        # A little room on both sides. The smallest and the largest numbers there are have none.
+        room = max(math.exp(0.04 * (math.log(high) - math.log(low))), 1.1)
+        ends = np.finfo(float)
+        return Scale(max(low / room, float(ends.tiny)), float(min(high, ends.max / room)) * room, True)
     # Lengths, shares and ranks are read from 0.
     low = min(low, 0.0)
     return Scale(low, max(high + 0.05 * (high - low), low + 1e-9), False)

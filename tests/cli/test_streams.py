@@ -90,7 +90,8 @@ def test_every_name_is_shown_and_none_is_obeyed(here, features, monkeypatch):
     assert found == [name.encode("utf-8", "backslashreplace").decode() for name in NAMES]
     json.dumps(found, ensure_ascii=False).encode("utf-8")
     page = (here / "r.html").read_text(encoding="utf-8")
-    assert "<script" not in page
+    assert "<script>alert" not in page
+    assert page.count("<script") == 1
     assert "7 * 7" in page
     assert all(sign.isprintable() or sign in "\n\t\u2003" for sign in page)
     assert "\\frac{" in page
@@ -211,7 +212,7 @@ def test_a_page_that_cannot_be_made_is_status_2_and_the_rest_is_there(here, monk
     def broken(*_):
         raise error
 
-    monkeypatch.setattr("repgeom.presenting.page.drawing_of", broken)
+    monkeypatch.setattr("repgeom.presenting.page.charts_of", broken)
     assert main(["audit", "bad.npy", "--fail-on", "fail", "--html", "a.html", "--json", "a.json"]) == 2
     out, err = capsys.readouterr()
     assert err.startswith("repgeom: error: a.html was not written: ")

@@ -64,13 +64,24 @@ def test_an_audit_estimates_as_estimate_does(reports, name):
     assert (reports[name]["effective_rank"].estimate is None) == (len(AUDITED[name]) < 4)
 
 
+def signs_of(page):
+    """What a page's measures say, without spaces."""
+    words = re.sub(r"<[^>]+>", " ", page[page.index("<h2>Measures") :])
+    return without_spaces(markup.unescape(words))
+
+
+def without_spaces(text):
+    return re.sub(r"\s", "", text)
+
+
 @pytest.mark.parametrize("name", AUDITED)
 def test_dictionary_frame_text_and_page_say_the_same(reports, name):
     def refuse(constant):
         raise AssertionError(constant)
 
     r = reports[name]
-    frame, text, page = r.to_frame(), str(r), markup.unescape(r.to_html())
+    frame, text = r.to_frame(), str(r)
+    page = signs_of(r.to_html())
     plain = json.loads(r.to_json(), parse_constant=refuse)
     assert plain == r.to_dict()
     for v in r.values:
@@ -88,7 +99,7 @@ def test_dictionary_frame_text_and_page_say_the_same(reports, name):
         words = estimated(v.estimate)
         assert ("[" in words) == (v.estimate.low is not None)
         assert re.search(rf"{re.escape(v.label)} +{re.escape(words)}", text)
-        assert f'{v.label}</td><td class="n v">{words}</td>' in page
+        assert re.search(rf"{re.escape(without_spaces(v.label))}.*?{re.escape(without_spaces(words))}", page)
 
 
 @pytest.mark.parametrize("name", AUDITED)
@@ -151,7 +162,7 @@ def test_reports_compare_by_row_where_they_have_as_many():
     text, page = table([first, second, short]), html([first, second, short])
     for words in ("Effective rank against one", "(row i of both taken for one sample)", "(not paired)"):
         assert words in text
-        assert words in page
+        assert words in re.sub(r"</?bdi[^>]*>", "", page)
 
 
 def test_reports_that_dropped_different_rows_are_not_paired_out_of_step():

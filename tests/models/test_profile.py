@@ -78,7 +78,7 @@ def test_names_from_outside_are_no_mathematics_and_no_markup():
         model.add_module(f"a$\\frac{{$<b>{i}", nn.Linear(8, 8))
     profile = models.layer_profile(model, [X], name="$\\bad{$ <script>")
     profile.plot().figure.canvas.draw()
-    assert "<script>" not in profile.to_html()
+    assert profile.to_html().count("<script") == 1
 
 
 def test_a_layer_that_is_the_same_for_all_is_said_and_costs_no_other():

@@ -45,7 +45,9 @@ def test_nothing_overflows_and_axes_have_their_room(shown):
     browsing.assert_fits(shown)
 
 
-@shown_as(*((name, 1440, "light") for name in PAGES), ("twelve", 390, "dark"), ("one", 768, "dark"), ("layer", 390, "dark"))
+@shown_as(
+    *((name, 1440, "light") for name in PAGES), ("twelve", 390, "dark"), ("one", 768, "dark"), ("layer", 390, "dark")
+)
 def test_axe_finds_nothing_serious(shown):
     # Eighty layers unfolded are eighty times the same.
     if shown.locator("details").count() < 60:

@@ -1,6 +1,5 @@
 """The report's files, and what they say."""
 
-import base64
 import dataclasses
 import html
 import re
@@ -55,11 +54,8 @@ def test_csv_files_are_the_tables(written):
 
 def test_page_has_nothing_to_load(written):
     page = (written[2] / "report.html").read_text(encoding="utf-8")
-    assert not re.findall(r"<(?:script|link|iframe|object)\b|@import|url\(|https?://", page)
-    sources = re.findall(r'\bsrc="([^"]*)"', page)
-    assert len(sources) == 3
-    for source in sources:
-        assert base64.b64decode(source.removeprefix("data:image/png;base64,")).startswith(b"\x89PNG")
+    assert not re.findall(r"<(?:link|iframe|object|img)\b|@import|url\(|https?://|\bsrc=", page)
+    assert page.count("<script>") == 1
 
 
 @pytest.mark.parametrize("form", ["html", "md", "text"])
@@ -143,8 +139,9 @@ def nasty(tmp_path_factory):
 
 
 def test_names_and_reasons_are_escaped_in_the_page(nasty):
-    page = report.html(nasty, {})
-    assert "<script" not in page
+    page = report.html(nasty)
+    assert "<script>alert" not in page
+    assert page.count("<script") == 1
     assert "<b>" not in page
     assert "&lt;b&gt;loss&lt;/b&gt; &amp; |x|" in page
 
