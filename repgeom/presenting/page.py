@@ -11,7 +11,7 @@ from repgeom.auditing.finding import LEVELS, numbers_named
 from repgeom.data.saving import write_whole
 from repgeom.presenting.marks import looks_of
 from repgeom.presenting.report_charts import charts_of
-from repgeom.presenting.templates import templates
+from repgeom.presenting.templates import own_templates
 from repgeom.presenting.text import (
     THESE_ROWS,
     compared,
@@ -46,7 +46,7 @@ def html(reports: Sequence[Report], path: str | os.PathLike[str] | None = None) 
     rows = rows_of(reports)
     charts, dots = charts_of(reports)
     text = (
-        templates()
+        own_templates()
         .get_template("report.html.j2")
         .render(
             reports=reports,

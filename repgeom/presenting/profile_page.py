@@ -14,7 +14,7 @@ from repgeom.presenting.charts import LineChart, Series
 from repgeom.presenting.escaping import printable
 from repgeom.presenting.page import COUNTED, main_finding
 from repgeom.presenting.report_charts import spectrum_charts
-from repgeom.presenting.templates import templates
+from repgeom.presenting.templates import own_templates
 from repgeom.presenting.text import convention, quoted, threshold, verdict
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def profile_page(profile: LayerProfile, path: str | os.PathLike[str] | None = No
     frame = profile.to_frame()
     rows = list(zip(frame.reset_index().to_dict("records"), profile.values(), strict=True))
     text = (
-        templates()
+        own_templates()
         .get_template("profile.html.j2")
         .render(
             profile=profile,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -55,6 +56,12 @@ def templates(folder: str | os.PathLike[str] | None = None) -> Environment:
     )
     made.filters.update(printable=lambda text: printable(str(text)), shortened=shortened)
     return made
+
+
+@functools.cache
+def own_templates() -> Environment:
+    """The templates of this package, read once."""
+    return templates()
 
 
 def _shown(value: Any) -> Any:

@@ -8,6 +8,7 @@ import pytest
 from pages import all_pages, normal
 
 import repgeom as rg
+from repgeom.presenting.cells import cells
 
 PAGES = ("one", "two", "wide", "twelve", "classes", "two classes", "layer", "layers")
 
@@ -45,13 +46,17 @@ def test_nothing_overflows_and_axes_have_their_room(shown):
     browsing.assert_fits(shown)
 
 
-@shown_as(
-    *((name, 1440, "light") for name in PAGES), ("twelve", 390, "dark"), ("one", 768, "dark"), ("layer", 390, "dark")
-)
+@shown_as(*((name, 1440, "light") for name in PAGES))
 def test_axe_finds_nothing_serious(shown):
     # Eighty layers unfolded are eighty times the same.
     if shown.locator("details").count() < 60:
         browsing.unfold(shown)
+    browsing.assert_accessible(shown)
+
+
+@shown_as(("two", 390, "dark"), ("one", 768, "dark"), ("layer", 390, "dark"))
+def test_axe_finds_nothing_serious_in_the_dark(shown):
+    browsing.unfold(shown)
     browsing.assert_accessible(shown)
 
 
@@ -111,6 +116,6 @@ def test_names_are_shown_whole_on_hover_and_never_obeyed(shown):
     assert whole[4] == "<script>alert(1)</script> &lt;b&gt;"
     assert len(whole[0]) > 180
     assert len(set(short)) == len(short)
-    assert max(map(len, short)) <= 36
+    assert max(map(cells, short)) <= 36
     shown.locator("table a").nth(6).click()
     assert shown.locator("#input-7 .finding").first.is_visible()
