@@ -9,6 +9,7 @@ import numpy as np
 
 from repgeom.auditing.report import Report
 from repgeom.auditing.values import Value
+from repgeom.data.notebook import ShownInNotebook
 from repgeom.data.settings import own_settings
 from repgeom.inference.compare import compared
 from repgeom.inference.differences import Difference, difference_of
@@ -23,7 +24,7 @@ _NOTHING = (None, None, None)
 
 @own_settings
 @dataclasses.dataclass(frozen=True)
-class Change:
+class Change(ShownInNotebook):
     """One measure of two reports.
 
     Attributes:

@@ -13,6 +13,7 @@ from repgeom.auditing.finding import LEVELS
 from repgeom.auditing.json_form import plain
 from repgeom.auditing.report import Report
 from repgeom.auditing.row_identity import IDS, fingerprint, same_rows
+from repgeom.data.notebook import ShownInNotebook
 from repgeom.data.saving import write_whole
 from repgeom.data.settings import own_settings
 
@@ -24,7 +25,7 @@ COMPARISON_VERSION = 1  # of the JSON below; to be raised with every change of n
 
 @own_settings
 @dataclasses.dataclass(frozen=True, repr=False)
-class ReportComparison:
+class ReportComparison(ShownInNotebook):
     """What `compare_reports` returns. `comparison["effective_rank"].difference` reads one measure; `print` shows them all.
 
     Attributes:

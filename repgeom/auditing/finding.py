@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+from repgeom.data.notebook import ShownInNotebook
 from repgeom.data.settings import own_settings
 
 LEVELS = ("ok", "warn", "fail")  # from best to worst
@@ -23,7 +24,7 @@ NONE = Numbered()
 
 @own_settings
 @dataclasses.dataclass(frozen=True)
-class Finding:
+class Finding(ShownInNotebook):
     """What one rule found.
 
     Attributes:

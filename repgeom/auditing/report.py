@@ -17,6 +17,7 @@ from repgeom.auditing.row_identity import RowIdentity
 from repgeom.auditing.values import Reference, Value, values_of
 from repgeom.data.columns import Columns
 from repgeom.data.kinds import MeasureName
+from repgeom.data.notebook import ShownInNotebook
 from repgeom.data.saving import write_whole
 from repgeom.data.settings import own_settings
 from repgeom.inference.compare import Comparison, Contributions, compared
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 @own_settings
 @dataclasses.dataclass(frozen=True, repr=False)
-class Report:
+class Report(ShownInNotebook):
     """What `audit` returns. `report["effective_rank"].value` reads one measure; `print(report)` shows them all."""
 
     name: str
@@ -148,11 +149,6 @@ class Report:
 
     def __repr__(self) -> str:
         return f"<Report {self.name}: {self.level}, {self.headline}>"
-
-    def _repr_html_(self) -> str:
-        from html import escape
-
-        return f"<pre>{escape(str(self))}</pre>"
 
     @property
     def headline(self) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 
 from repgeom.auditing.evidence import EVIDENCE, Evidence
 from repgeom.data.arrays import TooLargeError
+from repgeom.data.notebook import ShownInNotebook
 from repgeom.data.settings import own_settings
 from repgeom.inference.compare import Comparison
 from repgeom.inference.estimate import Estimate
@@ -20,7 +21,7 @@ from repgeom.spectral.spectrum import Spectrum
 
 @own_settings
 @dataclasses.dataclass(frozen=True)
-class Value:
+class Value(ShownInNotebook):
     """One measure as it was read.
 
     Attributes:

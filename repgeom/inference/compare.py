@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from repgeom.data.arrays import check_normalize
 from repgeom.data.kinds import Features, Groups, MeasureName
+from repgeom.data.notebook import ShownInNotebook
 from repgeom.data.settings import own_settings
 from repgeom.inference.correction import (
     FINENESS,
@@ -32,7 +33,7 @@ from repgeom.measures.measure import estimable
 
 @own_settings
 @dataclasses.dataclass(frozen=True)
-class Comparison:
+class Comparison(ShownInNotebook):
     """What `compare` returns.
 
     Attributes:

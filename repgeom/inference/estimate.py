@@ -14,6 +14,7 @@ import torch
 
 from repgeom.data.arrays import check_normalize, give_back
 from repgeom.data.kinds import Features, Groups, MeasureName, Numbers
+from repgeom.data.notebook import ShownInNotebook
 from repgeom.data.settings import own_settings
 from repgeom.inference.correction import Corrected, corrected
 from repgeom.inference.influence import in_sample
@@ -26,7 +27,7 @@ from repgeom.spectral.directions import directions_of
 
 @own_settings
 @dataclasses.dataclass(frozen=True)
-class Estimate:
+class Estimate(ShownInNotebook):
     """What `estimate` returns.
 
     Attributes:

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from repgeom.data.arrays import as_features, row_chunks, shape_of
 from repgeom.data.kinds import Features, Groups
+from repgeom.data.notebook import ShownInNotebook
 from repgeom.data.numbers import whole_number
 from repgeom.data.row_names import require_same_order
 from repgeom.data.settings import own_settings
@@ -40,7 +41,7 @@ _FAR_TOO_LOW = 20.0
 
 @own_settings
 @dataclasses.dataclass(frozen=True)
-class IntrinsicDimension:
+class IntrinsicDimension(ShownInNotebook):
     """What `intrinsic_dimension` returns.
 
     Attributes:

@@ -20,6 +20,7 @@ from repgeom.data.arrays import (
     unit_rows,
 )
 from repgeom.data.kinds import Features
+from repgeom.data.notebook import ShownInNotebook
 from repgeom.data.row_names import require_same_order
 from repgeom.data.settings import own_settings
 from repgeom.inference.correction import mean_variance, rests_on_few_rows
@@ -38,7 +39,7 @@ MOST_ROWS = 4096  # that look for their partner by default: all pairs of them ta
 
 @own_settings
 @dataclasses.dataclass(frozen=True)
-class ModalityGap:
+class ModalityGap(ShownInNotebook):
     """What `modality_gap` returns. `estimate.value`, `.low`, `.high`; `.in_these_rows` is the plain form.
 
     Attributes:

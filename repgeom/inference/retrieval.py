@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from repgeom.data.arrays import pair_blocks, unit_rows
+from repgeom.data.notebook import ShownInNotebook
 from repgeom.data.settings import own_settings
 from repgeom.inference.estimate import Estimate
 from repgeom.inference.halves import SPLITS, halves
@@ -21,7 +22,7 @@ _TIED = 1e-12  # cosines that differ by less differ by rounding
 
 @own_settings
 @dataclasses.dataclass(frozen=True)
-class Retrieval:
+class Retrieval(ShownInNotebook):
     """How often the most similar row is the partner; rows that tie with it share the hit.
 
     Attributes:

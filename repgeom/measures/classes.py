@@ -11,6 +11,7 @@ from torch import Tensor
 from repgeom.data.arrays import centred, finite_rows, too_large_error
 from repgeom.data.kinds import Features, Labels
 from repgeom.data.labels import as_labels
+from repgeom.data.notebook import ShownInNotebook
 from repgeom.data.row_names import require_same_order
 from repgeom.data.settings import own_settings
 from repgeom.data.sources import as_source, nonfinite_error_of, source_of
@@ -31,7 +32,7 @@ _STACK_VALUES = 1 << 22  # values of one stack of classes
 
 @own_settings
 @dataclasses.dataclass(frozen=True)
-class ClassRanks:
+class ClassRanks(ShownInNotebook):
     """Effective rank within each class.
 
     Attributes:

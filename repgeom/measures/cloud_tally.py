@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from repgeom.data.arrays import row_norms, unit_rows
+from repgeom.data.notebook import ShownInNotebook
 from repgeom.data.settings import own_settings
 from repgeom.reading import thinning
 from repgeom.reading.first_places import SHOWN, FirstPlaces
@@ -27,7 +28,7 @@ _COUNTS = ("n_samples", "nan", "inf", "nonfinite_rows", "zero_rows")
 
 @own_settings
 @dataclasses.dataclass(frozen=True)
-class Norms:
+class Norms(ShownInNotebook):
     """Row norms: (..., ) each, in units of the features. `cv` is standard deviation over mean."""
 
     mean: Any
@@ -40,7 +41,7 @@ class Norms:
 
 @own_settings
 @dataclasses.dataclass(frozen=True)
-class Health:
+class Health(ShownInNotebook):
     """Counts of what spoils a measure before it is taken. Nothing is dropped.
 
     Attributes:

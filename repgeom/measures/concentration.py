@@ -10,6 +10,7 @@ from torch import Tensor
 
 from repgeom.data.arrays import as_features, pair_blocks, unit_rows
 from repgeom.data.kinds import Features
+from repgeom.data.notebook import ShownInNotebook
 from repgeom.data.settings import own_settings
 from repgeom.measures.drawn_rows import drawn_rows
 from repgeom.measures.measure import CLOUD, Measure, register
@@ -23,7 +24,7 @@ _ISOTROPIC_ROWS = 8_192  # over which isotropic draws are averaged where n is sm
 
 @own_settings
 @dataclasses.dataclass(frozen=True)
-class Concentration:
+class Concentration(ShownInNotebook):
     """How much distances between rows differ, beside isotropic Gaussian rows of the same n and d.
 
     Attributes:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from repgeom.data.arrays import as_features, give_back, pair_blocks
 from repgeom.data.kinds import Features, Groups, Numbers
+from repgeom.data.notebook import ShownInNotebook
 from repgeom.data.row_names import require_same_order
 from repgeom.data.settings import own_settings
 from repgeom.measures.drawn_rows import MOST_ROWS, drawn_rows
@@ -26,7 +27,7 @@ _ISOTROPIC_ROWS = (
 
 @own_settings
 @dataclasses.dataclass(frozen=True, repr=False)
-class Hubness:
+class Hubness(ShownInNotebook):
     """How often rows are among the k nearest of others. O_i, the k-occurrence of row i, is k on average.
 
     Attributes:

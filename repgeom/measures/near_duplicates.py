@@ -11,6 +11,7 @@ from torch import Tensor
 
 from repgeom.data.arrays import as_features, unit_rows
 from repgeom.data.kinds import Features
+from repgeom.data.notebook import ShownInNotebook
 from repgeom.data.numbers import real_number
 from repgeom.data.settings import own_settings
 from repgeom.measures.drawn_rows import MOST_ROWS, drawn_rows
@@ -26,7 +27,7 @@ _VALUES = 1 << 22  # differences that are held at once
 
 @own_settings
 @dataclasses.dataclass(frozen=True, repr=False)
-class NearDuplicates:
+class NearDuplicates(ShownInNotebook):
     """Rows that lie nearer to an earlier row than rows of this cloud do otherwise. Without them no two left lie so near.
 
     Attributes:

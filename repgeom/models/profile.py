@@ -18,6 +18,7 @@ from repgeom.auditing.purposes import TRANSFER, check_purpose
 from repgeom.auditing.report import Report
 from repgeom.data.arrays import ZeroVarianceError
 from repgeom.data.kinds import Features, Forward, Labels, LoaderBatch, Mask, Thresholds
+from repgeom.data.notebook import ShownInNotebook
 from repgeom.data.saving import write_whole
 from repgeom.data.settings import own_settings
 from repgeom.models.beside import Beside
@@ -38,7 +39,7 @@ COLUMNS = ("effective_rank", "participation_ratio", "effective_rank_sigma", "mea
 
 @own_settings
 @dataclasses.dataclass(frozen=True, repr=False)
-class LayerProfile(Mapping[str, Report]):
+class LayerProfile(ShownInNotebook, Mapping[str, Report]):
     """What `layer_profile` returns: the report of each layer by its path, in the order in which layers run.
 
     `profile["encoder.layer.3"]` is a `Report`; `to_frame()` has a row per layer; `plot()` draws rank against depth.

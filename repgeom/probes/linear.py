@@ -15,6 +15,7 @@ from torch import Tensor
 from repgeom.data.arrays import check_normalize, finite_matrix, unit_rows
 from repgeom.data.kinds import Features, Labels
 from repgeom.data.labels import as_labels, codes_among
+from repgeom.data.notebook import ShownInNotebook
 from repgeom.data.numbers import one_or_several, real_number
 from repgeom.data.row_names import require_same_order
 from repgeom.data.settings import own_settings, warn_caller
@@ -47,7 +48,7 @@ class PathPoint:
 
 @own_settings
 @dataclasses.dataclass(frozen=True, repr=False)
-class LinearProbe:
+class LinearProbe(ShownInNotebook):
     """A fitted multinomial logistic regression: logits = features @ weight.T + bias.
 
     Attributes:

@@ -14,6 +14,7 @@ from torch import Tensor
 from repgeom.data.arrays import finite_matrix, unit_rows
 from repgeom.data.kinds import Features, Groups, Indices, Labels
 from repgeom.data.labels import as_labels, codes_among
+from repgeom.data.notebook import ShownInNotebook
 from repgeom.data.numbers import one_or_several, real_number
 from repgeom.data.row_names import require_same_order
 from repgeom.data.settings import own_settings
@@ -32,7 +33,7 @@ _BANK_ROWS = 1 << 16
 
 @own_settings
 @dataclasses.dataclass(frozen=True, repr=False)
-class KNNProbe:
+class KNNProbe(ShownInNotebook):
     """A vote of the nearest rows of a bank, by cosine.
 
     Attributes:

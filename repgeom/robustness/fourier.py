@@ -16,6 +16,7 @@ from repgeom.corruptions.seeds import Draws
 from repgeom.data.arrays import row_norms
 from repgeom.data.kinds import Encoder, Images, Labels
 from repgeom.data.labels import codes_among
+from repgeom.data.notebook import ShownInNotebook
 from repgeom.data.numbers import real_number
 from repgeom.data.settings import own_settings
 from repgeom.probes.linear import LinearProbe
@@ -27,7 +28,7 @@ PUBLISHED_RMS = 0.125
 
 @own_settings
 @dataclasses.dataclass(frozen=True, repr=False)
-class FourierHeatmap:
+class FourierHeatmap(ShownInNotebook):
     """Sensitivity by spatial frequency; frequency 0 stands in the middle, as after `numpy.fft.fftshift`.
 
     Attributes:

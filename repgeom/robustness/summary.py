@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from repgeom.corruptions.registry import names
+from repgeom.data.notebook import ShownInNotebook
 from repgeom.data.settings import own_settings
 from repgeom.robustness.conditions import CLEAN
 
@@ -29,7 +30,7 @@ Errors = dict[str, float]
 
 @own_settings
 @dataclasses.dataclass(frozen=True)
-class CorruptionError:
+class CorruptionError(ShownInNotebook):
     """Mean corruption error against a reference model; 1 is as good as the reference (papers print 100).
 
     Attributes:

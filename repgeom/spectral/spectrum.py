@@ -10,12 +10,13 @@ import torch
 from torch import Tensor
 
 from repgeom.data.arrays import as_tensor, give_back
+from repgeom.data.notebook import ShownInNotebook
 from repgeom.data.settings import own_settings
 
 
 @own_settings
-@dataclasses.dataclass(frozen=True, eq=False)
-class Spectrum:
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class Spectrum(ShownInNotebook):
     """The singular values of features, with all that is needed to read and report them.
 
     Made by `spectrum`, by `SpectrumAccumulator.spectrum`, or from known values. Tensors where the features were a
@@ -44,6 +45,16 @@ class Spectrum:
     dtype: str = "float64"
     method: str = "given"
     exact_tail: bool = True
+
+    def __repr__(self) -> str:
+        *stack, n_directions = np.shape(self.singular_values)
+        rows = "unknown" if self.n_samples is None else f"{self.n_samples:,}"
+        words = f"{n_directions:,} directions of {rows} × {self.n_features:,} {self.dtype}"
+        if stack:
+            return f"<Spectrum: stack of {' × '.join(map(str, stack))}, {words}, {self.method}>"
+        if n_directions and float(self.singular_values[0]) > 0:
+            words += f", the first holds {float(self.variance_ratio[0]):.1%} of the variance"
+        return f"<Spectrum: {words}, {self.method}>"
 
     @property
     def variances(self) -> Any:
