@@ -16,7 +16,7 @@ _SIGNS = (
     ("“”‘’→�", "\" \" ' ' -> ?"),
     ("¹²³⁰⁴⁵⁶⁷⁸⁹⁻ᵀ", "^1 ^2 ^3 ^0 ^4 ^5 ^6 ^7 ^8 ^9 ^- ^T"),
     ("ᵢⱼ₀₁₂₃", "_i _j _0 _1 _2 _3"),
-    ("σΣλμεαθρφπδχ", "sigma sum lambda mu eps alpha theta rho phi pi delta chi"),
+    ("σΣλμεαθρφπδχΔ", "sigma sum lambda mu eps alpha theta rho phi pi delta chi Delta"),
     ("\u0304", "_mean"),
 )
 SIGNS = {sign: word for signs, words in _SIGNS for sign, word in zip(signs, words.split(), strict=True)}
