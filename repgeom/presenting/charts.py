@@ -21,6 +21,7 @@ class Series:
         values: (n,) numbers; NaN or a shorter array where there is none.
         low, high: (n,) ends of intervals, drawn as a band or a bar; None without intervals, NaN where one is not known.
         compared: whether it is what the others are compared with: drawn in grey and dashed.
+        look: which look it has, from 0, so that a thing looks alike in several charts; by default the first that is free.
 
     >>> Series("student", [3.0, 2.0, 1.0]).values
     array([3., 2., 1.])
@@ -31,6 +32,7 @@ class Series:
     low: Any = None
     high: Any = None
     compared: bool = False
+    look: int | None = None
 
     def __post_init__(self) -> None:
         for field in ("values", "low", "high"):

@@ -6,10 +6,9 @@ import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from repgeom.presenting.cells import shortened
+from repgeom.presenting.cells import shortened, told_apart
 from repgeom.presenting.class_plots import plot_class_ranks
 from repgeom.presenting.escaping import printable
-from repgeom.presenting.names import short_names
 from repgeom.presenting.spectrum_plots import plot_captured_variance, plot_cumulative_variance, plot_spectrum
 
 if TYPE_CHECKING:
@@ -31,7 +30,7 @@ def plot_reports(reports: Sequence[Report]) -> Figure:
 def _plotted(reports: Sequence[Report]) -> Figure:
     from matplotlib.figure import Figure
 
-    named = dict(zip(short_names([r.name for r in reports], 40), reports, strict=True))
+    named = dict(zip(told_apart([printable(r.name) for r in reports], 40), reports, strict=True))
     spectra = {name: r.spectrum for name, r in named.items()}
     classes = {name: r.classes for name, r in named.items() if r.classes is not None}
     references = {name: r.reference for name, r in named.items() if r.reference is not None}

@@ -117,6 +117,8 @@ def looks_of(series: Sequence[Series], *, ordered: bool = False) -> list[Look]:
             n_compared += 1
             continue
         i = len(looks) - n_compared
+        if s.look is not None:
+            i = s.look
         if ordered:
             looks.append(Look("ordered", _between(i / max(1, len(own) - 1))))
         else:

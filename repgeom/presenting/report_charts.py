@@ -48,19 +48,23 @@ def charts_of(reports: Sequence[Report]) -> tuple[list[LineChart], list[DotChart
     if reference is not None:
         compared.append((_as_reference(reference.name), reference.spectrum))
     lines = spectrum_charts([(r.name, r.spectrum) for r in reports], compared=compared)
-    captured = [(r.name, r.reference) for r in reports if r.reference is not None and r.reference.captured is not None]
+    captured = [
+        (i, r.name, r.reference)
+        for i, r in enumerate(reports)
+        if r.reference is not None and r.reference.captured is not None
+    ]
     if captured:
-        shares = [Series(name, found.captured) for name, found in captured]
-        own = Series("reference itself", captured[0][1].own_curve, compared=True)
+        shares = [Series(name, found.captured, look=i) for i, name, found in captured]
+        own = Series("reference itself", captured[0][2].own_curve, compared=True)
         n = max(len(s.values) for s in [*shares, own])
         label = "share of variance up to it"
         title = "Variance captured by the reference's directions"
         lines.append(LineChart(title, np.arange(1, n + 1), "direction", label, [*shares, own], limits=(0, 1.02)))
     dots = []
-    classes = [(r.name, r.classes) for r in reports if r.classes is not None]
+    classes = [(i, r.name, r.classes) for i, r in enumerate(reports) if r.classes is not None]
     if classes:
         dots.append(_class_dots(classes))
-        if len(classes[0][1].labels) > MOST_CLASSES:
+        if len(classes[0][2].labels) > MOST_CLASSES:
             lines.append(_class_curve(classes))
     return lines, dots
 
@@ -71,13 +75,13 @@ def _as_reference(name: str) -> str:
     return f"{name} (reference)"
 
 
-def _class_dots(classes: Sequence[tuple[str, ClassRanks]]) -> DotChart:
+def _class_dots(classes: Sequence[tuple[int, str, ClassRanks]]) -> DotChart:
     """The classes in which the first one's rank is lowest, in the order of their labels."""
-    first = classes[0][1]
+    first = classes[0][2]
     # Classes of one row have the rank NaN, which sorts last.
     lowest = np.sort(np.argsort(first.effective_rank, kind="stable")[:MOST_CLASSES])
     labels = first.labels[lowest].tolist()
-    series = [Series(name, ranks_in(labels, ranks)) for name, ranks in classes]
+    series = [Series(name, ranks_in(labels, ranks), look=i) for i, name, ranks in classes]
     series.append(Series(ISOTROPIC, first.baseline[lowest], compared=True))
     title = "Rank within each class"
     if len(lowest) < len(first.labels):
@@ -88,9 +92,9 @@ def _class_dots(classes: Sequence[tuple[str, ClassRanks]]) -> DotChart:
     )
 
 
-def _class_curve(classes: Sequence[tuple[str, ClassRanks]]) -> LineChart:
+def _class_curve(classes: Sequence[tuple[int, str, ClassRanks]]) -> LineChart:
     """All classes from the lowest rank to the highest."""
-    sorted_ranks = [Series(name, np.sort(ranks.effective_rank)) for name, ranks in classes]
+    sorted_ranks = [Series(name, np.sort(ranks.effective_rank), look=i) for i, name, ranks in classes]
     n = max(len(s.values) for s in sorted_ranks)
     label = "effective rank (dimensions)"
     x_label = "class, from the lowest rank, number"

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import functools
 import os
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from repgeom.data.settings import own_settings
-from repgeom.presenting.cells import shortened
+from repgeom.presenting.cells import shortened, told_apart
 from repgeom.presenting.escaping import printable
 from repgeom.presenting.marks import dots_of, lines_of, looks_of
-from repgeom.presenting.names import short_names
 from repgeom.presenting.text import number
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def templates(folder: str | os.PathLike[str] | None = None) -> Environment:
         lines_of=lines_of,
         dots_of=dots_of,
         looks_of=looks_of,
-        short_names=short_names,
+        short_names=_short_names,
         number=number,
         version=__version__,
     )
@@ -62,6 +62,10 @@ def templates(folder: str | os.PathLike[str] | None = None) -> Environment:
 def own_templates() -> Environment:
     """The templates of this package, read once."""
     return templates()
+
+
+def _short_names(names: Iterable[Any], most: int) -> list[str]:
+    return told_apart([printable(str(name)) for name in names], most)
 
 
 def _shown(value: Any) -> Any:

@@ -5,9 +5,10 @@ import re
 import numpy as np
 import pytest
 
+import repgeom as rg
 from repgeom.pages import DotChart, LineChart, Series, templates
 from repgeom.presenting.marks import MOST_PLACES, dots_of, lines_of, looks_of
-from repgeom.presenting.names import short_names
+from repgeom.presenting.report_charts import charts_of
 from repgeom.presenting.scales import scale_of, tick_text
 
 
@@ -69,6 +70,24 @@ def test_every_series_has_a_look_of_its_own(n, ordered):
         assert (first[0] < first[1]) == (n > 1)
 
 
+def test_an_input_looks_alike_in_every_chart():
+    x = np.random.default_rng(0).standard_normal((40, 5))
+    labels = np.arange(40) % 2
+    reports = [
+        rg.audit(x, name="a"),
+        rg.audit(x, name="b", labels=labels),
+        rg.audit(x, name="c", labels=labels, reference=x[::-1]),
+    ]
+    lines, dots = charts_of(reports)
+    looks = {}
+    for chart in [*lines, *dots]:
+        for s, look in zip(chart.series, looks_of(chart.series), strict=True):
+            if not s.compared:
+                looks.setdefault(s.name, set()).add(look)
+    assert {name: len(found) for name, found in looks.items()} == {"a": 1, "b": 1, "c": 1}
+    assert len(set.union(*looks.values())) == 3
+
+
 @pytest.mark.parametrize(
     ("limits", "log", "ticks"),
     [
@@ -110,11 +129,6 @@ def test_a_dot_stands_in_the_row_of_its_name():
     place, _, text, low, high = dots[0]
     assert (place, text, low, high) == (25, "1", 0, 50)
     assert [dot[0] for dot in dots] == [25, 100]
-
-
-def test_names_that_become_alike_are_numbered():
-    long = "x" * 100
-    assert short_names([f"{long}1{long}", f"{long}2{long}", "y"], 9) == ["xxxx…xxxx [1]", "xxxx…xxxx [2]", "y"]
 
 
 def test_a_template_of_ones_own_has_the_parts_of_a_report(tmp_path):

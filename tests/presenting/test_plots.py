@@ -82,4 +82,4 @@ def test_a_reports_figure_has_a_plot_for_all_it_knows():
 def test_two_audits_of_one_name_stay_apart():
     x = np.random.default_rng(0).standard_normal((60, 5))
     figure = plot_reports([rg.audit(x), rg.audit(x)])
-    assert texts(figure.axes[0])[:2] == ["features [1] (n = 60)", "features [2] (n = 60)"]
+    assert texts(figure.axes[0])[:2] == ["features[1] (n = 60)", "features[2] (n = 60)"]
