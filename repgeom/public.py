@@ -2,7 +2,7 @@
 
 from importlib.metadata import version as _version
 
-from repgeom import corruptions, demo, files, models, monitors, pages, probes, robustness, testing, types
+from repgeom import corruptions, demo, files, models, monitors, pages, probes, repair, robustness, testing, types
 from repgeom.auditing.accumulator import AuditAccumulator
 from repgeom.auditing.audit import audit
 from repgeom.auditing.comparing import compare_reports
@@ -77,6 +77,7 @@ __all__ = [
     "plot_sample_size_curve",
     "plot_spectrum",
     "probes",
+    "repair",
     "robustness",
     "sample_size_curve",
     "spectrum",

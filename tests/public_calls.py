@@ -21,6 +21,7 @@ PLACES = {
     "corruptions": rg.corruptions,
     "demo": rg.demo,
     "probes": rg.probes,
+    "repair": rg.repair,
     "robustness": rg.robustness,
     "testing": rg.testing,
     "types": rg.types,
@@ -143,6 +144,12 @@ def _knn_probe(rows):
     return probe.predict(rows.x), probe.correct(rows.x, rows.labels), probe.accuracy(rows.x, rows.labels)
 
 
+def _repaired(rows):
+    x, labels = (np.concatenate([np.asarray(v)] * (1 + 20 // rows.n)) for v in (rows.x, rows.labels))
+    proof = rg.repair.compare_repairs(x, labels, k=2)
+    return proof.table, proof.best, proof.sentence
+
+
 def _heatmap(rows):
     return robustness.fourier_heatmap(pixels, images(), n_frequencies=5)
 
@@ -260,6 +267,11 @@ CALLS: dict[str, Callable[[Rows], Any]] = {
     "probes.LinearProbe": _linear_probe,
     "probes.fit_knn_probe": _knn_probe,
     "probes.fit_linear_probe": lambda r: probes.fit_linear_probe(r.x, r.labels, validation=0.3),
+    "repair.RepairProof": _repaired,
+    "repair.compare_repairs": _repaired,
+    "repair.remove_top": lambda r: rg.repair.remove_top(1).fit_transform(np.asarray(r.x)),
+    "repair.standardize": lambda r: rg.repair.standardize().fit_transform(np.asarray(r.x)),
+    "repair.whiten": lambda r: rg.repair.whiten().fit_transform(np.asarray(r.x)),
     "robustness.CorruptionError": lambda r: robustness.mean_corruption_error(table(), table()),
     "robustness.FourierHeatmap": _heatmap,
     "robustness.PublishedImages": _published,

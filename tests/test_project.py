@@ -13,7 +13,7 @@ import pytest
 import repgeom as rg
 
 ROOT = Path(__file__).parent.parent
-PLACES = (rg, rg.corruptions, rg.demo, rg.files, rg.models, rg.monitors, rg.pages, rg.probes, rg.robustness, rg.testing)
+PLACES = (rg, rg.corruptions, rg.demo, rg.files, rg.models, rg.monitors, rg.pages, rg.probes, rg.repair, rg.robustness, rg.testing)
 PUBLIC = [getattr(place, name) for place in PLACES for name in place.__all__]
 FUNCTIONS = [f for f in PUBLIC if inspect.isfunction(f)]
 TESTS = "\n".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
@@ -27,6 +27,7 @@ ROOMS = [
     "inference",
     "corruptions",
     "probes",
+    "repair",
     "robustness",
     "auditing",
     "models",
@@ -135,6 +136,7 @@ def test_only_public_names_and_named_subpackages_are_seen():
         "monitors",
         "pages",
         "probes",
+        "repair",
         "robustness",
         "testing",
         "types",

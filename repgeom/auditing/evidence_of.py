@@ -13,7 +13,8 @@ from repgeom.auditing.audit_tally import AuditTally
 from repgeom.auditing.dominating import Dominating, dominating_of
 from repgeom.auditing.evidence import DriftEvidence, Evidence, LabelEvidence, ReferenceEvidence
 from repgeom.auditing.finding import Numbered
-from repgeom.auditing.row_intervals import estimates_of_rows
+from repgeom.auditing.repairing import repair_note
+from repgeom.auditing.row_intervals import MOST_REPEATS, estimates_of_rows
 from repgeom.auditing.row_order import UNKNOWN_ORDER, order_of_labels, order_of_rows, same_rows
 from repgeom.auditing.values import ratio_estimate
 from repgeom.data.arrays import finite_matrix, unit_rows
@@ -300,6 +301,9 @@ def _notes(tally: AuditTally, e: Evidence) -> tuple[str, ...]:
     notes += [one.note for one in e.dominating]
     if e.labels is not None:
         notes += _notes_on_classes(tally.tallies["classes"], e.labels)
+        copies = "groups" not in tally.asked.beside and e.health.duplicate_rows > MOST_REPEATS * n
+        note = repair_note(tally, e.neighbours, copies)
+        notes += [note] * bool(note)
     if e.health.extreme_norms:
         largest = cloud.norms().maximum
         notes.append(

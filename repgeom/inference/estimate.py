@@ -121,6 +121,15 @@ def estimate(
     return estimate_of(sample, wanted, confidence)
 
 
+def estimate_or_reason(features: Features, measure: MeasureName = "effective_rank", **settings: object) -> Estimate:
+    """The estimate; NaN with the reason where these rows have none, as where none of them differs."""
+    try:
+        return estimate(features, measure, **settings)  # type: ignore[arg-type]
+    except ValueError as error:
+        n = int(getattr(features, "n_samples", 0) or len(features))
+        return Estimate(math.nan, math.nan, None, None, None, n, "none", (str(error),))
+
+
 @own_settings
 def influence(
     features: Features,

@@ -17,7 +17,7 @@ from repgeom.data.numbers import whole_number
 from repgeom.data.row_names import require_same_order
 from repgeom.data.settings import own_settings
 from repgeom.data.sources import Source
-from repgeom.inference.estimate import Estimate, estimate
+from repgeom.inference.estimate import Estimate, estimate_or_reason
 from repgeom.inference.holdout import fitted_half
 from repgeom.inference.intervals import check_confidence
 from repgeom.inference.neighbours import Neighbours
@@ -193,7 +193,8 @@ class _Reader:
         """One kind of directions, cut to so many."""
         cut = _cut(source, n_dims)
         found: dict[str, Any] = {"directions": name, "n_dims": n_dims}
-        found |= self._ends("", self._rank(cut), "value", f"{self.measure} of {n_dims} dimensions of {name}")
+        rank = estimate_or_reason(cut, self.measure, normalize="l2", groups=self.groups, confidence=self.confidence)
+        found |= self._ends("", rank, "value", f"{self.measure} of {n_dims} dimensions of {name}")
         rows = cut.rows(self.drawn)
         here = self._neighbours(rows)
         kept = self.whole.shared_with(unit_rows(finite_matrix(rows, "features"))).estimate(self.confidence)
@@ -204,13 +205,6 @@ class _Reader:
         found |= self._ends("accuracy_", accuracy, "accuracy", "neighbours")
         lost = self.whole.votes_gained(here, self.labels).estimate(self.confidence, least=-1.0)
         return found | self._ends("lost_", lost, "lost", "neighbours")
-
-    def _rank(self, cut: Source) -> Estimate:
-        """The measure in the population; NaN with the reason where these dimensions alone have none."""
-        try:
-            return estimate(cut, self.measure, normalize="l2", groups=self.groups, confidence=self.confidence)
-        except ValueError as error:
-            return Estimate(np.nan, np.nan, None, None, None, cut.n_samples, "none", (str(error),))
 
     def _ends(self, prefix: str, e: Estimate, name: str, what: str) -> dict[str, float]:
         """A value and its interval as columns; why there is none is kept."""

@@ -1,0 +1,89 @@
+"""The three repairs, as scikit-learn transformers. It is loaded when the first of them is made."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from repgeom.data.numbers import real_number, whole_number
+from repgeom.data.settings import own_settings
+
+if TYPE_CHECKING:
+    from sklearn.preprocessing import StandardScaler
+
+    from repgeom.repair.transformers import RemoveTop, Whiten
+
+
+@own_settings
+def standardize() -> StandardScaler:
+    """Subtract each column's mean and divide by its standard deviation: scikit-learn's `StandardScaler`.
+
+    Helps where a few columns hold most of the variance. A column that does not vary is only centred.
+
+    >>> standardize().fit_transform([[0.0, 10.0], [2.0, 30.0]])
+    array([[-1., -1.],
+           [ 1.,  1.]])
+    """
+    from sklearn.preprocessing import StandardScaler
+
+    return StandardScaler()
+
+
+@own_settings
+def remove_top(k: int = 1) -> RemoveTop:
+    """Subtract the mean, and what lies along the leading k principal directions (Mu & Viswanath 2018, "All-but-the-Top").
+
+    Helps where all rows share a direction that says nothing of them. The authors take k of about a hundredth of the width.
+
+    Args:
+        k: directions, from 0 (subtract the mean alone) to fewer than there are features.
+
+    Returns:
+        A scikit-learn transformer: `fit`, `transform`; after `fit` it has `mean_` and `directions_` (k, n_features).
+
+    Raises:
+        ValueError: k is not a whole number of at least 0; in `fit`, k is not below the number of features, or rows vary along fewer
+            directions.
+
+    >>> remove_top(1).fit_transform([[3.0, 1.0], [-3.0, 1.0], [0.0, 2.0], [0.0, 0.0]]).round(12) + 0.0
+    array([[ 0.,  0.],
+           [ 0.,  0.],
+           [ 0.,  1.],
+           [ 0., -1.]])
+    """
+    number = whole_number(k)
+    if number is None or number < 0:
+        raise ValueError(f"`k` must be a whole number of at least 0, got {k!r}.")
+    from repgeom.repair.transformers import RemoveTop
+
+    return RemoveTop(number)
+
+
+@own_settings
+def whiten(shrinkage: float | str = "ledoit-wolf") -> Whiten:
+    """Turn the covariance into the identity, x ↦ (x − μ) Σ^(−½) (ZCA), with a covariance drawn in to a multiple of the identity.
+
+    Σ = (1 − s) S + s tr(S)/d I. Without shrinkage, directions that hardly vary are blown up to as much as all others, and of few
+    rows these are noise. A direction along which no row varies at all is set to 0.
+
+    Args:
+        shrinkage: s from 0 to 1; "ledoit-wolf" takes the one that Ledoit & Wolf (2004) estimate from the rows.
+
+    Returns:
+        A scikit-learn transformer: `fit`, `transform`; after `fit` it has `mean_`, `shrinkage_` and `whitening_` (n_features,
+        n_features).
+
+    Raises:
+        ValueError: another shrinkage; in `fit`, rows that are all equal.
+
+    >>> whiten(shrinkage=0).fit_transform([[3.0, 0.0], [-3.0, 0.0], [0.0, 0.1], [0.0, -0.1]]).round(3) + 0.0
+    array([[ 1.414,  0.   ],
+           [-1.414,  0.   ],
+           [ 0.   ,  1.414],
+           [ 0.   , -1.414]])
+    """
+    number = real_number(shrinkage)
+    if shrinkage != "ledoit-wolf" and (number is None or not 0 <= number <= 1):
+        raise ValueError(f"`shrinkage` must be 'ledoit-wolf' or a number from 0 to 1, got {shrinkage!r}.")
+    from repgeom.repair.transformers import Whiten
+
+    return Whiten(shrinkage)

@@ -1,0 +1,251 @@
+"""Which repair would help, and by how much? Each is fitted on one half of the rows and judged on the other."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from repgeom.data.arrays import finite_matrix, unit_rows
+from repgeom.data.kinds import Features, Groups, Labels
+from repgeom.data.labels import as_labels
+from repgeom.data.numbers import whole_number
+from repgeom.data.row_names import require_same_order
+from repgeom.data.settings import own_settings
+from repgeom.inference.estimate import Estimate, estimate_or_reason
+from repgeom.inference.holdout import FEWEST_ROWS, fitted_half
+from repgeom.inference.intervals import check_confidence
+from repgeom.inference.neighbours import Neighbours
+from repgeom.inference.sample import opened
+from repgeom.measures.cloud import mean_cosine
+from repgeom.measures.drawn_rows import MOST_ROWS
+from repgeom.measures.nearest_rows import group_codes
+from repgeom.repair.made import remove_top, standardize, whiten
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+AS_THEY_ARE = "as they are"
+
+
+@own_settings
+@dataclasses.dataclass(frozen=True, repr=False)
+class RepairProof:
+    """What each repair, fitted on one half of the rows, does to the other half.
+
+    Attributes:
+        table: a row for each repair, the first "as they are": effective_rank with low and high; mean_cosine; with labels accuracy with
+            accuracy_low and accuracy_high, and gained with gained_low and gained_high: accuracy after less before, row by row.
+            Intervals of `gained` hold for all repairs at once (Bonferroni).
+        fitted: the transformers by name, fitted on the first half.
+        left_out: default repairs that these rows cannot be fitted with, and why.
+        n_fitted, n_read: rows of the two halves.
+    """
+
+    table: pd.DataFrame
+    fitted: Mapping[str, Any]
+    n_fitted: int
+    n_read: int
+    left_out: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+    @property
+    def best(self) -> str | None:
+        """The repair that surely gains most: of those whose `gained_low` is above 0 the largest. None without one, or labels."""
+        if "gained" not in self.table:
+            return None
+        sure = self.table[self.table.gained_low > 0]
+        return None if sure.empty else str(sure.gained.idxmax())
+
+    @property
+    def sentence(self) -> str:
+        """The best one and what it gains, in one sentence; '' without one."""
+        if self.best is None:
+            return ""
+        row, before = self.table.loc[self.best], self.table.loc[AS_THEY_ARE]
+        return (
+            f"{self.best}, fitted on {self.n_fitted:,} rows, raises the kNN accuracy of {self.n_read:,} others from "
+            f"{before.accuracy:.3f} to {row.accuracy:.3f} (+{row.gained:.3f}, {row.gained_low:.3f} to {row.gained_high:.3f})"
+        )
+
+    def __repr__(self) -> str:
+        found = self.sentence or "none is sure to help"
+        return f"<RepairProof of {len(self.fitted)} repairs: {found}>"
+
+
+@own_settings
+def compare_repairs(
+    features: Features,
+    labels: Labels = None,
+    *,
+    repairs: Mapping[str, Any] | None = None,
+    k: int = 10,
+    groups: Groups = None,
+    max_rows: int = MOST_ROWS,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> RepairProof:
+    """Fit each repair on one half of the rows, drawn with a seed, and read the other half before and after.
+
+    With labels a repair helps where the leave-one-out vote of the k nearest by cosine is surely right more often than before. Without
+    them nothing says whether a change helps: effective rank and mean cosine show what changed, and whitening raises a rank by
+    making noise as large as everything else.
+
+    Args:
+        features: (n_samples, n_features) of any array kind, at least 20 rows, or the path of a file.
+        labels: (n_samples,), whole numbers or text.
+        repairs: scikit-learn transformers by name; by default "center", "standardize", "remove_top(1)", "remove_top(m)" with m a
+            hundredth of the width where that is above 1, and "whiten".
+        k: neighbours that vote.
+        groups: (n_samples,), whole numbers or text: rows of one group depend on each other, go to one half and do not vote for each other.
+        max_rows: of more rows so many are drawn, half of them to fit on.
+        confidence: of the intervals.
+        seed: of rows, halves, and splits behind intervals.
+
+    Returns:
+        `RepairProof`, with `table`, `best`, `sentence` and the fitted transformers.
+
+    Raises:
+        ValueError: fewer than 20 rows, k out of range, and what a repair raises; else as `effective_rank`.
+
+    Four classes stand along four columns; three others are thirty times as large, and decide every cosine:
+
+    >>> import numpy as np
+    >>> labels = np.arange(400) % 4
+    >>> x = np.random.default_rng(0).standard_normal((400, 9)) + 3 * np.eye(4, 9)[labels]
+    >>> x[:, 6:] *= 30
+    >>> compare_repairs(x, labels).best
+    'standardize'
+    """
+    check_confidence(confidence)
+    require_same_order(features, labels=labels, groups=groups)
+    source = opened(features)
+    n = source.n_samples
+    most = whole_number(max_rows)
+    if most is None or most < FEWEST_ROWS:
+        raise ValueError(f"`max_rows` must be a whole number of at least {FEWEST_ROWS}, got {max_rows!r}.")
+    chosen = np.arange(n)
+    if n > most:
+        chosen = np.sort(np.random.default_rng(seed).choice(n, most, replace=False))
+    rows = finite_matrix(source.rows(chosen), "features")
+    classes = None if labels is None else as_labels(labels, n)[0][chosen]
+    own = None if groups is None else as_labels(groups, n, "groups")[0][chosen]
+    return proof_of(rows, classes, own, repairs, Settings(k=k, confidence=confidence, seed=seed))
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """How the halves are read. `least_gain`: only the repair that gains most is read, if it gains so much, and no ranks."""
+
+    k: int = 10
+    confidence: float = 0.95
+    seed: int = 0
+    least_gain: float | None = None
+
+
+def proof_of(
+    rows: Tensor,
+    classes: np.ndarray | None,
+    groups: np.ndarray | None,
+    repairs: Mapping[str, Any] | None,
+    settings: Settings,
+) -> RepairProof:
+    """The same of rows in memory, with codes of their classes and groups, if there are any."""
+    import pandas as pd
+
+    codes = None if groups is None else np.unique(groups, return_inverse=True)[1]
+    fitted = fitted_half(len(rows), settings.seed, codes)
+    held_groups = None if groups is None else groups[~fitted]
+    held_classes = None if classes is None else torch.as_tensor(classes[~fitted])
+    values = rows.cpu().numpy()
+    made, left_out = _fitted(values[fitted], repairs)
+    held = values[~fitted]
+    judge = _Judge(torch.from_numpy(held), held_groups, held_classes, settings, len(made))
+    repaired = {name: torch.from_numpy(np.ascontiguousarray(one.transform(held))) for name, one in made.items()}
+    if settings.least_gain is not None:
+        repaired = judge.promising(repaired, settings.least_gain)
+    table = [judge.row(AS_THEY_ARE, judge.held), *(judge.row(name, rows) for name, rows in repaired.items())]
+    frame = pd.DataFrame(table).set_index("repair")
+    return RepairProof(frame, made, int(fitted.sum()), int((~fitted).sum()), left_out)
+
+
+def _fitted(rows: np.ndarray, repairs: Mapping[str, Any] | None) -> tuple[dict[str, Any], dict[str, str]]:
+    """The repairs fitted on rows, and which of the default ones cannot be."""
+    if repairs is not None:
+        from sklearn.base import clone
+
+        return {name: clone(transformer).fit(rows) for name, transformer in repairs.items()}, {}
+    made: dict[str, Any] = {}
+    left_out: dict[str, str] = {}
+    for name, transformer in _default(rows.shape[1]).items():
+        try:
+            made[name] = transformer.fit(rows)
+        except ValueError as error:
+            left_out[name] = str(error)
+    return made, left_out
+
+
+def _default(width: int) -> dict[str, Any]:
+    """Repairs by name, from mild to strong."""
+    found: dict[str, Any] = {"center": remove_top(0), "standardize": standardize()}
+    for m in sorted({1, round(width / 100)} - {0}):
+        if m < width:
+            found[f"remove_top({m})"] = remove_top(m)
+    return found | {"whiten": whiten()}
+
+
+class _Judge:
+    """Reads the half of the rows that no repair was fitted on, after each repair beside before."""
+
+    def __init__(
+        self,
+        held: Tensor,
+        groups: np.ndarray | None,
+        classes: Tensor | None,
+        settings: Settings,
+        n_repairs: int,
+    ) -> None:
+        self.held, self.groups, self.classes, self.settings = held, groups, classes, settings
+        self.of_all = 1 - (1 - settings.confidence) / max(1, n_repairs)
+        self.known: dict[int, Neighbours] = {}
+
+    def neighbours(self, rows: Tensor) -> Neighbours:
+        """The nearest of each row, sought once."""
+        if id(rows) not in self.known:
+            units = unit_rows(finite_matrix(rows, "features"))
+            codes = group_codes(self.groups, len(rows))
+            self.known[id(rows)] = Neighbours(units, self.settings.k, self.settings.seed, codes)
+        return self.known[id(rows)]
+
+    def promising(self, repaired: Mapping[str, Tensor], least_gain: float) -> dict[str, Tensor]:
+        """The repair that gains most, if it gains so much; nothing else."""
+        assert self.classes is not None
+        before = self.neighbours(self.held)
+        gains = {name: self.neighbours(rows).gain(before, self.classes) for name, rows in repaired.items()}
+        best = max(gains, key=lambda name: gains[name], default=None)
+        if best is None or gains[best] < least_gain:
+            return {}
+        return {best: repaired[best]}
+
+    def row(self, name: str, rows: Tensor) -> dict[str, Any]:
+        """One row of the table."""
+        confidence = self.settings.confidence
+        found: dict[str, Any] = {"repair": name}
+        if self.settings.least_gain is None:
+            rank = estimate_or_reason(rows, groups=self.groups, confidence=confidence)
+            found |= _ends("effective_rank", "", rank) | {"mean_cosine": mean_cosine(rows.numpy())}
+        if self.classes is None:
+            return found
+        before, here = self.neighbours(self.held), self.neighbours(rows)
+        accuracy = here.votes(self.classes).estimate(confidence, share_of_rows=True)
+        gained = here.votes_gained(before, self.classes).estimate(self.of_all, least=-1.0)
+        return found | _ends("accuracy", "accuracy_", accuracy) | _ends("gained", "gained_", gained)
+
+
+def _ends(name: str, prefix: str, e: Estimate) -> dict[str, float]:
+    """A value and its interval as columns; NaN where there is none."""
+    low, high = (np.nan if end is None else end for end in (e.low, e.high))
+    return {name: e.value, f"{prefix}low": low, f"{prefix}high": high}

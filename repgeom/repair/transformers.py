@@ -1,0 +1,117 @@
+"""Repairs that scikit-learn does not have, as its transformers: they stand in a `Pipeline`, are cloned and pickled."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from repgeom.data.arrays import chunk_rows
+
+Array = NDArray[np.float64]
+_TYPES = (np.float64, np.float32)
+
+
+class _Moments:
+    """Mean, covariance (divided by n) and mean fourth power of the length of rows about their mean, in float64."""
+
+    def __init__(self, rows: NDArray[Any]) -> None:
+        n, d = rows.shape
+        # Entries are divided by the largest, so that fourth powers stay in range; products of rows are in units of its square.
+        self.unit = float(np.abs(rows).max()) or 1.0
+        self.mean = rows.mean(0, dtype=np.float64)
+        self.covariance: Array = np.zeros((d, d))
+        self.fourth = 0.0
+        step = chunk_rows(d)
+        for start in range(0, n, step):
+            about = (rows[start : start + step] - self.mean) / self.unit
+            self.covariance += about.T @ about / n
+            self.fourth += float(np.square(np.square(about).sum(1)).sum()) / n
+
+    def directions(self, name: str, k: int | None = None) -> tuple[Array, Array]:
+        """The largest k variances, descending, and directions as columns; raises ValueError where no row differs."""
+        from scipy.linalg import eigh
+
+        d = len(self.covariance)
+        first = 0 if k is None else d - k
+        variances, vectors = eigh(self.covariance, subset_by_index=(first, d - 1))
+        if not variances[-1] > 0:
+            raise ValueError(f"all rows are equal, so there is nothing that {name} could be fitted to.")
+        return variances[::-1].clip(min=0), vectors[:, ::-1]
+
+
+class RemoveTop(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
+    """Subtracts the mean and the leading k principal directions; made by `repgeom.repair.remove_top`."""
+
+    def __init__(self, k: int = 1) -> None:
+        self.k = k
+
+    def fit(self, X: Any, y: Any = None) -> RemoveTop:
+        """Find the directions of rows X (n_samples, n_features); y is not read."""
+        rows = validate_data(self, X, dtype=_TYPES, ensure_min_samples=2)
+        n, d = rows.shape
+        if self.k >= max(2, d) and self.k > 0:
+            raise ValueError(f"`k={self.k}` directions of {d} features leave nothing; take fewer than {d}.")
+        moments = _Moments(rows)
+        self.mean_ = moments.mean
+        self.directions_ = np.zeros((0, d))
+        if self.k > 0:
+            variances, vectors = moments.directions("`remove_top`", self.k)
+            n_varying = int((variances > variances[0] * max(n, d) * np.finfo(float).eps).sum())
+            if n_varying < self.k:
+                raise ValueError(f"`k={self.k}`, and the rows vary along {n_varying} directions only.")
+            self.directions_ = vectors.T.copy()
+        return self
+
+    def transform(self, X: Any) -> NDArray[Any]:
+        """Rows X (n_samples, n_features) less the mean and what lies along the directions, in their own type."""
+        check_is_fitted(self)
+        rows = validate_data(self, X, dtype=_TYPES, reset=False)
+        about = rows - self.mean_.astype(rows.dtype)
+        directions = self.directions_.astype(rows.dtype)
+        left: NDArray[Any] = about - (about @ directions.T) @ directions
+        return left
+
+
+class Whiten(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
+    """Turns the covariance into the identity; made by `repgeom.repair.whiten`."""
+
+    def __init__(self, shrinkage: float | str = "ledoit-wolf") -> None:
+        self.shrinkage = shrinkage
+
+    def fit(self, X: Any, y: Any = None) -> Whiten:
+        """Find the covariance of rows X (n_samples, n_features); y is not read."""
+        rows = validate_data(self, X, dtype=_TYPES, ensure_min_samples=2)
+        moments = _Moments(rows)
+        variances, vectors = moments.directions("`whiten`")
+        self.mean_ = moments.mean
+        self.shrinkage_ = _ledoit_wolf(moments, len(rows)) if self.shrinkage == "ledoit-wolf" else float(self.shrinkage)
+        drawn_in = (1 - self.shrinkage_) * variances + self.shrinkage_ * variances.mean()
+        # What is left of rounding is no variance.
+        varies = drawn_in > drawn_in[0] * max(rows.shape) * np.finfo(float).eps
+        scales = np.where(varies, 1 / np.sqrt(np.where(varies, drawn_in, 1)), 0)
+        self.whitening_ = (vectors * scales) @ vectors.T / moments.unit
+        return self
+
+    def transform(self, X: Any) -> NDArray[Any]:
+        """Rows X (n_samples, n_features) whitened, in their own type."""
+        check_is_fitted(self)
+        rows = validate_data(self, X, dtype=_TYPES, reset=False)
+        whitened: NDArray[Any] = (rows - self.mean_.astype(rows.dtype)) @ self.whitening_.astype(rows.dtype)
+        return whitened
+
+
+def _ledoit_wolf(moments: _Moments, n: int) -> float:
+    """The shrinkage with the least expected squared error (Ledoit & Wolf 2004)."""
+    d = len(moments.covariance)
+    squares = float(np.square(moments.covariance).sum())
+    spread = (
+        squares - float(np.trace(moments.covariance)) ** 2 / d
+    )  # of the covariance about a multiple of the identity
+    error = (moments.fourth - squares) / n
+    if spread <= 0:
+        return 1.0
+    return min(1.0, max(0.0, error / spread))
