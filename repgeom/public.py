@@ -13,6 +13,7 @@ from repgeom.inference.estimate import estimate, influence
 from repgeom.inference.intrinsic_dimension import intrinsic_dimension, intrinsic_dimension_curve
 from repgeom.inference.modality_gap import modality_gap
 from repgeom.inference.sample_sizes import sample_size_curve
+from repgeom.inference.token_geometry import token_geometry, token_geometry_by_layer
 from repgeom.inference.truncation import truncation_curve
 from repgeom.measures import classes as _classes
 from repgeom.measures import cloud as _cloud
@@ -82,6 +83,8 @@ __all__ = [
     "sample_size_curve",
     "spectrum",
     "testing",
+    "token_geometry",
+    "token_geometry_by_layer",
     "truncation_curve",
     "types",
 ]

@@ -33,6 +33,7 @@ from repgeom.inference.estimate import Estimate
 from repgeom.inference.intrinsic_dimension import IntrinsicDimension
 from repgeom.inference.modality_gap import ModalityGap
 from repgeom.inference.retrieval import Retrieval
+from repgeom.inference.token_geometry import TokenGeometry
 from repgeom.measures.classes import ClassRanks
 from repgeom.measures.cloud_tally import Health, Norms
 from repgeom.measures.concentration import Concentration
@@ -92,6 +93,7 @@ __all__ = [
     "Spectra",
     "Spectrum",
     "Thresholds",
+    "TokenGeometry",
     "Value",
     "Values",
 ]

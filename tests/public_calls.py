@@ -247,6 +247,8 @@ CALLS: dict[str, Callable[[Rows], Any]] = {
     "sample_size_curve": _curve,
     "spectrum": lambda r: [rg.spectrum(r.x, center=c, normalize=n) for c in (True, False) for n in (None, "l2")],
     "stable_rank": lambda r: rg.stable_rank(r.x),
+    "token_geometry": lambda r: rg.token_geometry(r.x, np.arange(r.n) % max(2, r.n // 4)),
+    "token_geometry_by_layer": lambda r: rg.token_geometry_by_layer({"a": r.x, "b": r.x}, np.arange(r.n) % 2),
     "truncation_curve": lambda r: rg.truncation_curve(r.x, r.labels, k=max(1, min(3, r.n - 1)), principal=r.n >= 20),
     "uniformity": lambda r: rg.uniformity(r.x),
     "corruptions.Draws": _draws,

@@ -94,7 +94,7 @@ def _median(values: np.ndarray) -> float | None:
     return float(np.median(known))
 
 
-def _isotropic_ranks(class_sizes: np.ndarray, n_features: int) -> np.ndarray:
+def isotropic_ranks(class_sizes: np.ndarray, n_features: int) -> np.ndarray:
     """What isotropic features of each class's size read, (C,); NaN for one row."""
     sizes, which = np.unique(class_sizes, return_inverse=True)
     ranks = np.full(len(sizes), np.nan)
@@ -107,7 +107,7 @@ def _isotropic_median(size: Size) -> float | None:
     if size.class_sizes is None:
         return None
     most = most_rows(len(size.class_sizes), size.n_features)
-    return _median(_isotropic_ranks(np.minimum(size.class_sizes, most), size.n_features))
+    return _median(isotropic_ranks(np.minimum(size.class_sizes, most), size.n_features))
 
 
 register(
@@ -142,12 +142,12 @@ def class_ranks(tally: ClassTally) -> ClassRanks:
         together = max(1, _STACK_VALUES // (int(size) * n_features))
         # In parts, because a stack of all classes may not fit into memory.
         for some in np.split(of_size, range(together, len(of_size), together)):
-            ranks[some] = _ranks_of(torch.stack([by_class[i] for i in some]), tally.normalize)
+            ranks[some] = ranks_of_stack(torch.stack([by_class[i] for i in some]), tally.normalize)
         baselines[of_size] = effective_rank(isotropic_spectrum(int(size), n_features, True))
     return ClassRanks(names, sizes, ranks, baselines)
 
 
-def _ranks_of(stack: Tensor, normalize: str | None) -> np.ndarray:
+def ranks_of_stack(stack: Tensor, normalize: str | None) -> np.ndarray:
     """Effective rank of each of the stack's matrices (k, n, d); 0 where all rows of one are equal."""
     s = spectrum_of(stack, center=True, normalize=normalize, tail=False)
     largest = s.singular_values[:, 0] / stack.shape[1] ** 0.5
