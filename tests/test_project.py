@@ -13,7 +13,19 @@ import pytest
 import repgeom as rg
 
 ROOT = Path(__file__).parent.parent
-PLACES = (rg, rg.corruptions, rg.demo, rg.files, rg.models, rg.monitors, rg.pages, rg.probes, rg.repair, rg.robustness, rg.testing)
+PLACES = (
+    rg,
+    rg.corruptions,
+    rg.demo,
+    rg.files,
+    rg.models,
+    rg.monitors,
+    rg.pages,
+    rg.probes,
+    rg.repair,
+    rg.robustness,
+    rg.testing,
+)
 PUBLIC = [getattr(place, name) for place in PLACES for name in place.__all__]
 FUNCTIONS = [f for f in PUBLIC if inspect.isfunction(f)]
 TESTS = "\n".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
@@ -121,7 +133,9 @@ def test_presenting_is_loaded_only_when_a_report_is_shown():
     for room in ROOMS[: ROOMS.index("presenting")]:
         for path in modules_of(room):
             shown = re.findall(r"^ +from repgeom\.(?:presenting|cli)", path.read_text(), re.MULTILINE)
-            assert not shown or path.name in {"report.py", "comparing.py", "profile.py", "monitor.py", "notebook.py"}, path
+            assert not shown or path.name in {"report.py", "comparing.py", "profile.py", "monitor.py", "notebook.py"}, (
+                path
+            )
 
 
 def test_only_public_names_and_named_subpackages_are_seen():
