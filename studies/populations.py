@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.integrate import trapezoid
 
 import repgeom as rg
 from repgeom.inference.estimate import Estimate, estimate_of
@@ -91,7 +92,7 @@ def _on_the_sphere(spectrum: Array) -> Array:
     t = (np.exp(u) / spectrum.sum())[:, None]
     # Logarithms, because the product of hundreds of factors would underflow.
     product = np.exp(-0.5 * np.log1p(2 * t * spectrum).sum(1))[:, None]
-    return np.trapezoid(spectrum / (1 + 2 * t * spectrum) * product * t, u, axis=0)
+    return trapezoid(spectrum / (1 + 2 * t * spectrum) * product * t, u, axis=0)
 
 
 def true_value(measure: str, variances: Array) -> float:

@@ -96,6 +96,8 @@ def severity_auc(table: pd.DataFrame, *, measure: str = "accuracy") -> dict[str,
     >>> round(found["fog"], 6)
     0.75
     """
+    from scipy.integrate import trapezoid  # NumPy has it by this name from 2.0 on
+
     values = _values(table, measure)
     start = _clean(values, measure)
     areas = {}
@@ -103,7 +105,7 @@ def severity_auc(table: pd.DataFrame, *, measure: str = "accuracy") -> dict[str,
         if name != CLEAN:
             severities = sorted(curve)
             heights = [start, *(_known(curve[s], measure, name, s) for s in severities)]
-            areas[name] = float(np.trapezoid(heights, [0, *severities]) / severities[-1])
+            areas[name] = float(trapezoid(heights, [0, *severities]) / severities[-1])
     if not areas:
         raise ValueError(f"the table has {measure} of clean images only.")
     return areas
