@@ -2,11 +2,14 @@
 
 # Whoever imports one module of measures sees the records of all.
 from repgeom.measures import (
+    canonical,
     classes,
     cloud,
     concentration,
     directions,
+    dissimilarities,
     hubness,
+    kernel_similarity,
     near_duplicates,
     pairs,
     rank,
@@ -15,11 +18,14 @@ from repgeom.measures import (
 )
 
 __all__ = [
+    "canonical",
     "classes",
     "cloud",
     "concentration",
     "directions",
+    "dissimilarities",
     "hubness",
+    "kernel_similarity",
     "near_duplicates",
     "pairs",
     "rank",
