@@ -129,10 +129,7 @@ class LayerProfile(ShownInNotebook, Mapping[str, Report]):
         return plot_profile(self, ax)
 
     def compare(self, other: LayerProfile | None = None, **options: Any) -> LayerMap:
-        """How alike each layer is to each layer of another profile, or of this one; see `repgeom.cka_map`, which has the `options`.
-
-        From the rows that both keep (`samples_kept`). JSON does not hold them.
-        """
+        """How alike layers are to those of another profile, or of this one, from kept rows; `options` as `repgeom.cka_map`."""
         from repgeom.models.layer_map import cka_map
 
         return cka_map(self, other, **options)
