@@ -133,9 +133,6 @@ def test_presenting_is_loaded_only_when_a_report_is_shown():
     for room in ROOMS[: ROOMS.index("presenting")]:
         for path in modules_of(room):
             shown = re.findall(r"^ +from repgeom\.(?:presenting|cli)", path.read_text(), re.MULTILINE)
-            assert not shown or path.name in {"report.py", "comparing.py", "profile.py", "monitor.py", "notebook.py"}, (
-                path
-            )
             assert not shown or path.name in {
                 "report.py",
                 "comparing.py",
