@@ -19,7 +19,7 @@ from repgeom.auditing.purposes import EVERY
 from repgeom.auditing.rule import Rule
 from repgeom.auditing.rules import RULES
 from repgeom.data.kinds import KINDS
-from repgeom.measures.measure import GROUPS, Measure, measures
+from repgeom.measures.measure import GROUPS, Measure, called_alone, measures
 
 DOCS = Path(__file__).parent
 ROOT = DOCS.parent
@@ -70,27 +70,29 @@ def measures_page() -> str:
     """Every record of a measure by group: what is asked, by what, what it cannot tell, and how it is defined."""
     parts = []
     for group in GROUPS:
-        of_group = [m for m in measures() if m.group == group]
-        parts += [f"## {group}", "", *(line for m in of_group for line in _measure_lines(m))]
+        of_group = [m for m in (*measures(), *called_alone()) if m.group == group]
+        parts += [f"## {group}", "", "| you ask | measure | it cannot tell |", "| --- | --- | --- |"]
+        parts += [
+            f"| {m.question} | [{m.label.strip()}](#measure-{m.name}) | {_cell(m.cannot_tell)} |" for m in of_group
+        ]
+        parts += ["", *(line for m in of_group for line in _measure_lines(m))]
     return "\n".join(parts)
 
 
 def _measure_lines(m: Measure) -> list[str]:
-    lines = [f"### {m.label.strip()}", "", f"**{m.question}**", ""]
     facts = {
         "Call": _call_of(m),
         "Formula": m.formula,
         "Convention": m.convention,
         "Rows needed": m.rows_needed,
-        "Cannot tell": m.cannot_tell,
-        "Interval": "yes, by `rg.estimate` too" if m.functional is not None else m.no_interval,
+        "Interval": "yes, also by `rg.estimate`" if m.functional is not None else m.no_interval,
         "Healthier": m.better or "neither way",
         "Unit": m.unit,
         "Unchanged by": ", ".join(m.invariances),
         "Also called": ", ".join(m.aliases),
         "Source": m.source,
     }
-    return [*lines, *_table(facts), ""]
+    return [f"(measure-{m.name})=", "", f"### {m.label.strip()}", "", *_table(facts), ""]
 
 
 def _table(facts: dict[str, str]) -> list[str]:
@@ -107,12 +109,14 @@ def _cell(text: str) -> str:
 
 
 def _call_of(m: Measure) -> str:
-    """How a user gets the number: its function where it is public, else the audit's row."""
+    """How a user gets the number: its function where it is public, and the audit's row."""
     name = m.function.__name__
-    row = f'`report["{m.name}"]`'
+    ways = []
     if name in rg.__all__:
-        return f"{{py:func}}`rg.{name} <repgeom.{name}>`, or {row} of an audit"
-    return f"{row} of an audit"
+        ways.append(f"{{py:func}}`rg.{name} <repgeom.{name}>`")
+    if m.needs:
+        ways.append(f'`report["{m.name}"]` of an audit')
+    return ", ".join(ways)
 
 
 # Findings ---------------------------------------------------------------------------------------------------------
@@ -133,7 +137,7 @@ def _rule_lines(rule: Rule) -> list[str]:
         "Try": rule.advice,
         "Thresholds": rule.source,
     }
-    return [f"## {rule.name}", "", *_table(facts), ""]
+    return [f"(rule-{rule.name})=", "", f"## {rule.name}", "", *_table(facts), ""]
 
 
 def _limit(worse: str, limit: float | None) -> str:

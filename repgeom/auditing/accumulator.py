@@ -20,7 +20,6 @@ from repgeom.data.arrays import as_features, check_normalize
 from repgeom.data.kinds import Features, Groups, Labels, Thresholds
 from repgeom.data.labels import as_values
 from repgeom.data.settings import own_settings
-from repgeom.reading.sample import Drawn, RowSample
 from repgeom.reading.tally import Piece, from_bytes, to_bytes
 
 __all__ = ["AuditAccumulator"]
@@ -222,11 +221,3 @@ class AuditAccumulator:
             self._options["drop_nonfinite"], thresholds, check_purpose(purpose),
         )  # fmt: skip
         return report_of(self._tally, options, name=os.fspath(name), titles=Titles())
-
-
-def drawn_of(accumulator: AuditAccumulator, most: int) -> Drawn:
-    """A sample of the rows that an accumulator has seen, with what stood beside them; the same rows for one seed."""
-    if accumulator._tally is None:
-        raise ValueError("this accumulator has seen no rows yet.")
-    sample: RowSample = accumulator._tally.tallies["sample"]
-    return sample.drawn(most)

@@ -2,14 +2,11 @@
 
 # Whoever imports one module of measures sees the records of all.
 from repgeom.measures import (
-    canonical,
     classes,
     cloud,
     concentration,
     directions,
-    dissimilarities,
     hubness,
-    kernel_similarity,
     near_duplicates,
     pairs,
     rank,
@@ -18,14 +15,11 @@ from repgeom.measures import (
 )
 
 __all__ = [
-    "canonical",
     "classes",
     "cloud",
     "concentration",
     "directions",
-    "dissimilarities",
     "hubness",
-    "kernel_similarity",
     "near_duplicates",
     "pairs",
     "rank",
