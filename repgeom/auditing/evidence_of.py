@@ -205,7 +205,7 @@ def _of_reference(
         own = _captured(spectra, theirs.vectors)
         if theirs.vectors.shape[1] > COMPARED_DIRECTIONS:
             leading = (found.vectors[:, :COMPARED_DIRECTIONS] for found in (mine, theirs))
-            angles = subspace_angles(*leading).numpy()
+            angles = subspace_angles(*leading).cpu().numpy()
     if population is not None:
         other = _population(tally, theirs, "reference")
         retained = comparison_of(other, population, "effective_rank", True, 0.95, ("reference", "features"))
@@ -244,7 +244,7 @@ def _captured(spectra: SpectrumTally, directions: Tensor) -> np.ndarray:
     else:
         x = spectra.about_mean(rows, spectra.wanted["spectrum"].normalize, True)
         energy, total = (x @ directions).square().sum(0), x.square().sum()
-    return np.asarray(captured_curve(energy, total).numpy())
+    return np.asarray(captured_curve(energy, total).cpu().numpy())
 
 
 def _of_drift(tally: AuditTally, name: str, k: int) -> DriftEvidence | None:

@@ -25,13 +25,18 @@ IN_STREAM = "in_stream"
 def paired_rows(
     features: Any, reference: Any, corrupted: Any, labels: Any, groups: Any, *, part: bool = False
 ) -> PairedRows:
-    """Everything that belongs to the rows, checked, where the rows can be read again. `part`: others hold more of them."""
+    """Everything that belongs to the rows, checked, where the rows can be read again. `part`: others hold more of them.
+
+    Rows and what stands beside them stay on a GPU if all lie on one; else they are read onto the CPU.
+    """
     source = _open(features, "features")
     beside = _open_beside(reference, corrupted)
     for name, second in beside.items():
         mine, theirs = ((s.n_samples, s.n_features) for s in (source, second))
         check_pair(mine, theirs, True, name == "corrupted", ("features", name))
     values = _values_beside(labels, groups, source.n_samples, part=part)
+    if len({second.device for second in (source, *beside.values())}) > 1:
+        source, beside = source.on_cpu(), {name: second.on_cpu() for name, second in beside.items()}
     return PairedRows(
         source, values.get("labels"), values.get("groups"), beside.get("reference"), beside.get("corrupted")
     )
@@ -91,7 +96,7 @@ def beside_dask(features: Any, reference: Any, corrupted: Any, labels: Any, grou
             continue
         if isinstance(values, (str, os.PathLike)):
             raise TypeError(f"`{name}` is a path, and `features` a Dask array: give it as a Dask or NumPy array.")
-        source = as_source(values, name)
+        source = as_source(values, name).on_cpu()
         rows = source.read(0, source.n_samples)
         beside[name] = (rows.float() if rows.element_size() == 2 else rows).numpy()
     return beside
@@ -112,7 +117,9 @@ def streamed_rows(
     # One batch is read ahead: what it holds shows what was given twice, before hours are spent on the rest.
     first = next(pieces)
     values = _values_beside(None if labelled else labels, groups, None)
-    beside: dict[str, Any] = {**values, **_open_beside(reference, corrupted)}
+    # Batches are brought to the CPU, as nobody holds them for longer.
+    opened = {name: source.on_cpu() for name, source in _open_beside(reference, corrupted).items()}
+    beside: dict[str, Any] = {**values, **opened}
     for name in beside:
         if getattr(first, name) is not None:
             raise ValueError(f"`{name}` is given twice: in the batches of the stream, and as an argument.")

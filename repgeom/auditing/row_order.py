@@ -139,13 +139,13 @@ def _both_sampled(places: np.ndarray, there: np.ndarray) -> tuple[np.ndarray, np
 
 def _narrow(rows: Tensor) -> Tensor:
     """Centred float64 rows over their largest value, along a few random directions where they are wide."""
-    rows = rows.detach().cpu().double()
+    rows = rows.detach().double()
     rows = rows - rows.mean(0)
     rows = rows / rows.abs().max().clamp(min=torch.finfo(rows.dtype).tiny)
-    if rows.shape[1] <= _WIDTH:
-        return rows
-    random = torch.Generator().manual_seed(0)
-    return rows @ torch.randn(rows.shape[1], _WIDTH, generator=random, dtype=rows.dtype)
+    if rows.shape[1] > _WIDTH:
+        random = torch.Generator().manual_seed(0)
+        rows = rows @ torch.randn(rows.shape[1], _WIDTH, generator=random, dtype=rows.dtype, device="cpu").to(rows.device)
+    return rows.cpu()  # what is left is so small that a GPU would only wait
 
 
 def _cka(x: Tensor, y: Tensor) -> float:
@@ -171,7 +171,7 @@ def same_rows(x: Spectrum, y: Spectrum, sums: PairSums) -> bool:
 
     Sets of other rows from one source differ in these by a share of about 1/√n.
     """
-    sigma, other = (np.asarray(s.singular_values, float) for s in (x, y))
+    sigma, other = (torch.as_tensor(s.singular_values).double().cpu().numpy() for s in (x, y))
     tolerance = min(1e-4, 0.01 / sums.n**0.5)
     r = min(len(sigma), len(other))
     most = tolerance * sigma[0]

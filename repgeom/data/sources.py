@@ -57,7 +57,13 @@ class Source:
 
     @property
     def chunk_rows(self) -> int:
-        return chunk_rows(self.n_features, self.device)
+        return chunk_rows(self.n_features, self.device.partition(":")[0])
+
+    def on_cpu(self) -> Source:
+        """The same rows, brought to the CPU piece by piece."""
+        if self.device == "cpu":
+            return self
+        return dataclasses.replace(self, read=lambda start, stop: self.read(start, stop).cpu(), device="cpu")
 
     def place_of(self, row: int) -> str:
         """The file that a row lies in, and its number there; "" where the rows lie in one file or in memory."""
@@ -95,7 +101,9 @@ def as_source(features: Any, name: str = "features") -> Source:
             f"`{name}` must be one array of n_samples x n_features, got shape {shape_of(x)}. {flattened(shape_of(x))}"
         )
     x = as_features(x, name)
-    return Source(name, x.shape[0], x.shape[1], x.dtype, lambda start, stop: x[start:stop].cpu())
+    if not (x.is_cpu or x.is_cuda):
+        x = x.cpu()  # other devices lack float64
+    return source_of(x, name)
 
 
 def table_source(table: Any, name: str, key: str | None = None) -> Source:
@@ -107,7 +115,7 @@ def table_source(table: Any, name: str, key: str | None = None) -> Source:
 def source_of(x: Tensor, name: str) -> Source:
     """The same of a checked tensor (n_samples, n_features), whose rows stay on their device."""
     n_samples, n_features = x.shape
-    return Source(name, n_samples, n_features, x.dtype, lambda start, stop: x[start:stop], device=x.device.type)
+    return Source(name, n_samples, n_features, x.dtype, lambda start, stop: x[start:stop], device=str(x.device))
 
 
 def nonfinite_error_of(source: Source, name: str) -> ValueError | None:

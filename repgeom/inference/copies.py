@@ -8,6 +8,7 @@ copies.
 from __future__ import annotations
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 N_MARKS = 8  # projections of a row; more would need a slower search, fewer would leave chance neighbours too near
@@ -50,7 +51,8 @@ def _near(marks: NDArray[np.float64]) -> Codes:
 
     if len(marks) < 10:
         return np.arange(len(marks))
-    radii = _radii(cKDTree(marks).query(marks, _NEIGHBOURS)[0])
+    workers = torch.get_num_threads()
+    radii = _radii(cKDTree(marks).query(marks, _NEIGHBOURS, workers=workers)[0])
     if not (radii > 0).any():
         return np.arange(len(marks))
     cells = _equal(np.floor(marks / (np.median(radii[radii > 0]) / _CELLS)))
@@ -58,7 +60,7 @@ def _near(marks: NDArray[np.float64]) -> Codes:
     marks, radii = marks[first], radii[first]
     # Each row looks within its own radius, where by its definition fewer than four others lie. The largest radius would not
     # do for all: that of one row far away holds every pair of the others.
-    found = cKDTree(marks).query_ball_point(marks, radii)
+    found = cKDTree(marks).query_ball_point(marks, radii, workers=workers)
     i = np.repeat(np.arange(len(marks)), [len(others) for others in found])
     j = np.concatenate([np.asarray(others, np.int64) for others in found])
     near = np.linalg.norm(marks[i] - marks[j], axis=1) <= radii[j]

@@ -63,16 +63,17 @@ class ClassTally(Tally):
 
     def _add_moments(self, codes: np.ndarray, place: Tensor, rows: Tensor) -> None:
         """Add rows; `place` (n,) says to which of `codes` each belongs."""
-        x = rows.to("cpu", torch.float64)
+        x = rows.double()
         if self.normalize:
             x = unit_rows(x)
         # Sums are taken about the piece's mean: a mean far above the spread would cost its digits.
         shift = x.mean(0)
         x = x - shift
         counts = torch.bincount(place, minlength=len(codes)).double()
-        means = x.new_zeros(len(codes), x.shape[1]).index_add_(0, place, x) / counts[:, None]
-        within = float((x - means[place]).square_().sum())
-        self._join(codes, counts, means + shift, within)
+        at = place.to(x.device)
+        means = _sums_of_classes(x, at, len(codes)) / counts.to(x.device)[:, None]
+        within = float((x - means[at]).square_().sum())
+        self._join(codes, counts, (means + shift).cpu(), within)
 
     def _join(self, codes: np.ndarray, counts: Tensor, means: Tensor, within: float) -> None:
         """Add classes of these numbers by the pairwise update of Chan, Golub and LeVeque (1983)."""
@@ -99,7 +100,7 @@ class ClassTally(Tally):
         salt = mixed(np.array([self.seed % (1 << 64)], np.uint64))
         self._numbers = np.concatenate([self._numbers, mixed(piece.places.astype(np.uint64) ^ salt)])
         self._codes = np.concatenate([self._codes, codes])
-        self._rows.append(piece.rows.cpu())
+        self._rows.append(piece.rows)
         n_features = piece.rows.shape[1]
         # At twice what is kept, so that sorting stays cheap beside reading; the constant spares small sets the cut.
         if len(self._codes) > 2 * min(
@@ -186,6 +187,14 @@ class ClassTally(Tally):
         if between + self.within <= 0:
             raise ZeroVarianceError("`features` has zero variance: all rows are equal, so there is nothing to divide.")
         return between / (between + self.within)
+
+
+def _sums_of_classes(x: Tensor, place: Tensor, n_classes: int) -> Tensor:
+    """Sums of the rows (n, d) of each class, (n_classes, d); `place` (n,) is the class of each row."""
+    if x.is_cuda and len(x) * n_classes <= CLASS_VALUES:
+        # `index_add_` on a GPU adds in any order; a product with ones and zeros gives the same bits every time.
+        return torch.nn.functional.one_hot(place, n_classes).to(x.dtype).mT @ x
+    return x.new_zeros(n_classes, x.shape[1]).index_add_(0, place, x)
 
 
 def most_rows(n_classes: int, n_features: int) -> int:

@@ -157,7 +157,7 @@ def ranks_of_stack(stack: Tensor, normalize: str | None) -> np.ndarray:
     ranks = np.zeros(len(stack))
     if bool(varying.any()):
         some = dataclasses.replace(s, singular_values=s.singular_values[varying], mean=s.mean[varying])
-        ranks[varying.numpy()] = effective_rank(some).numpy()
+        ranks[varying.cpu().numpy()] = effective_rank(some).cpu().numpy()
     return ranks
 
 

@@ -119,7 +119,7 @@ class PairTally(Tally):
 
     def _rows(self, piece: Piece) -> tuple[Tensor, Tensor]:
         assert piece.reference is not None
-        x, y = piece.rows.to("cpu", torch.float64), piece.reference.to("cpu", torch.float64)
+        x, y = piece.rows.double(), piece.reference.double()
         if self.normalize:
             x, y = unit_rows(x), unit_rows(y)
         return x, y

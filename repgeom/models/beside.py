@@ -30,7 +30,7 @@ class Beside:
         self._reference: Source | None = None
         if reference is not None:
             is_path = isinstance(reference, (str, os.PathLike))
-            self._reference = files.open_source(reference) if is_path else as_source(reference, "reference")
+            self._reference = files.open_source(reference) if is_path else as_source(reference, "reference").on_cpu()
 
     def of(self, batch: Batch, start: int) -> dict[str, Any]:
         """What stands beside the samples of a batch, of which the first is sample `start` of all."""

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from torch import Tensor
+
 from repgeom.measures.measure import named as named_measure
 from repgeom.presenting.escaping import printable
 
@@ -45,6 +48,13 @@ def colors(n: int) -> list[Any]:
     import seaborn
 
     return list(seaborn.color_palette("colorblind", n))
+
+
+def drawable(values: Any) -> np.ndarray:
+    """Numbers of any kind as a NumPy array, from a GPU too and without their gradient."""
+    if isinstance(values, Tensor):
+        values = values.detach().cpu()
+    return np.asarray(values)
 
 
 def by_name(results: Any, default_name: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from repgeom.data.kinds import Curves, Spectra, Values
 from repgeom.data.settings import own_settings
-from repgeom.presenting.axes import GREY, axes_of, by_name, colors, finished, legend_label, whole_ticks
+from repgeom.presenting.axes import GREY, axes_of, by_name, colors, drawable, finished, legend_label, whole_ticks
 from repgeom.spectral.decompose import spectrum
 from repgeom.spectral.isotropic import isotropic_baseline
 from repgeom.spectral.spectrum import Spectrum
@@ -38,12 +38,12 @@ def plot_spectrum(spectra: Spectra, *, ax: Axes | None = None, baseline: bool = 
     ax = axes_of(ax)
     named = _named(spectra)
     for (label, s), color in zip(named.items(), colors(len(named)), strict=True):
-        share = np.asarray(s.variance_ratio)
+        share = drawable(s.variance_ratio)
         shown = share > LEAST_SHARE
         ax.plot(np.arange(1, len(share) + 1)[shown], share[shown], color=color, label=_with_n(label, s))
     first = next(iter(named.values()))
     if baseline and first.n_samples is not None:
-        share = np.asarray(isotropic_baseline(first).variance_ratio)
+        share = drawable(isotropic_baseline(first).variance_ratio)
         shown = share > 0
         ax.plot(np.arange(1, len(share) + 1)[shown], share[shown], "--", color=GREY, label="isotropic, same size")
     whole_ticks(ax)
@@ -57,7 +57,7 @@ def plot_cumulative_variance(spectra: Spectra, *, ax: Axes | None = None) -> Axe
     ax = axes_of(ax)
     named = _named(spectra)
     for (label, s), color in zip(named.items(), colors(len(named)), strict=True):
-        total = np.cumsum(np.asarray(s.variance_ratio))
+        total = np.cumsum(drawable(s.variance_ratio))
         ax.plot(np.arange(1, len(total) + 1), total, color=color, label=_with_n(label, s))
     ax.axhline(0.9, color=GREY, linestyle=":", linewidth=1)
     ax.annotate("90 %", (1, 0.9), xycoords=("axes fraction", "data"), ha="right", va="bottom", color="0.35", fontsize=8)
@@ -79,10 +79,10 @@ def plot_captured_variance(curves: Curves, *, ax: Axes | None = None, own: Value
     ax = axes_of(ax)
     named = by_name(curves, "features")
     for (label, curve), color in zip(named.items(), colors(len(named)), strict=True):
-        values = np.asarray(curve)
+        values = drawable(curve)
         ax.plot(np.arange(1, len(values) + 1), values, color=color, label=legend_label(label))
     if own is not None:
-        ax.plot(np.arange(1, len(own) + 1), np.asarray(own), "--", color=GREY, label="reference itself")
+        ax.plot(np.arange(1, len(own) + 1), drawable(own), "--", color=GREY, label="reference itself")
     whole_ticks(ax)
     ax.set(ylim=(0, 1.02), xlabel="reference's leading directions k", ylabel="share of variance")
     ax.set_title("Captured variance")

@@ -56,6 +56,11 @@ class PairedRows:
         found = (self.source, self.reference, self.corrupted)
         return tuple(source for source in found if source is not None)
 
+    def on_cpu(self) -> PairedRows:
+        """The same, with all rows read onto the CPU."""
+        named = {name: getattr(self, name) for name in ("source", "reference", "corrupted")}
+        return dataclasses.replace(self, **{name: source.on_cpu() for name, source in named.items() if source is not None})
+
     @functools.cached_property
     def step(self) -> int:
         """Rows of a piece, few enough for the widest of the sources."""

@@ -48,6 +48,7 @@ def shared_rows(rows: PairedRows, mode: str | None, processes: Processes) -> Pai
     """The rows as this process is to read them. Raises ValueError, on every process, where they are not as `mode` says."""
     if mode is None or processes.size == 1:
         return rows
+    rows = rows.on_cpu()  # what processes send each other arrives there
     held = processes.everyone(processes.agreed(lambda: _held(rows)))
     if mode == SAME:
         _refuse_others(held)
