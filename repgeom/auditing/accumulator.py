@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from repgeom.auditing.audit import report_of
@@ -25,12 +26,12 @@ from repgeom.reading.tally import Piece, from_bytes, to_bytes
 __all__ = ["AuditAccumulator"]
 
 
-def _copied(features: Any, name: str) -> Tensor:
+def _copied(features: Any, name: str, device: torch.device) -> Tensor:
     """Rows (n, d) in memory of their own: samples keep rows, and the caller may use its memory for the next."""
     x = as_features(features, name, min_rows=1).detach()
     if x.ndim != 2:
         raise ValueError(f"`{name}` must be (n_samples, n_features), got shape {tuple(x.shape)}.")
-    return x.to("cpu", copy=True)
+    return x.to(device, copy=True)
 
 
 @own_settings
@@ -74,6 +75,7 @@ class AuditAccumulator:
             "drop_nonfinite": drop_nonfinite, "scored_rows": scored_rows,
         }  # fmt: skip
         self._tally: AuditTally | None = None
+        self._device = torch.device("cpu")  # of the rows that are kept and the sums
 
     @property
     def n_samples(self) -> int:
@@ -102,11 +104,11 @@ class AuditAccumulator:
         Raises:
             ValueError, TypeError: as `audit`; another width or type, or other things beside the rows, than before.
         """
-        rows = _copied(features, "features")
+        rows = _copied(features, "features", self._device)
         beside: dict[str, Any] = {}
         for name, values in (("reference", reference), ("corrupted", corrupted)):
             if values is not None:
-                beside[name] = _copied(values, name)
+                beside[name] = _copied(values, name, self._device)
         for name, values in (("labels", labels), ("groups", groups)):
             if values is not None:
                 beside[name] = as_values(values, len(rows), name).copy()
@@ -173,8 +175,12 @@ class AuditAccumulator:
         if theirs is None:
             return self
         if self._tally is None:
-            self._tally = theirs
+            self._tally, self._device = theirs, torch.device("cpu")
             return self
+        if self._device.type != "cpu":
+            # What comes from elsewhere lies on the CPU.
+            self._tally, self._device = AuditAccumulator.from_bytes(self.to_bytes())._tally, torch.device("cpu")
+            assert self._tally is not None
         if theirs.dtypes != self._tally.dtypes:
             raise ValueError(f"`other` holds rows of {theirs.dtypes} and this one of {self._tally.dtypes}.")
         if theirs.asked.beside != self._tally.asked.beside or theirs.n_features != self._tally.n_features:
@@ -221,3 +227,8 @@ class AuditAccumulator:
             self._options["drop_nonfinite"], thresholds, check_purpose(purpose),
         )  # fmt: skip
         return report_of(self._tally, options, name=os.fspath(name), titles=Titles())
+
+
+def keep_on(accumulator: AuditAccumulator, device: torch.device) -> None:
+    """Let an accumulator that has no rows yet keep rows and sums on a GPU, until it is merged."""
+    accumulator._device = device

@@ -119,8 +119,14 @@ def plus_noise(images: Any, x: Tensor, noise_for: Callable[[slice], Tensor], *, 
 def unit(x: Tensor) -> Tensor:
     """uint8 grey levels or floats in [0, 1], as float32 in [0, 1]."""
     if x.dtype == torch.uint8:
-        return x.float() / 255
+        return _over_255(x.float())
     return x.float()
+
+
+def _over_255(grey_levels: Tensor) -> Tensor:
+    # By a tensor: a GPU multiplies by the reciprocal of a plain number, after which every eighth grey level times 255 lies
+    # below itself and is cut to the next one.
+    return grey_levels / torch.full((), 255.0, dtype=grey_levels.dtype, device=grey_levels.device)
 
 
 def quantized(x: Tensor, how: str | None) -> Tensor:
@@ -130,7 +136,7 @@ def quantized(x: Tensor, how: str | None) -> Tensor:
     grey_levels = x * 255
     if how == "round":
         grey_levels = grey_levels + 0.5  # halves go up, whereas torch.round would send them to the even neighbour
-    return grey_levels.floor() / 255
+    return _over_255(grey_levels.floor())
 
 
 def give_back(images: Any) -> Callable[[Tensor], Any]:

@@ -11,9 +11,14 @@ _HEADER_BYTES = 128  # of a .npy whose number of rows is written at the end
 
 
 class NpyFile:
-    """Rows appended to a `.npy` beside its target, which takes its name once it is whole."""
+    """Rows appended to a `.npy` beside its target, which takes its name once it is whole.
+
+    Raises ValueError for a target that is no file, such as a device: it would be replaced.
+    """
 
     def __init__(self, path: str) -> None:
+        if os.path.exists(path) and not os.path.isfile(path):
+            raise ValueError(f"{path} is no file: a .npy cannot be written to it. Name a file, such as features.npy.")
         self._path, self._part = path, f"{path}.{os.getpid()}.part"
         self._file = open(self._part, "wb")  # noqa: SIM115, it stays open from batch to batch
         self._shape = (0, 0)

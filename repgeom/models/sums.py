@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from repgeom.auditing.accumulator import AuditAccumulator
+from repgeom.auditing.accumulator import AuditAccumulator, keep_on
 from repgeom.auditing.report import Report
 from repgeom.models.batches import Batch
 from repgeom.models.beside import Beside
@@ -19,13 +19,16 @@ from repgeom.models.pooling import Pooled
 
 ROWS_KEPT = 4096  # of each layer: enough for pairs, and for intervals up to a width of 2,048
 ROWS_AT_ONCE = 1024  # of a layer before they are added up: each time costs d² and a millisecond, however few they are
+VALUES_AT_ONCE = 1 << 23  # of a layer on a GPU: each time costs it hundreds of short calls
+GPU_SHARE = 0.5  # of a GPU's free memory that sums and rows of all layers together may take; else they go to the CPU
 
 
 class _Gathered:
     """Rows of a layer, and what stands beside them, until there are enough to be added up."""
 
-    def __init__(self, accumulator: AuditAccumulator) -> None:
-        self.accumulator = accumulator
+    def __init__(self, accumulator: AuditAccumulator, n_layers: int) -> None:
+        self.accumulator, self.n_layers = accumulator, n_layers
+        self._device: torch.device | None = None  # until the first rows are there
         self._rows: list[Tensor] = []
         self._beside: list[dict[str, Any]] = []
 
@@ -33,10 +36,16 @@ class _Gathered:
         # Rows of another kind than those before are not put beside them: the accumulator says what is wrong with them.
         if self._rows and (self._kind(rows, beside) != self._kind(self._rows[0], self._beside[0])):
             self.add_up()
+        if self._device is None:
+            self._device = _room_on(rows.device, self.n_layers, rows.shape[1])
+            keep_on(self.accumulator, self._device)
         # A copy: the model may overwrite what it gave.
-        self._rows.append(rows.to("cpu", copy=True))
+        self._rows.append(rows.detach().to(self._device, copy=True))
         self._beside.append(beside)
-        if sum(map(len, self._rows)) >= ROWS_AT_ONCE:
+        at_once = ROWS_AT_ONCE
+        if self._device.type == "cuda":
+            at_once = max(at_once, VALUES_AT_ONCE // rows.shape[1])
+        if sum(map(len, self._rows)) >= at_once:
             self.add_up()
 
     @staticmethod
@@ -52,6 +61,16 @@ class _Gathered:
         rows = torch.cat(self._rows)
         self._rows, self._beside = [], []
         self.accumulator.update(rows, **beside)
+
+
+def _room_on(device: torch.device, n_layers: int, width: int) -> torch.device:
+    """The rows' own device if it has room for what layers of this width keep; else the CPU."""
+    if device.type != "cuda":
+        return torch.device("cpu")
+    # Sums, their copies while a report is made, and rows in float64 at twice what is kept.
+    needed = 8 * width * (4 * width + 2 * ROWS_KEPT) + 16 * VALUES_AT_ONCE
+    free, _ = torch.cuda.mem_get_info(device)
+    return device if needed * n_layers < GPU_SHARE * free else torch.device("cpu")
 
 
 def _joined(parts: Sequence[Any]) -> Any:
@@ -80,7 +99,7 @@ class Sums:
         files: Mapping[str, NpyFile],
     ) -> None:
         options: dict[str, Any] = {"normalize": normalize, "seed": seed, "max_pair_rows": min(rows_kept, ROWS_KEPT)}
-        self._layers = {path: _Gathered(AuditAccumulator(**options, scored_rows=rows_kept)) for path in chosen}
+        self._layers = {path: _Gathered(AuditAccumulator(**options, scored_rows=rows_kept), len(chosen)) for path in chosen}
         self._beside, self._files = beside, files
         self._how: dict[str, str] = {}
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
 import torch
 from torch import Tensor
 
 from repgeom.reading.tally import State
+
+_FEWEST_IN_THREADS, _WIDEST_IN_THREADS = 8, 128  # matrices of a stack, and their columns
 
 
 def largest_eigenvalue(matrix: Tensor) -> Tensor:
@@ -149,7 +154,28 @@ def triangular_root(rows: Tensor) -> Tensor:
 def eigenvalues(scatter: Tensor) -> Tensor:
     """Eigenvalues, descending, not below zero."""
     # Only the upper half is filled. An eigenvalue that is zero may come out a little below.
-    return torch.linalg.eigvalsh(scatter, UPLO="U").flip(-1).clamp(min=0)
+    solve = _in_threads if _is_stack_of_small(scatter) else torch.linalg.eigvalsh
+    return solve(scatter, UPLO="U").flip(-1).clamp(min=0)
+
+
+def _is_stack_of_small(scatter: Tensor) -> bool:
+    """Whether a GPU would take longer than the CPU: it decomposes small matrices one after the other.
+
+    On an H200 that takes 0.33 ms for 64 x 64, and on one core of a CPU 0.13 ms. From some hundred columns on the GPU is faster.
+    """
+    many = scatter.shape[:-2].numel() >= _FEWEST_IN_THREADS and scatter.shape[-1] <= _WIDEST_IN_THREADS
+    return scatter.is_cuda and many and not scatter.requires_grad
+
+
+def _in_threads(stack: Tensor, UPLO: str) -> Tensor:
+    """`torch.linalg.eigvalsh` of a stack on a GPU, by all cores of the CPU."""
+    # By NumPy: torch's own threads would stand in each other's way at this size.
+    matrices = stack.flatten(0, -3).cpu().numpy()
+    threads = min(torch.get_num_threads(), len(matrices))
+    with ThreadPoolExecutor(threads) as pool:
+        parts = pool.map(lambda part: np.linalg.eigvalsh(part, UPLO=UPLO), np.array_split(matrices, 4 * threads))
+        found = np.concatenate([part for part in parts if len(part)])
+    return torch.from_numpy(found).to(stack.device).unflatten(0, stack.shape[:-2])
 
 
 def eigenvectors(scatter: Tensor) -> tuple[Tensor, Tensor]:
