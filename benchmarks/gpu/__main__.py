@@ -18,6 +18,7 @@ from benchmarks.gpu.checkout import environment
 from benchmarks.gpu.rows import ROWS, Row
 from benchmarks.gpu.working import Worker
 from benchmarks.page import commit, processor, versions
+from repgeom.data.saving import write_whole
 
 HERE = Path(__file__).parent.parent
 RESULTS, PAGE = HERE / "gpu.json", HERE / "gpu.md"
@@ -68,7 +69,7 @@ def measured(rows: list[Row], arguments: argparse.Namespace) -> dict[str, Any]:
     """All rows, with those that the results file had before."""
     ends = time.monotonic() + arguments.budget
     results: dict[str, Any] = {}
-    if arguments.out.exists():
+    if arguments.out.is_file():
         results = json.loads(arguments.out.read_text())
     kept = results.setdefault("rows", {})
     with environment() as variables, Worker(arguments.device, arguments.tiny, variables) as worker:
@@ -97,9 +98,7 @@ def about(worker: Worker, name: str) -> dict[str, Any]:
 
 def write(path: Path, results: dict[str, Any]) -> None:
     """Whole or not at all: the process may be stopped at any time."""
-    new = path.with_name(path.name + ".new")
-    new.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
-    new.replace(path)
+    write_whole(path, json.dumps(results, indent=1, ensure_ascii=False) + "\n")
 
 
 def show(name: str, row: dict[str, Any]) -> None:
@@ -116,7 +115,7 @@ def show(name: str, row: dict[str, Any]) -> None:
 def main() -> int:
     arguments = parser().parse_args()
     if arguments.page:
-        PAGE.write_text(page.page(json.loads(RESULTS.read_text())))
+        write_whole(PAGE, page.page(json.loads(RESULTS.read_text())))
         return 0
     measured(chosen(arguments.only), arguments)
     return 0

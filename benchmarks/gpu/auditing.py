@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import torch
 
 import repgeom as rg
-from benchmarks.gpu.measuring import Number, Setting, seconds_of, trace
+from benchmarks.gpu.measuring import Number, Setting, profile, seconds_of
 from benchmarks.gpu.spectra import features
 
 AUDIT, ESTIMATE = 2.0, 3.0  # times the spectrum
@@ -34,16 +34,16 @@ def audits(setting: Setting) -> Iterator[Number]:
     }  # fmt: skip
     took: dict[str, float] = {}
     for name, function in functions.items():
-        took[name] = seconds_of(function, 3)
+        took[name] = seconds_of(function)
         yield Number(f"seconds of {name}", took[name])
         if name == "rg.audit":
             yield Number("audit, times the spectrum", took[name] / took["rg.spectrum"], most=AUDIT)
-            yield Number("profile of rg.audit", trace(function, setting.device))
+            yield from profile(setting, name, function, took[name])
         if name == "rg.estimate":
             yield Number("estimate, times the spectrum", took[name] / took["rg.spectrum"], most=ESTIMATE)
-            yield Number("profile of rg.estimate", trace(function, setting.device))
-        if name == "rg.audit, labels":
-            yield Number("profile of rg.audit, labels", trace(function, setting.device))
+            yield from profile(setting, name, function, took[name])
+        if name in ("rg.audit, labels", "rg.audit, reference"):
+            yield from profile(setting, name, function, took[name])
         if setting.left < 5:
             yield Number("left out", f"what comes after {name}")
             return

@@ -13,7 +13,7 @@ from torch import Tensor
 
 import repgeom as rg
 from benchmarks import timing
-from benchmarks.gpu.measuring import Number, Setting, seconds_of, trace
+from benchmarks.gpu.measuring import Number, Setting, profile, seconds_of
 from benchmarks.references import incumbent, photographs
 from repgeom import corruptions
 
@@ -42,15 +42,18 @@ def family(setting: Setting, pixels: str) -> Iterator[Number]:
     if find_spec("imagecorruptions") is not None:
         yield from rival(few[0], own)
     for name in slow:
-        yield Number(f"profile of {name}", trace(ours(x, name), setting.device))
+        yield from profile(setting, name, ours(x, name), own[name] * len(x))
     if setting.left > 8:
         cpu = {name: timing.once(ours(few, name)) / len(few) for name in names}
         yield Number("images a second on this CPU", 1 / sum(cpu.values()))
         yield Number("times faster than on this CPU", sum(cpu.values()) / sum(own.values()))
     if setting.left > 4:
-        shares = {name: differing(few, name, setting.device) for name in names}
+        found = {name: differing(few, name, setting.device) for name in names}
+        shares, most = ({name: pair[i] for name, pair in found.items()} for i in (0, 1))
         yield Number("share of values that differ from the CPU's, given the same draws", shares)
         yield Number("largest share of values that differ from the CPU's", max(shares.values()))
+        yield Number("grey levels of the largest difference from the CPU's", most)
+        yield Number("grey levels of the largest difference of all", max(most.values()))
 
 
 def rival(image: Tensor, own: dict[str, float]) -> Iterator[Number]:
@@ -70,12 +73,12 @@ def ours(x: Tensor, name: str) -> Callable[[], Any]:
     return lambda: corruptions.corrupt(x, name, SEVERITY, strengths="imagenet")
 
 
-def differing(x: Tensor, name: str, device: str) -> float:
-    """The share of values that differ between devices by a grey level or more, when both are given the same draws."""
+def differing(x: Tensor, name: str, device: str) -> tuple[float, int]:
+    """The share of values that differ between devices when both are given the same draws, and by how many grey levels at most."""
     options: dict[str, Any] = {"strengths": "imagenet"}
     params = corruptions.draw(name, (x.shape[2], x.shape[3]), SEVERITY, indices=range(len(x)), **options)
     here, there = (corruptions.apply(x.to(place), name, params, SEVERITY, **options).cpu() for place in ("cpu", device))
-    return float((here != there).double().mean())
+    return float((here != there).double().mean()), int((here.int() - there.int()).abs().max())
 
 
 def other(function: Callable[[], Any]) -> float | str:
@@ -103,7 +106,7 @@ def suite(setting: Setting) -> Iterator[Number]:
     yield Number("seconds", took)
     cells = len(options.get("corruptions", corruptions.names())) * len(options.get("severities", range(5)))
     yield Number("images a second, corrupted, encoded and measured", n * cells / took)
-    yield Number("profile of one cell", trace(lambda: run(corruptions=["contrast"], severities=[1]), setting.device))
+    yield from profile(setting, "one cell", lambda: run(corruptions=["contrast"], severities=[1]), took / cells)
     start = time.perf_counter()
     for name in options.get("corruptions", corruptions.names()):
         corruptions.corrupt(x, name, SEVERITY)

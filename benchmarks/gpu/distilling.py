@@ -16,7 +16,7 @@ from repgeom_examples.distillation.students import make_student
 from torch import nn
 
 from benchmarks import timing
-from benchmarks.gpu.measuring import Number, Setting, seconds_of, trace
+from benchmarks.gpu.measuring import Number, Setting, profile, seconds_of
 from benchmarks.images import CLASSES, labelled
 from repgeom.corruptions import CLIP_STD
 from repgeom.models import Preprocessing
@@ -58,8 +58,8 @@ def cells(setting: Setting) -> Iterator[Number]:
         narrow, wide = rates[1, precision], rates[4, precision]
         rate = {1: narrow, 2: math.sqrt(narrow * wide), 4: wide}
         yield Number(f"hours of students of --preset paper, {precision}", hours(PRESETS["paper"], rate))
-    yield Number("profile of an epoch, width 1", trace(lambda: train(1), setting.device))
-    yield Number("profile of an epoch, width 4", trace(lambda: train(4), setting.device))
+    yield from profile(setting, "an epoch, width 1", lambda: train(1), n / rates[1, "float32"])
+    yield from profile(setting, "an epoch, width 4", lambda: train(4), n / rates[4, "float32"])
     model = vit(setting).to(setting.device).eval()
     pixels = torch.randn(setting.size(256, 4), 3, side, side, device=setting.device)
     with torch.no_grad():
@@ -118,4 +118,4 @@ def probe(setting: Setting) -> Iterator[Number]:
         here = timing.once(lambda: path("cpu"))
         yield Number("seconds of the path on this CPU", here)
         yield Number("the path, times faster than on this CPU", here / took)
-    yield Number("profile of the path", trace(lambda: path(setting.device), setting.device))
+    yield from profile(setting, "the path", lambda: path(setting.device), took)

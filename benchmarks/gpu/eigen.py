@@ -12,9 +12,16 @@ from torch import Tensor
 
 from benchmarks.gpu.measuring import Number, Setting, seconds_of
 from benchmarks.gpu.spectra import features
+from repgeom.spectral.products import eigvalsh_in_threads
 
-SIZES, COUNTS = (16, 31, 32, 33, 64, 128), (1, 24, 1_000)
-DRIVERS = ("gesvd", "gesvdj", "gesvda")
+SIZES, COUNTS = (16, 32, 33, 64, 128, 256), (1_000, 24, 1)
+DRIVERS = ("gesvdj", "gesvda")
+EXACT = (
+    "eigvalsh",
+    "eigvalsh by NumPy in threads",
+    "eigvalsh of torch on the CPU",
+)  # to float64, without squaring twice
+SLOW = 1_500.0  # milliseconds after which a solver is not asked for more columns
 
 
 def scatters(count: int, d: int, device: str, dtype: torch.dtype = torch.float64) -> Tensor:
@@ -24,39 +31,44 @@ def scatters(count: int, d: int, device: str, dtype: torch.dtype = torch.float64
 
 
 def small(setting: Setting) -> Iterator[Number]:
-    """Milliseconds of every solver, by count, size and name."""
-    backends = ("default", "cusolver", "magma") if setting.device == "cuda" else ("default",)
-    found: dict[str, dict[str, Any]] = {}
-    sizes, counts = (SIZES, COUNTS) if not setting.tiny else ((16,), (1, 4))
+    """Milliseconds of every solver for stacks of small matrices, by count and size, the longest stacks first."""
+    counts, sizes = (COUNTS, SIZES) if not setting.tiny else ((4, 1), (16,))
     for count in counts:
+        slow: set[str] = set()  # at this count, and at more columns then too
         for d in sizes:
-            if setting.left < 3:
+            if setting.left < 6:
                 yield Number("left out", f"from {count} x {d} x {d}")
-                break
+                return
             scatter = scatters(count, d, setting.device)
             row: dict[str, Any] = {}
-            for backend in backends:
-                with preferred(backend) as there:
-                    if there:
-                        row[f"eigvalsh, {backend}"] = milliseconds(lambda s=scatter: torch.linalg.eigvalsh(s))
-            row["eigh"] = milliseconds(lambda s=scatter: torch.linalg.eigh(s))
-            single = scatter.float()
-            row["eigvalsh in float32"] = milliseconds(lambda s=single: torch.linalg.eigvalsh(s))
-            row["svdvals"] = milliseconds(lambda s=scatter: torch.linalg.svdvals(s))
-            if setting.device == "cuda":
-                for driver in DRIVERS:
-                    row[f"svdvals, {driver}"] = milliseconds(
-                        lambda s=scatter, n=driver: torch.linalg.svdvals(s, driver=n)
-                    )
-            row["eigvalsh on the CPU and back"] = milliseconds(
-                lambda s=scatter: torch.linalg.eigvalsh(s.cpu()).to(s.device)
-            )
-            row["largest relative difference to the CPU"] = difference(scatter)
-            found[f"{count} x {d} x {d}"] = row
-    yield Number("milliseconds", found)
-    for shape, row in found.items():
-        timed = {name: value for name, value in row.items() if isinstance(value, float) and not name.startswith(("largest", "eigh", "eigvalsh in"))}  # fmt: skip
-        yield Number(f"fastest for {shape}", min(timed, key=lambda name: timed[name]))
+            for name, function in solvers(scatter).items():
+                if name not in slow and setting.left > 4:
+                    row[name] = milliseconds(function, 1)
+                    if not isinstance(row[name], float) or row[name] > SLOW:
+                        slow.add(name)
+            row["largest relative difference to the CPU"] = difference(scatter[:8])
+            yield Number(f"milliseconds, {count} x {d} x {d}", row)
+            timed = {name: value for name, value in row.items() if isinstance(value, float) and name in EXACT}
+            yield Number(f"fastest for {count} x {d} x {d}", min(timed, key=lambda name: timed[name]))
+
+
+def solvers(scatter: Tensor) -> dict[str, Callable[[], Any]]:
+    """Ways to the eigenvalues of a stack, by name."""
+    single = scatter.float()
+    found: dict[str, Callable[[], Any]] = {
+        "eigvalsh": lambda: torch.linalg.eigvalsh(scatter),
+        "eigvalsh by NumPy in threads": lambda: eigvalsh_in_threads(scatter),
+        "eigvalsh of torch on the CPU": lambda: torch.linalg.eigvalsh(scatter.cpu()).to(scatter.device),
+        "eigvalsh in float32": lambda: torch.linalg.eigvalsh(single),
+        "svdvals": lambda: torch.linalg.svdvals(scatter),
+    }
+    if scatter.shape[-1] > 64:
+        # torch's own threads stand in each other's way: with other work beside it, half a second a matrix.
+        del found["eigvalsh of torch on the CPU"]
+    if scatter.is_cuda:
+        for driver in DRIVERS:
+            found[f"svdvals, {driver}"] = lambda n=driver: torch.linalg.svdvals(scatter, driver=n)
+    return found
 
 
 def difference(scatter: Tensor) -> float:
@@ -93,9 +105,9 @@ def of_one(setting: Setting, d: int) -> dict[str, Any]:
     """Milliseconds of a single matrix of d × d."""
     scatter = scatters(1, d, setting.device)[0]
     row: dict[str, Any] = {}
-    for backend in ("default", "cusolver", "magma") if setting.device == "cuda" else ("default",):
+    for backend in ("default", "magma") if setting.device == "cuda" else ("default",):
         with preferred(backend) as there:
-            if there and setting.left > 5:
+            if there and setting.left > 10:
                 row[f"eigvalsh, {backend}"] = milliseconds(lambda: torch.linalg.eigvalsh(scatter))
     single = scatter.float()
     row["eigvalsh in float32"] = milliseconds(lambda: torch.linalg.eigvalsh(single))
@@ -126,10 +138,10 @@ def in_streams(stack: Tensor) -> None:
     torch.cuda.synchronize()
 
 
-def milliseconds(function: Callable[[], Any]) -> float | str:
+def milliseconds(function: Callable[[], Any], runs: int = 3) -> float | str:
     """Of a call; what it said where it failed, which is an answer too."""
     try:
-        return round(1e3 * seconds_of(function, 3), 4)
+        return round(1e3 * seconds_of(function, runs), 4)
     except RuntimeError as error:
         if "CUDA error" in str(error):
             raise

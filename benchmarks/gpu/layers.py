@@ -8,8 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from benchmarks import timing
-from benchmarks.gpu.measuring import Number, Setting, seconds_of, trace
+from benchmarks.gpu.measuring import Number, Setting, profile, seconds_of
 from benchmarks.models import forward
 from repgeom import models
 from repgeom.monitors import Monitor
@@ -18,22 +17,24 @@ PROFILE = 1.2  # times the bare forward passes
 EVERY = 100  # steps, a monitor's default
 
 
-def profile(setting: Setting, kind: str) -> Iterator[Number]:
+def profiled(setting: Setting, kind: str) -> Iterator[Number]:
     """`layer_profile` of a transformer or a convolutional network with random weights."""
     model, batches = {"transformer": transformer, "cnn": cnn}[kind](setting)
     model.to(setting.device).eval()
-    bare = seconds_of(lambda: forward(model, batches), 3)
+    forward(model, batches[:4])
+    bare = seconds_of(lambda: forward(model, batches), 2)
     yield Number("seconds of the forward passes", bare)
     yield Number("samples", sum(len(batch["input_ids"] if isinstance(batch, dict) else batch) for batch in batches))
-    measured = models.layer_profile(model, batches)
+    measured = models.layer_profile(model, batches[:4])
     yield Number("layers", len(measured))
-    took = seconds_of(lambda: models.layer_profile(model, batches), 3)
+    took = seconds_of(lambda: models.layer_profile(model, batches), 2)
     yield Number("seconds of layer_profile", took)
     yield Number("layer_profile, times the forward passes", took / bare, most=PROFILE)
-    layer = list(measured)[-1]
-    extracted = seconds_of(lambda: models.extract_features(model, batches, layer=layer), 3)
-    yield Number("extract_features, times the forward passes", extracted / bare)
-    yield Number("profile of layer_profile", trace(lambda: models.layer_profile(model, batches), setting.device))
+    yield from profile(setting, "layer_profile", lambda: models.layer_profile(model, batches), took)
+    if setting.left > 3 * bare:
+        layer = list(measured)[-1]
+        extracted = seconds_of(lambda: models.extract_features(model, batches, layer=layer), 1)
+        yield Number("extract_features, times the forward passes", extracted / bare)
 
 
 def transformer(setting: Setting) -> tuple[nn.Module, list[Any]]:
@@ -91,7 +92,8 @@ def monitor(setting: Setting) -> Iterator[Number]:
             if watching is None:
                 step(data[i % 8])
                 continue
-            with watching.step():
+            # From 1 on: step 0 is measured whatever `every` says.
+            with watching.step(i + 1):
                 step(data[i % 8])
 
     def watched(every: int) -> Monitor:
@@ -104,12 +106,11 @@ def monitor(setting: Setting) -> Iterator[Number]:
     rarely = seconds_of(lambda: train(watched(EVERY)), 3) / steps
     yield Number(f"seconds of a step with a monitor of three layers at every {EVERY}th", rarely)
     yield Number(f"a monitor of three layers at every {EVERY}th step, times the bare step", rarely / bare)
-    often = timing.once(lambda: train(watched(10))) / steps
-    yield Number("seconds of one reading of three layers", 10 * (often - idle))
 
     def one_reading() -> None:
         with watched(1).step():
             step(data[0])
 
-    one_reading()
-    yield Number("profile of a measured step", trace(one_reading, setting.device))
+    took = seconds_of(one_reading)
+    yield Number("seconds of a measured step", took)
+    yield from profile(setting, "a measured step", one_reading, took)

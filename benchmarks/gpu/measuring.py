@@ -6,7 +6,7 @@ import cProfile
 import pstats
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -14,8 +14,8 @@ import torch
 
 from benchmarks import timing
 
-LONG = 1.5  # seconds of a first call after which one more will do: the first one may have loaded libraries
-VERY_LONG = 8.0  # seconds of a first call after which it stands for itself
+LONG = 1.0  # seconds of a first call after which one more will do: the first one may have loaded libraries
+VERY_LONG = 4.0  # seconds of a first call after which it stands for itself
 SHOWN = 14  # lines of a profile
 
 
@@ -51,7 +51,7 @@ class Number(NamedTuple):
     most: float | None = None
 
 
-def seconds_of(function: Callable[[], Any], runs: int = 5) -> float:
+def seconds_of(function: Callable[[], Any], runs: int = 3) -> float:
     """Median seconds of a call after a first one; of calls that take long the better of two, or the only one."""
     first = timing.once(function)
     if first > VERY_LONG:
@@ -64,6 +64,12 @@ def seconds_of(function: Callable[[], Any], runs: int = 5) -> float:
     return statistics.median(timing.seconds(function) for _ in range(runs))
 
 
+def profile(setting: Setting, name: str, function: Callable[[], Any], took: float) -> Iterator[Number]:
+    """Where the time of a call of `took` seconds goes, if there is time to find out."""
+    if setting.left > 6 * took + 3:
+        yield Number(f"profile of {name}", trace(function, setting.device))
+
+
 def trace(function: Callable[[], Any], device: str) -> dict[str, Any]:
     """Where the time of one call goes: operators by their own time on the device and the CPU, transfers, and Python functions."""
     activities = [torch.profiler.ProfilerActivity.CPU]
@@ -71,7 +77,8 @@ def trace(function: Callable[[], Any], device: str) -> dict[str, Any]:
         activities.append(torch.profiler.ProfilerActivity.CUDA)
     found: dict[str, Any] = {}
     try:
-        with torch.profiler.profile(activities=activities) as profiler:
+        # Without `acc_events` torch warns that events of other cycles are lost; there is one.
+        with torch.profiler.profile(activities=activities, acc_events=True) as profiler:
             function()
             timing.wait()
         events = profiler.key_averages()

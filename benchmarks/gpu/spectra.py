@@ -12,7 +12,7 @@ from torch import Tensor
 import repgeom as rg
 from benchmarks import timing
 from benchmarks.answer import ERROR_LIMIT
-from benchmarks.gpu.measuring import LONG, Number, Setting, seconds_of, trace
+from benchmarks.gpu.measuring import LONG, Number, Setting, profile, seconds_of
 from benchmarks.inside import centred, rank_of
 from benchmarks.page import error
 
@@ -61,9 +61,9 @@ def problem(setting: Setting, which: str) -> Iterator[Number]:
         yield Number(f"seconds of {name}", took[name])
     least = sum(took[name] for name in parts if name.startswith("floor"))
     yield Number("times the floor", took["effective_rank"] / least, most=FLOORS)
-    yield Number("profile of rg.effective_rank", trace(functions["effective_rank"], setting.device))
+    yield from profile(setting, "rg.effective_rank", functions["effective_rank"], took["effective_rank"])
     yield from beside(setting, x, took["effective_rank"])
-    if setting.left > 10:
+    if setting.left > 10 and x.numel() < 1 << 28:
         here = x.cpu()
         yield Number("seconds of rg.effective_rank on this CPU", timing.once(lambda: rg.effective_rank(here)))
 

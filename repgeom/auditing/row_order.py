@@ -144,7 +144,9 @@ def _narrow(rows: Tensor) -> Tensor:
     rows = rows / rows.abs().max().clamp(min=torch.finfo(rows.dtype).tiny)
     if rows.shape[1] > _WIDTH:
         random = torch.Generator().manual_seed(0)
-        rows = rows @ torch.randn(rows.shape[1], _WIDTH, generator=random, dtype=rows.dtype, device="cpu").to(rows.device)
+        rows = rows @ torch.randn(rows.shape[1], _WIDTH, generator=random, dtype=rows.dtype, device="cpu").to(
+            rows.device
+        )
     return rows.cpu()  # what is left is so small that a GPU would only wait
 
 

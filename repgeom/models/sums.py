@@ -99,7 +99,9 @@ class Sums:
         files: Mapping[str, NpyFile],
     ) -> None:
         options: dict[str, Any] = {"normalize": normalize, "seed": seed, "max_pair_rows": min(rows_kept, ROWS_KEPT)}
-        self._layers = {path: _Gathered(AuditAccumulator(**options, scored_rows=rows_kept), len(chosen)) for path in chosen}
+        self._layers = {
+            path: _Gathered(AuditAccumulator(**options, scored_rows=rows_kept), len(chosen)) for path in chosen
+        }
         self._beside, self._files = beside, files
         self._how: dict[str, str] = {}
 

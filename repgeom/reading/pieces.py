@@ -59,7 +59,9 @@ class PairedRows:
     def on_cpu(self) -> PairedRows:
         """The same, with all rows read onto the CPU."""
         named = {name: getattr(self, name) for name in ("source", "reference", "corrupted")}
-        return dataclasses.replace(self, **{name: source.on_cpu() for name, source in named.items() if source is not None})
+        return dataclasses.replace(
+            self, **{name: source.on_cpu() for name, source in named.items() if source is not None}
+        )
 
     @functools.cached_property
     def step(self) -> int:

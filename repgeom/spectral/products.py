@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from typing import Literal
 
 import numpy as np
 import torch
@@ -154,7 +155,7 @@ def triangular_root(rows: Tensor) -> Tensor:
 def eigenvalues(scatter: Tensor) -> Tensor:
     """Eigenvalues, descending, not below zero."""
     # Only the upper half is filled. An eigenvalue that is zero may come out a little below.
-    solve = _in_threads if _is_stack_of_small(scatter) else torch.linalg.eigvalsh
+    solve = eigvalsh_in_threads if _is_stack_of_small(scatter) else torch.linalg.eigvalsh
     return solve(scatter, UPLO="U").flip(-1).clamp(min=0)
 
 
@@ -167,7 +168,7 @@ def _is_stack_of_small(scatter: Tensor) -> bool:
     return scatter.is_cuda and many and not scatter.requires_grad
 
 
-def _in_threads(stack: Tensor, UPLO: str) -> Tensor:
+def eigvalsh_in_threads(stack: Tensor, UPLO: Literal["L", "U"] = "L") -> Tensor:
     """`torch.linalg.eigvalsh` of a stack on a GPU, by all cores of the CPU."""
     # By NumPy: torch's own threads would stand in each other's way at this size.
     matrices = stack.flatten(0, -3).cpu().numpy()

@@ -91,10 +91,35 @@ def test_a_function_gives_what_it_gives_on_the_cpu(name, dtype, device, images_t
     there = CALLS[name](rows(device, dtype))
     monkeypatch.undo()
     here = CALLS[name](rows("cpu", dtype))
+    tolerance = 1e-6
     if name == "centered_svd":
         # A direction and its opposite are both right.
         there, here = ([(usv.U * usv.S[..., None, :]) @ usv.Vh, usv.S, usv.mean] for usv in (there, here))
-    assert_near(there, here, 1e-6)
+    if name == "probes.LinearProbe":
+        there, here = (with_projector(answer) for answer in (there, here))
+    if name == "probes.fit_linear_probe":
+        assert_paths_agree(there, here)
+        there, here = ([probe.weight, probe.bias, probe.C] for probe in (there, here))
+        # The solver stops where the gradient is small, which rounding in float32 moves by a few units in the last place.
+        tolerance = 1e-5 if dtype == np.float32 else 1e-6
+    if name == "robustness.compare_robustness":
+        # A value of these 6,144 may lie so close to a grey level's edge that it falls to either side: 1e-5 of a measure.
+        tolerance = 1e-4
+    assert_near(there, here, tolerance)
+
+
+def with_projector(answer):
+    """What a probe answers, with the projection on its row space for the basis: a direction and its opposite are both right."""
+    (*found, basis), accuracy = answer
+    return *found, basis.mT @ basis, accuracy
+
+
+def assert_paths_agree(there, here):
+    """Each strength reads the same; how many iterations it took is no answer, and weak ones stop anywhere near the optimum."""
+    assert len(there.path) == len(here.path)
+    for mine, theirs in zip(there.path, here.path, strict=True):
+        assert (mine.C, mine.accuracy) == pytest.approx((theirs.C, theirs.accuracy), rel=1e-6)
+        assert (mine.loss, mine.objective) == pytest.approx((theirs.loss, theirs.objective), rel=0.01, abs=1e-6)
 
 
 @pytest.mark.parametrize("name", QUICK)
