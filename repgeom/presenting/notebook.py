@@ -21,6 +21,7 @@ from repgeom.inference.compare import Comparison
 from repgeom.inference.estimate import Estimate
 from repgeom.measures.cloud_tally import Health
 from repgeom.models.profile import LayerProfile
+from repgeom.presenting.axes import drawable
 from repgeom.presenting.cells import shortened
 from repgeom.presenting.compared import p_words, surely_changed, with_interval
 from repgeom.presenting.escaping import printable
@@ -125,7 +126,7 @@ def _(c: Comparison) -> str:
 def _(s: Spectrum) -> str:
     if np.ndim(s.singular_values) != 1:
         return _whole(_title("Spectra", aside=_words(s)))
-    share = np.asarray(s.variance_ratio, dtype=float)
+    share = drawable(s.variance_ratio)
     total = np.cumsum(share)
     half, most = (int(np.searchsorted(total, level)) + 1 for level in (0.5, 0.9))
     words = f"{len(share):,} directions; half of the variance lies in {half:,}, 90 % in {most:,}"
