@@ -22,7 +22,9 @@ def add_parser(commands: Any) -> None:
         "status: 0 if compared; 1 with --fail-on-difference where one differs; 2 for an error.",
     )
     parser.set_defaults(run=run)
-    parser.add_argument("name", metavar="NAME", help="CIFAR-10-C, CIFAR-100-C, Tiny-ImageNet-C or ImageNet-C")
+    parser.add_argument(
+        "name", metavar="NAME", help="CIFAR-10-C, CIFAR-100-C, Tiny-ImageNet-C, ImageNet-C or ImageNet-C-bar"
+    )
     parser.add_argument("folder", metavar="FOLDER", help="where the set was unpacked")
     parser.add_argument(
         "--clean",

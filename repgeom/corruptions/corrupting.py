@@ -30,11 +30,11 @@ def corrupt(
     storage_jpeg: float | None = None,
     frost_images: Sequence[Images] | None = None,
 ) -> Images:
-    """Images with one corruption of CIFAR-10-C / ImageNet-C (Hendrycks & Dietterich 2019).
+    """Images with one corruption of CIFAR-10-C / ImageNet-C (Hendrycks & Dietterich 2019), or of a family beside them.
 
     Args:
         images: (b, 3, h, w), uint8 or floats in [0, 1], at least 8 × 8; a tensor on any device, or an array.
-        name: one of `names()`.
+        name: one of `names()`, or of another family that `names` knows.
         severity: a number in [0, 5]: 0 is the identity, 1 to 5 are published, numbers between interpolate.
         seed: of the random parameters. They depend on it, on `name` and on an image's index, and on nothing else: not
             on the batch, its order or the device; an image keeps its draws at every severity.

@@ -78,7 +78,7 @@ def _cumulative_probabilities(rate: float) -> tuple[Tensor, int]:
 def _table_quantile(grey: Tensor, uniform: Tensor, rate: float) -> Tensor:
     """Smallest k with P(count ≤ k) ≥ uniform, for the mean rate · grey / 255 of each whole grey level."""
     table, n_counts = _cumulative_probabilities(rate)
-    return torch.searchsorted(table.to(grey.device), grey + uniform) - grey * n_counts
+    return torch.searchsorted(table.to(grey.device), (grey + uniform).contiguous()) - grey * n_counts
 
 
 def _second_uniform(uniform: Tensor) -> Tensor:

@@ -11,7 +11,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from repgeom.corruptions import blur, colour, digital, frost, jpeg, noise, spatter, weather
+from repgeom.corruptions import (
+    blur,
+    colour,
+    digital,
+    frost,
+    jpeg,
+    noise,
+    patterns,
+    refraction,
+    sensor,
+    spatter,
+    weather,
+)
 from repgeom.corruptions.filters import disk_reach
 from repgeom.corruptions.images import as_images, unit
 from repgeom.corruptions.seeds import Draws, Params
@@ -21,6 +33,8 @@ from repgeom.data.settings import own_settings
 
 # Smaller images lose more in the borders of the kernels than they keep: 8 pixels is also one block of JPEG.
 SMALLEST_SIDE = 8
+IMAGENET_C, IMAGENET_C_BAR, IMAGENET_3DCC = "imagenet-c", "imagenet-c-bar", "imagenet-3dcc"
+FAMILIES = (IMAGENET_C, IMAGENET_C_BAR, IMAGENET_3DCC)
 
 
 def _draw_nothing(random: Draws, h: int, w: int, strength: Strength) -> Params:
@@ -41,15 +55,17 @@ class Corruption:
         draw: (random numbers, h, w, strength) -> random parameters, one row per image.
         reach: number of pixels that each side of an image must exceed, because its kernel mirrors so many.
         in_mce: whether it is one of the 15 that the mean corruption error averages.
+        family: the benchmark that it belongs to.
     """
 
     apply: Callable[[Tensor, Strength, Params], Tensor]
     draw: Callable[[Draws, int, int, Strength], Params] = _draw_nothing
     reach: Callable[[Strength], int] = _reaches_nowhere
     in_mce: bool = True
+    family: str = IMAGENET_C
 
 
-# In the order of the papers: the 15 that mCE averages, then the 4 that were meant for validation.
+# In the order of the papers: the 15 that mCE averages, the 4 that were meant for validation, then the families beside them.
 CORRUPTIONS = {
     "gaussian_noise": Corruption(noise.gaussian_noise, noise.draw_normal),
     "shot_noise": Corruption(noise.shot_noise, noise.draw_shot),
@@ -70,18 +86,46 @@ CORRUPTIONS = {
     "gaussian_blur": Corruption(blur.gaussian_blur, in_mce=False),
     "spatter": Corruption(spatter.spatter, spatter.draw_spatter, in_mce=False),
     "saturate": Corruption(colour.saturate, in_mce=False),
+    **{
+        name: Corruption(apply, draw, in_mce=False, family=IMAGENET_C_BAR)
+        for name, apply, draw in (
+            ("blue_noise_sample", patterns.blue_noise_sample, patterns.draw_blue_noise_sample),
+            ("brownish_noise", patterns.brownish_noise, patterns.draw_brownish_noise),
+            ("caustic_refraction", refraction.caustic_refraction, refraction.draw_caustic_refraction),
+            ("checkerboard_cutout", refraction.checkerboard_cutout, refraction.draw_checkerboard_cutout),
+            ("cocentric_sine_waves", patterns.cocentric_sine_waves, patterns.draw_cocentric_sine_waves),
+            ("inverse_sparkles", patterns.inverse_sparkles, patterns.draw_inverse_sparkles),
+            ("perlin_noise", patterns.perlin_noise, patterns.draw_perlin_noise),
+            ("plasma_noise", patterns.plasma_noise, patterns.draw_plasma_noise),
+            ("single_frequency_greyscale", patterns.single_frequency_greyscale, patterns.draw_single_frequency),
+            ("sparkles", patterns.sparkles, patterns.draw_sparkles),
+        )
+    },
+    "iso_noise": Corruption(sensor.iso_noise, sensor.draw_iso_noise, in_mce=False, family=IMAGENET_3DCC),
+    "color_quant": Corruption(sensor.color_quant, in_mce=False, family=IMAGENET_3DCC),
 }
 
 
 @own_settings
-def names() -> dict[str, str]:
-    """The 19 corruptions, each with "mCE" (one of the 15 that the mean corruption error averages) or "extra".
+def names(family: str = IMAGENET_C) -> dict[str, str]:
+    """The corruptions of a benchmark, each with "mCE" (one of the 15 that the mean corruption error averages) or "extra".
+
+    Args:
+        family: "imagenet-c" (the 19 of CIFAR-10-C and ImageNet-C); "imagenet-c-bar" (ten that are unlike these, Mintun et al. 2021,
+            for square images); "imagenet-3dcc" (the two that need neither depth nor video, Kar et al. 2022).
+
+    Raises:
+        ValueError: another family.
 
     >>> list(names())[:3], names()["spatter"], sum(kind == "mCE" for kind in names().values())
     (['gaussian_noise', 'shot_noise', 'impulse_noise'], 'extra', 15)
+    >>> len(names("imagenet-c-bar")), list(names("imagenet-3dcc"))
+    (10, ['iso_noise', 'color_quant'])
     """
+    if family not in FAMILIES:
+        raise ValueError(f"`family` must be one of {', '.join(FAMILIES)}, got {family!r}.")
     kinds = {True: "mCE", False: "extra"}
-    return {name: kinds[corruption.in_mce] for name, corruption in CORRUPTIONS.items()}
+    return {name: kinds[c.in_mce] for name, c in CORRUPTIONS.items() if c.family == family}
 
 
 @own_settings
@@ -89,7 +133,7 @@ def strength(name: str, severity: float, strengths: str) -> dict[str, Any]:
     """The numbers behind a severity, by name: sigmas and radii in pixels, noise in units of the range [0, 1].
 
     Args:
-        name: one of `names()`.
+        name: one of `names()`, or of another family that `names` knows.
         severity: in [0, 5]; between the published whole ones each number is interpolated (whole ones are rounded, a
             Poisson rate in its inverse), 0 leaves an image as it is.
         strengths: "cifar" (made for 32 px), "tiny" (64), "imagenet" (224) or "inception" (299).
@@ -157,6 +201,8 @@ def corruption_for(
         if table != "cifar":
             message += ' A table for smaller images may do: `strengths="cifar"`.'
         raise ValueError(message)
+    if corruption.family == IMAGENET_C_BAR and size[0] != size[1]:
+        raise ValueError(f"{name} is defined for square images, got {size[0]} x {size[1]} pixels; crop them first.")
     if name == "frost" and frost_images is not None:
         corruption = _photographic_frost(frost_images, strength, size, device)
     return corruption, strength

@@ -1,6 +1,6 @@
 """How strong is each severity? The published tables by image size, and what lies between two severities.
 
-Hendrycks & Dietterich 2019 (CIFAR-10-C, ImageNet-C, Tiny ImageNet-C) and their scripts for 299 px.
+Hendrycks & Dietterich 2019 (CIFAR-10-C, ImageNet-C, Tiny ImageNet-C) and their scripts for 299 px; and the families beside.
 """
 
 from __future__ import annotations
@@ -126,9 +126,35 @@ TABLES = {
         "imagenet": _SATURATE_224, "inception": _SATURATE_224}),
 }  # fmt: skip
 
+# Families that papers report beside the 19, each with one table for all sizes but where another is published. ImageNet-C-bar (Mintun et
+# al. 2021) counts levels from 0 to 10, and lengths go with the side of the image; CIFAR-10-C-bar has levels for five of its corruptions.
+_BAR = {
+    "blue_noise_sample": (.8, 1.6, 2.4, 4, 5.6), "brownish_noise": (1, 2, 3, 4, 5),
+    "caustic_refraction": (2.35, 3.2, 4.9, 6.6, 9.15), "checkerboard_cutout": (2, 3, 4, 5, 6),
+    "cocentric_sine_waves": (3, 5, 8, 9, 10), "inverse_sparkles": (1, 2, 4, 9, 10), "perlin_noise": (4.6, 5.2, 5.8, 7.6, 8.8),
+    "plasma_noise": (4.75, 7, 8.5, 9.25, 10), "single_frequency_greyscale": (1, 1.5, 2, 4.5, 5), "sparkles": (1, 2, 3, 5, 6),
+}  # fmt: skip
+_CIFAR_BAR = {
+    "blue_noise_sample": (.7, 1.4, 2.1, 3.5, 4.2), "brownish_noise": (2.5, 4, 5.5, 6.5, 7), "checkerboard_cutout": (1, 2, 3, 4, 5),
+    "inverse_sparkles": (1, 1.5, 2.5, 4.5, 5), "sparkles": (.7, 3.5, 5.6, 6.3, 7),
+}  # fmt: skip
+TABLES |= {
+    name: Severities(
+        ("level",), (0,), dict.fromkeys(SIZES, _each(*levels)) | {"cifar": _each(*_CIFAR_BAR.get(name, levels))}
+    )
+    for name, levels in _BAR.items()
+}
+# ImageNet-3DCC (Kar et al. 2022): 0.7 times ImageNet-C's Gaussian noise upon shot noise of one rate; bits that are left of 8.
+TABLES |= {
+    "iso_noise": Severities(("rate", "sigma"), (math.inf, 0), dict.fromkeys(
+        SIZES, tuple((25, .7 * sigma) for sigma in (.08, .12, .18, .26, .38)))),
+    "color_quant": Severities(("bits",), (8,), dict.fromkeys(SIZES, _each(5, 4, 3, 2, 1))),
+}  # fmt: skip
+
 # Numbers of pixels and of scans, which only exist whole: between two severities they are rounded. The radius of the defocus
 # disk is none of them: the disk holds the pixels whose centre lies within it.
 _WHOLE_NUMBERS = {
+    ("color_quant", "bits"),
     ("glass_blur", "max_delta"),
     ("glass_blur", "iterations"),
     ("motion_blur", "radius"),

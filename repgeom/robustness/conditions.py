@@ -9,7 +9,15 @@ from typing import Any
 from torch import Tensor
 
 from repgeom.corruptions.corrupting import corrupt
-from repgeom.corruptions.registry import CORRUPTIONS, check_name, check_severity, corruption_for, name_in_tables
+from repgeom.corruptions.registry import (
+    CORRUPTIONS,
+    FAMILIES,
+    check_name,
+    check_severity,
+    corruption_for,
+    name_in_tables,
+    names,
+)
 from repgeom.data.kinds import Encoder
 from repgeom.data.numbers import one_or_several
 from repgeom.data.settings import warn_caller
@@ -87,18 +95,20 @@ def corruption_conditions(
 
 
 def named_corruptions(corruptions: str | Sequence[str]) -> list[str]:
-    """Return the corruptions that "all", "mCE", a name or several mean, each once.
+    """Return the corruptions that "all", "mCE", a family, a name or several mean, each once.
 
     Raises ValueError for a name that no corruption has, and for none at all.
     """
     if corruptions == "all":
-        return list(CORRUPTIONS)
+        return list(names())
+    if isinstance(corruptions, str) and corruptions in FAMILIES:
+        return list(names(corruptions))
     if corruptions == "mCE":
         return [name for name, c in CORRUPTIONS.items() if c.in_mce]
-    names = [corruptions] if isinstance(corruptions, str) else list(corruptions)
-    if not names:
+    chosen = [corruptions] if isinstance(corruptions, str) else list(corruptions)
+    if not chosen:
         raise ValueError('`corruptions` is empty; give names, "mCE" or "all".')
-    return list(dict.fromkeys(check_name(name) for name in names))
+    return list(dict.fromkeys(check_name(name) for name in chosen))
 
 
 def checked_severities(severities: float | Sequence[float]) -> list[float]:

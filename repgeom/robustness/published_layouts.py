@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from repgeom.corruptions.registry import IMAGENET_C, IMAGENET_C_BAR
 from repgeom.robustness.stored_images import Size, shorter_side_and_crop, whole_image
 
 N_SEVERITIES = 5
@@ -25,6 +26,7 @@ class Layout:
         in_folders: whether it is image files in folders (corruption/severity/class/file), or an array for each corruption.
         prepare: how its script brings a clean photograph to the size, where photographs were larger.
         storage_jpeg: the quality at which its images were stored, where they were.
+        family: of its corruptions, as `corruptions.names` takes it.
     """
 
     name: str
@@ -35,6 +37,7 @@ class Layout:
     in_folders: bool = False
     prepare: Callable[[Any], Any] | None = None
     storage_jpeg: float | None = None
+    family: str = IMAGENET_C
 
 
 LAYOUTS = {
@@ -44,6 +47,7 @@ LAYOUTS = {
         Layout("CIFAR-100-C", 10_000, (32, 32), 100, "cifar"),
         Layout("Tiny-ImageNet-C", 10_000, (64, 64), 200, "tiny", True, whole_image, 85),
         Layout("ImageNet-C", 50_000, (224, 224), 1000, "imagenet", True, shorter_side_and_crop, 85),
+        Layout("ImageNet-C-bar", 50_000, (224, 224), 1000, "imagenet", True, shorter_side_and_crop, 85, IMAGENET_C_BAR),
     )
 }
 

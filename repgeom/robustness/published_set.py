@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from repgeom.corruptions.registry import names
 from repgeom.data.kinds import Images, Indices
 from repgeom.data.settings import own_settings
 from repgeom.robustness.conditions import named_corruptions
@@ -102,16 +103,16 @@ def published(
     Arrays are mapped and image files are decoded batch by batch: the set is never in memory as a whole.
 
     Args:
-        name: "CIFAR-10-C", "CIFAR-100-C", "Tiny-ImageNet-C" or "ImageNet-C".
+        name: "CIFAR-10-C", "CIFAR-100-C", "Tiny-ImageNet-C", "ImageNet-C" or "ImageNet-C-bar".
         folder: of CIFAR, with CORRUPTION.npy (50,000, 32, 32, 3) and labels.npy; else with CORRUPTION/SEVERITY/CLASS/*.JPEG, or the
             same one folder deeper, as the archives unpack.
         clean: the clean images, which the sets do not bring: an array or tensor (n, h, w, 3) or (n, 3, h, w), uint8, or an .npy file
             of it, in the set's order (torchvision's `CIFAR10(root, train=False).data`); of folders also a folder with CLASS/FILE of the
             same names, whose photographs are brought to the size as the set's own script does. Drift, the clean error and
             `compare_published` need them.
-        corruptions: "all" (19), "mCE" (the 15), a name, or several: those that must be there.
+        corruptions: "all" (19; of ImageNet-C-bar its ten), "mCE" (the 15), a name, or several: those that must be there.
         rows: (m,) whole numbers, which images of the set to take, for a part of it; by default all.
-        n_images: of each corruption at each severity, where it is not the published number (10,000; of ImageNet-C 50,000): for part of
+        n_images: of each corruption at each severity, where it is not the published number (10,000; of ImageNet-C and -C-bar 50,000): for part of
             a set, or a set of your own in this layout.
         device: where batches are read to: the encoder's.
 
@@ -132,7 +133,7 @@ def published(
     place = Path(folder).expanduser()
     if not place.is_dir():
         raise FileNotFoundError(f"{place} is not a folder; `folder` is where {layout.name} was unpacked.")
-    wanted = named_corruptions(corruptions)
+    wanted = list(names(layout.family)) if corruptions == "all" else named_corruptions(corruptions)
     n = layout.n if n_images is None else n_images
     source: PublishedArrays | PublishedFolders
     if layout.in_folders:

@@ -71,7 +71,8 @@ def corruption_robustness(
             by default.
         probe: `fit_linear_probe` of clean features of other images.
         knn: `fit_knn_probe` of other images; by default the clean features themselves, each image's own left out.
-        corruptions: "all" (19), "mCE" (the 15), a name, or several; see `corruptions.names()`.
+        corruptions: "all" (19), "mCE" (the 15), another family ("imagenet-c-bar", "imagenet-3dcc"), a name, or several; see
+            `corruptions.names()`.
         severities: numbers in (0, 5].
         strengths, frost_images: as in `corruptions.corrupt`.
         published: a set that `rg.robustness.published` opened: corrupted images are then read from its files, batch by batch, and

@@ -194,6 +194,21 @@ def test_a_set_of_files_is_compared_as_it_was_stored(tmp_path):
     assert set(table.conclusion) == {"differs"}
 
 
+def test_the_set_of_another_family_is_read_and_compared(tmp_path):
+    names = list(rg.corruptions.names("imagenet-c-bar"))
+    clean = crops(6, 224)
+    folder = image_folder(tmp_path, clean, names)
+    found = published("ImageNet-C-bar", folder, clean=folder / "clean", n_images=6)
+    assert found.corruptions == tuple(names)
+    table = compare_published(found, severities=1, seed=7)  # the seed that made the set: pixels are the same
+    assert table["mean"].tolist() == [0] * 10
+    assert set(table.conclusion) == {"same statistics"}
+    encoded = rg.robustness.corruption_robustness(
+        lambda x: x.mean((2, 3)), "published", published=found, severities=1, k=2
+    )
+    assert list(dict.fromkeys(encoded.corruption)) == ["clean", *names]
+
+
 def test_a_part_of_a_set_keeps_its_draws_and_batches_make_no_difference(tmp_path, monkeypatch):
     folder = cifar_folder(tmp_path / "set", CLEAN, ["snow"], change=lambda x, c, s: corrupt(x, c, s))
     rows = [40, 3, 7, 21, 8]
