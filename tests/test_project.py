@@ -103,6 +103,12 @@ def test_the_rooms_are_the_folders():
     assert {p.stem for p in package.glob("*.py")} == BESIDE
 
 
+def test_test_files_have_names_of_their_own():
+    """pytest imports files of folders that are no packages by their bare name."""
+    names = [p.name for p in (ROOT / "tests").rglob("*.py") if not (p.parent / "__init__.py").exists()]
+    assert sorted(set(names)) == sorted(names)
+
+
 @pytest.mark.parametrize("room", ROOMS)
 def test_a_room_imports_only_rooms_before_it(room):
     before = set(ROOMS[: ROOMS.index(room)])
