@@ -18,7 +18,7 @@ copyright = author
 release = rg.__version__
 version = release
 
-extensions = ["myst_nb", "sphinx.ext.autodoc"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "matplotlib.sphinxext.plot_directive"]
 exclude_patterns = ["_build", "generated/measures.md", "generated/findings.md"]
 templates_path: list[str] = []
 
@@ -45,6 +45,12 @@ nb_execution_raise_on_error = True
 nb_execution_timeout = 300
 nb_output_stderr = "remove"
 nb_merge_streams = True
+
+# Pictures of docstrings: drawn by their code, which stands above them.
+plot_include_source = True
+plot_formats = [("png", 110)]
+plot_html_show_formats = False
+plot_html_show_source_link = False
 
 autodoc_member_order = "bysource"
 python_maximum_signature_line_length = 90

@@ -76,16 +76,27 @@ def as_rst(lines: list[str], types: dict[str, str] | None = None) -> list[str]:
     i = 0
     while i < len(lines):
         found = _SECTION.match(lines[i])
+        if lines[i] == ".. plot::":
+            end = _end_of_block(lines, i)
+            out += lines[i:end]
+            i = end
+            continue
         if found is None:
             out += [_text(lines[i])] if not _is_example(lines, i) else [lines[i]]
             i += 1
             continue
-        end = i + 1
-        while end < len(lines) and (not lines[end].strip() or lines[end].startswith("    ")):
-            end += 1
+        end = _end_of_block(lines, i)
         out += _section(found[1], [line[4:] for line in lines[i + 1 : end]], types or {})
         i = end
     return out
+
+
+def _end_of_block(lines: list[str], i: int) -> int:
+    """Where the indented lines after this one end."""
+    end = i + 1
+    while end < len(lines) and (not lines[end].strip() or lines[end].startswith("    ")):
+        end += 1
+    return end
 
 
 def _is_example(lines: list[str], i: int) -> bool:

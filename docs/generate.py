@@ -35,7 +35,19 @@ TITLES = {
     "probes": "Neighbours and probes",
     "spectral": "Spectra",
 }
-SUBMODULES = ("corruptions", "demo", "files", "models", "monitors", "pages", "probes", "robustness", "testing", "types")
+SUBMODULES = (
+    "corruptions",
+    "demo",
+    "files",
+    "models",
+    "monitors",
+    "pages",
+    "probes",
+    "robustness",
+    "terminal",
+    "testing",
+    "types",
+)
 # Pages that lie elsewhere and are read there too: where they stand in the site.
 BROUGHT = {
     "CONTRIBUTING.md": "contributing",

@@ -2,7 +2,20 @@
 
 from importlib.metadata import version as _version
 
-from repgeom import corruptions, demo, files, models, monitors, pages, probes, repair, robustness, testing, types
+from repgeom import (
+    corruptions,
+    demo,
+    files,
+    models,
+    monitors,
+    pages,
+    probes,
+    repair,
+    robustness,
+    terminal,
+    testing,
+    types,
+)
 from repgeom.auditing.accumulator import AuditAccumulator
 from repgeom.auditing.audit import audit
 from repgeom.auditing.comparing import compare_reports
@@ -36,6 +49,7 @@ from repgeom.measures.rank import *
 from repgeom.measures.steepness import *
 from repgeom.measures.views import *
 from repgeom.presenting.class_plots import plot_class_ranks
+from repgeom.presenting.figure import plot_reports
 from repgeom.presenting.robustness_plots import plot_fourier_heatmap, plot_robustness
 from repgeom.presenting.sample_size_plots import plot_sample_size_curve
 from repgeom.presenting.spectrum_plots import plot_captured_variance, plot_cumulative_variance, plot_spectrum
@@ -74,6 +88,7 @@ __all__ = [
     "plot_class_ranks",
     "plot_cumulative_variance",
     "plot_fourier_heatmap",
+    "plot_reports",
     "plot_robustness",
     "plot_sample_size_curve",
     "plot_spectrum",
@@ -82,6 +97,7 @@ __all__ = [
     "robustness",
     "sample_size_curve",
     "spectrum",
+    "terminal",
     "testing",
     "token_geometry",
     "token_geometry_by_layer",

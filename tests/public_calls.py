@@ -238,6 +238,7 @@ CALLS: dict[str, Callable[[Rows], Any]] = {
     "plot_class_ranks": lambda r: _ours(rg.plot_class_ranks, rg.class_effective_rank(r.x, r.labels)),
     "plot_cumulative_variance": lambda r: _ours(rg.plot_cumulative_variance, r.x),
     "plot_fourier_heatmap": lambda r: _ours(rg.plot_fourier_heatmap, _heatmap(r)),
+    "plot_reports": lambda r: [drawn(ax) for ax in rg.plot_reports(rg.audit(r.x)).axes],
     "plot_robustness": lambda r: _ours(rg.plot_robustness, _robust(r)),
     "plot_sample_size_curve": lambda r: _ours(rg.plot_sample_size_curve, _curve(r)),
     "plot_spectrum": lambda r: _ours(rg.plot_spectrum, r.x),

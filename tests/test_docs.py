@@ -76,6 +76,8 @@ def test_sections_of_a_docstring_become_fields():
 def test_an_example_is_left_as_it_is():
     lines = [">>> f(2 ** 3) | g", "8", "", "2 ** 3"]
     assert docstrings.as_rst(lines) == [*lines[:3], r"2 \*\* 3"]
+    picture = [".. plot::", "", "    x = 2 ** 3", ""]
+    assert docstrings.as_rst([*picture, "2 ** 3"]) == [*picture, r"2 \*\* 3"]
 
 
 def test_links_that_lead_nowhere_are_found(tmp_path):

@@ -24,6 +24,7 @@ PLACES = (
     rg.probes,
     rg.repair,
     rg.robustness,
+    rg.terminal,
     rg.testing,
 )
 PUBLIC = [getattr(place, name) for place in PLACES for name in place.__all__]
@@ -48,7 +49,7 @@ ROOMS = [
     "integrations",
     "cli",
 ]
-BESIDE = {"__init__", "__main__", "files", "pages", "public", "types", "testing", "demo"}
+BESIDE = {"__init__", "__main__", "files", "pages", "public", "terminal", "types", "testing", "demo"}
 
 
 @pytest.mark.parametrize("f", FUNCTIONS, ids=lambda f: f.__name__)
@@ -155,6 +156,7 @@ def test_only_public_names_and_named_subpackages_are_seen():
         "models",
         "monitors",
         "pages",
+        "terminal",
         "probes",
         "repair",
         "robustness",

@@ -38,6 +38,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    from repgeom.terminal import screen_of
+
     from . import findings, preparing, report_text, running
 
     config = configured(arguments)
@@ -48,25 +50,29 @@ def _run(arguments: argparse.Namespace) -> int:
     running.run(config, place)
     if int(os.environ.get("RANK", "0")) == 0:
         found = findings.read(out)
-        print(report_text.text(found))
+        print(report_text.text(found, screen_of(sys.stdout)))
         print(f"\nFigures, tables and a page: repgeom-distill report {out}")
     return 0
 
 
 def _report(arguments: argparse.Namespace) -> int:
+    from repgeom.terminal import screen_of
+
     from . import findings, report, report_text
 
     found = findings.read(Path(arguments.run))
-    print(report_text.text(found))
+    print(report_text.text(found, screen_of(sys.stdout)))
     folder = Path(arguments.to or Path(arguments.run) / "report")
     print("\nwritten: " + ", ".join(str(path) for path in report.write(found, folder)))
     return 0
 
 
 def _status(arguments: argparse.Namespace) -> int:
+    from repgeom.terminal import screen_of
+
     from . import status
 
-    print(status.text(Path(arguments.run)))
+    print(status.text(Path(arguments.run), screen_of(sys.stdout)))
     return 0
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from repgeom.terminal import Screen
+
 from .data.cifar import ARCHIVES
 from .figures import FIGURES
 from .findings import TABLES, Findings
@@ -83,23 +85,36 @@ def _setting_line(setting: Setting, found: Findings) -> str:
     )
 
 
-def text(found: Findings) -> str:
-    """The report for a terminal: what was run, both tables and every claim."""
-    parts = ["\n".join(heading(found))]
+def text(found: Findings, screen: Screen | None = None) -> str:
+    """The report for a terminal: what was run, both tables and every claim.
+
+    Args:
+        found: what was run.
+        screen: what it is laid out for; by default as piped output.
+    """
+    screen = screen or Screen()
+    parts = ["\n".join(line for words in heading(found) for line in screen.sentence(words, further="  "))]
     for name in ("table1", "table2"):
-        parts.append(TABLES[name][0] + "\n" + aligned(shown(found.tables[name])))
-    parts.append("Claims of arXiv 2603.06698\n" + RULE + "\n\n" + "\n".join(_ledger_lines(found)))
+        title = screen.sentence(TABLES[name][0], further="  ")
+        parts.append("\n".join([*title, aligned(shown(found.tables[name]), screen)]))
+    rule = "\n".join(screen.sentence(RULE))
+    parts.append("Claims of arXiv 2603.06698\n" + rule + "\n\n" + "\n".join(_ledger_lines(found, screen)))
     return "\n\n".join(parts)
 
 
-def _ledger_lines(found: Findings) -> list[str]:
-    lines = []
+_COLOURS = {SUPPORTED: "ok", CONTRADICTED: "fail"}  # of verdicts; none of others
+
+
+def _ledger_lines(found: Findings, screen: Screen) -> list[str]:
+    lines: list[str] = []
     for entry in found.entries:
-        lines.append(f"{entry.verdict.upper():<13} {entry.claim.number}. {entry.claim.text}  [{entry.setting.name}]")
-        lines += [
-            f"    {row.verdict:<13} {row.test.text}: {value_of(row)}; paper: {row.test.published}; supported if its interval is {row.rule}"
-            for row in entry.rows
-        ]
+        claim = f"{entry.claim.number}. {entry.claim.text}  [{entry.setting.name}]"
+        first, *others = screen.sentence(claim, first=f"{entry.verdict.upper():<13} ", further=" " * 14)
+        kind = _COLOURS.get(entry.verdict, "")
+        lines += [screen.coloured(first, kind, entry.verdict.upper()), *others]
+        for row in entry.rows:
+            words = f"{row.test.text}: {value_of(row)}; paper: {row.test.published}; supported if its interval is {row.rule}"
+            lines += screen.sentence(words, first=f"    {row.verdict:<13} ", further=" " * 18)
     return lines
 
 

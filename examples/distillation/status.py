@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from repgeom.terminal import Screen
+
 from .configs import Config
 from .findings import settings_of
 from .grid import Cell, cells_of
@@ -11,8 +13,12 @@ from .running import results
 from .tables import Cells
 
 
-def text(out: Path) -> str:
+def text(out: Path, screen: Screen | None = None) -> str:
     """The progress of a run for a terminal.
+
+    Args:
+        out: the run's folder.
+        screen: what it is laid out for; by default as piped output.
 
     Raises:
         FileNotFoundError: no run in this folder.
@@ -31,7 +37,8 @@ def text(out: Path) -> str:
     lines += [f"  remains {c.name}" for c in waiting]
     if waiting:
         lines.append(_outlook(config, cells, waiting))
-    return "\n".join(lines)
+    screen = screen or Screen()
+    return "\n".join(found for line in lines for found in screen.sentence(line, further="    "))
 
 
 def _outlook(config: Config, cells: Cells, waiting: list[Cell]) -> str:

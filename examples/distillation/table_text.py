@@ -5,10 +5,15 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from repgeom.terminal import Column, Screen, table_lines
+
 from .verdicts import Row
 
 if TYPE_CHECKING:
     import pandas as pd
+
+N_NAMES = 2  # columns that say which model it is
+COUNTS = ("seeds", "parameters")
 
 
 def number(value: float) -> str:
@@ -57,7 +62,7 @@ def _entry(row: dict[str, Any], name: str) -> str:
     # In a column that also holds numbers pandas turns None into NaN.
     if value is None or math.isnan(value):
         return "–"
-    if name in ("parameters", "seeds"):
+    if name in COUNTS:
         return f"{int(value):,}"
     low, high = row.get(f"{name} low"), row.get(f"{name} high")
     if low is None or high is None or math.isnan(low):
@@ -72,15 +77,31 @@ def _rounded(value: float) -> str:
     return f"{value:.{n_decimals}f}"
 
 
-def aligned(rows: list[list[str]]) -> str:
-    """Rows of text in columns: the two names to the left, numbers to the right."""
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    lines = []
-    for row in rows:
-        names = [text.ljust(width) for text, width in zip(row[:2], widths[:2], strict=True)]
-        numbers = [text.rjust(width) for text, width in zip(row[2:], widths[2:], strict=True)]
-        lines.append("  ".join([*names, *numbers]).rstrip())
-    return "\n".join(lines)
+def aligned(rows: list[list[str]], screen: Screen) -> str:
+    """Rows of text in columns that fit a line, the first row above them.
+
+    Where a line is too narrow, notes go first, then how sure a number is, then columns from the right.
+    """
+    head, *body = rows
+    measures = [name for name in head[N_NAMES:] if name not in (*COUNTS, "note")]
+    columns = []
+    for i, name in enumerate(head):
+        cells = [screen.shown(row[i]) for row in body]
+        if i < N_NAMES:
+            columns.append(Column(name, cells, left=True, fewest=8))
+        elif name == "note":
+            columns.append(Column(name, cells, left=True, goes=0))
+        else:
+            # "11.5 ±0.2" without the second. Counts go first, then columns from the right; the first measure stays.
+            brief = [cell.split(" ")[0] for cell in cells]
+            turn: int | None = 2 + len(head) - i
+            if name in COUNTS:
+                turn = 2
+            elif name == measures[0]:
+                turn = None
+            columns.append(Column(screen.shown(name), cells, brief=brief, shortens=1, goes=turn))
+    # Two names and one number fit any terminal.
+    return "\n".join(table_lines(columns, screen) or [])
 
 
 def escaped(text: str) -> str:

@@ -42,9 +42,9 @@ KINDS = {
     "Indices": "(b,) whole numbers: the number of each image in its data set, on which its random draws depend.",
     "Numbers": "A Python number; for a tensor a float64 tensor on its device, differentiable; for a stack of features one value each.",
     "LoaderBatch": "A batch of a loader: a tensor, a tuple, a list or a dict of them.",
-    "Spectra": "One `Spectrum` or features, or several by name in a dict.",
+    "Spectra": "One `Spectrum`, features or a report, or several by name in a dict; reports also in a list.",
     "Values": "Numbers in any array kind, or a list.",
-    "Curves": "One result to draw, or several by name in a dict.",
+    "Curves": "One result to draw or a report that holds it, or several by name in a dict; reports also in a list.",
     "CorruptedFeatures": "Features of the same samples, corrupted: one set, several by name or by (name, severity), or a list or generator "
     "of (name, severity, features).",
     "DType": "A NumPy dtype, or its name.",

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from torch import Tensor
 
+from repgeom.auditing.report import Report
 from repgeom.measures.measure import named as named_measure
+from repgeom.presenting.cells import told_apart
 from repgeom.presenting.escaping import printable
 
 if TYPE_CHECKING:
@@ -16,15 +18,45 @@ if TYPE_CHECKING:
     from matplotlib.text import Text
 
 GREY = "0.55"
+MOST_OF_A_NAME = 40  # cells of a name in a legend
+
+_MOST_INSIDE = 10  # names in a legend inside the axes; of more it stands beside them
+_MOST_BELOW_EACH_OTHER = 26  # names in one column of it
+_WIDEST_OF_MANY = 22  # cells of a name where there are several columns
+_LEGEND_INCHES = 1.9  # of a column of these
+# With eight colours these make 80 lines that differ. None is the "--" of what others are compared with.
+_DASHES: tuple[Any, ...] = (
+    "-",
+    (0, (6, 1.2)),
+    (0, (1, 1)),
+    (0, (5, 1, 1, 1)),
+    (0, (3, 1, 1, 1, 1, 1)),
+    (0, (10, 2)),
+    (0, (2, 2)),
+    (0, (1, 3)),
+    (0, (8, 1, 2, 1)),
+    (0, (4, 1, 4, 1, 1, 1)),
+)
+_HATCHES = ("", "//", "..", "\\\\", "xx", "--", "oo", "||", "++", "**")
 
 
-def axes_of(ax: Axes | None) -> Axes:
-    """The axes that were given, or a new figure's."""
+def axes_of(ax: Axes | None, n_series: int = 1) -> Axes:
+    """The axes that were given, or a new figure's, with room beside them for the legend of many series."""
     if ax is not None:
         return ax
     from matplotlib import pyplot
 
-    return pyplot.subplots(layout="constrained")[1]
+    width, height = pyplot.rcParams["figure.figsize"]
+    width += legend_inches(n_series)
+    return pyplot.subplots(figsize=(width, height), layout="constrained")[1]
+
+
+def legend_inches(n_series: int) -> float:
+    """How wide the legend of so many series is that stands beside the axes; 0 where it stands inside."""
+    if n_series <= _MOST_INSIDE:
+        return 0.0
+    # The names of a single column may be long.
+    return _LEGEND_INCHES * max(2, _legend_columns(n_series))
 
 
 def axis_label(measure: str) -> str:
@@ -43,11 +75,22 @@ def whole_ticks(ax: Axes) -> None:
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
-def colors(n: int) -> list[Any]:
-    """n colours that people with any colour vision can tell from each other."""
+def styles(n: int) -> list[dict[str, Any]]:
+    """Colour and dashes of n series. Up to 80 no two are alike, and people with any colour vision can tell ten colours apart."""
+    return [{"color": color, "linestyle": _DASHES[i // 8 % len(_DASHES)]} for i, color in enumerate(_colors(n))]
+
+
+def bar_styles(n: int) -> list[dict[str, Any]]:
+    """Colour and hatching of n kinds of bars."""
+    return [{"color": color, "hatch": _HATCHES[i // 8 % len(_HATCHES)]} for i, color in enumerate(_colors(n))]
+
+
+def _colors(n: int) -> list[Any]:
     import seaborn
 
-    return list(seaborn.color_palette("colorblind", n))
+    # Grey is for what others are compared with, and yellow cannot be seen on white.
+    palette = [color for i, color in enumerate(seaborn.color_palette("colorblind", 10)) if i not in (7, 8)]
+    return [palette[i % len(palette)] for i in range(n)]
 
 
 def drawable(values: Any) -> np.ndarray:
@@ -58,18 +101,22 @@ def drawable(values: Any) -> np.ndarray:
 
 
 def by_name(results: Any, default_name: str) -> dict[str, Any]:
-    """{name: result}: as it was given, or the one result under a default name."""
+    """{name: result}: as it was given, reports under their names, or the one result under a default name."""
     if isinstance(results, Mapping):
-        return dict(results)
+        return {str(name): result for name, result in results.items()}
+    if isinstance(results, Report):
+        return {results.name: results}
+    if isinstance(results, list | tuple) and results and all(isinstance(one, Report) for one in results):
+        names = told_apart([printable(one.name) for one in results], MOST_OF_A_NAME)
+        return dict(zip(names, results, strict=True))
     return {default_name: results}
 
 
-def legend_label(name: Any) -> str:
-    """A name in a legend. matplotlib leaves out those that begin with "_", so a space goes before it."""
-    label = printable(str(name))
-    if label.startswith("_"):
-        label = f" {label}"
-    return label
+def legend_labels(names: Iterable[Any]) -> list[str]:
+    """Names in a legend: short, and no two alike. matplotlib leaves out those that begin with "_", so a space goes before it."""
+    shown = [printable(str(name)) for name in names]
+    labels = told_apart(shown, _WIDEST_OF_MANY if in_columns(len(shown)) else MOST_OF_A_NAME)
+    return [f" {label}" if label.startswith("_") else label for label in labels]
 
 
 def literal(*texts: Text) -> None:
@@ -80,9 +127,22 @@ def literal(*texts: Text) -> None:
 
 
 def finished(ax: Axes, **legend: Any) -> Axes:
-    """Add the grid and a legend with these options, and take the upper and right frame away."""
+    """Add the grid and a legend with these options, beside the axes where it is long, and take two sides of the frame away."""
     ax.grid(True, color="0.92", linewidth=0.8)
     ax.set_axisbelow(True)
     ax.spines[["top", "right"]].set_visible(False)
-    literal(*ax.legend(frameon=False, fontsize=8, **legend).get_texts())
+    n = len(ax.get_legend_handles_labels()[0])
+    if n > _MOST_INSIDE:
+        beside: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (1.01, 1), "borderaxespad": 0}
+        legend |= {**beside, "ncols": _legend_columns(n), "fontsize": 7, "labelspacing": 0.2, "columnspacing": 1.2}
+    literal(*ax.legend(**{"frameon": False, "fontsize": 8, **legend}).get_texts())
     return ax
+
+
+def in_columns(n: int) -> bool:
+    """Whether the legend of so many series has several columns."""
+    return n > _MOST_BELOW_EACH_OTHER
+
+
+def _legend_columns(n: int) -> int:
+    return -(-n // _MOST_BELOW_EACH_OTHER)

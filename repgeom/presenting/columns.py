@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
+from repgeom.data.settings import own_settings
 from repgeom.presenting.cells import cells, shortened, to_left, to_right, told_apart
 from repgeom.presenting.screen import Screen
 
@@ -12,6 +13,7 @@ _GAP = 2  # cells between two columns
 _USUAL = 24  # cells that names keep as long as there is any column that can go
 
 
+@own_settings
 @dataclasses.dataclass(frozen=True)
 class Column:
     """A column of a table.
@@ -21,7 +23,8 @@ class Column:
         cells: what it holds, as it can be shown.
         left: whether its cells begin at the same place, as words do. Numbers end at the same place.
         goes: where a line is too narrow, columns go in this order, the lowest first. None stays.
-        brief: the cells without their intervals. They come in place of the column's going.
+        brief: the cells without their intervals.
+        shortens: when these take the place of `cells`, in the same order.
         fewest: of names: so many cells are left of them at least, the rest of their middle is cut.
     """
 
@@ -30,6 +33,7 @@ class Column:
     left: bool = False
     goes: int | None = None
     brief: Sequence[str] | None = None
+    shortens: int | None = None
     fewest: int | None = None
 
     def width(self) -> int:
@@ -42,6 +46,7 @@ class Column:
         return dataclasses.replace(self, head=shortened(self.head, width, mark), cells=names)
 
 
+@own_settings
 def table_lines(
     columns: Sequence[Column], screen: Screen, *, indent: int = 0, groups: Sequence[str] = ()
 ) -> list[str] | None:
@@ -52,6 +57,13 @@ def table_lines(
         screen: whose width holds.
         indent: of every line, in cells.
         groups: of each row, the heading that it stands under.
+
+    >>> names, values = ["teacher", "student"], ["29.14 [26.35, 32.21]", "6.855 [6.768, 6.943]"]
+    >>> columns = [Column("", names, left=True), Column("rank", values, brief=["29.14", "6.855"], shortens=0)]
+    >>> print("\\n".join(table_lines(columns, Screen(width=20))))
+              rank
+    teacher  29.14
+    student  6.855
     """
     kept = fitted(columns, screen.width - indent, screen.mark)
     if kept is None:
@@ -71,9 +83,9 @@ def table_lines(
 
 def fitted(columns: Sequence[Column], width: int, mark: str = "…") -> list[Column] | None:
     """Those columns that fit beside each other, with names cut where they must be; None where nothing helps."""
-    steps = sorted({column.goes for column in columns if column.goes is not None})
+    turns = {turn for column in columns for turn in (column.goes, column.shortens) if turn is not None}
     for names_keep in (_USUAL, 0):
-        for last_gone in [-1, *steps]:
+        for last_gone in [-1, *sorted(turns)]:
             kept = [_after(column, last_gone) for column in columns]
             there = [column for column in kept if column is not None]
             room = width - _GAP * (len(there) - 1)
@@ -83,12 +95,12 @@ def fitted(columns: Sequence[Column], width: int, mark: str = "…") -> list[Col
 
 
 def _after(column: Column, last_gone: int) -> Column | None:
-    """What is left of a column once all went that go as early as this."""
-    if column.goes is None or column.goes > last_gone:
-        return column
-    if column.brief is None:
+    """What is left of a column once all went whose turn is as early as this."""
+    if column.goes is not None and column.goes <= last_gone:
         return None
-    return dataclasses.replace(column, cells=column.brief)
+    if column.brief is not None and column.shortens is not None and column.shortens <= last_gone:
+        return dataclasses.replace(column, cells=column.brief)
+    return column
 
 
 def _least(column: Column, names_keep: int) -> int:

@@ -67,7 +67,7 @@ def _changes(changes: Sequence[Change], screen: Screen) -> list[str]:
         Column("", labels, left=True, fewest=12),
         Column("before", before, goes=3),
         Column("now", now),
-        Column("difference", differences, brief=brief, goes=1),
+        Column("difference", differences, brief=brief, shortens=1),
         Column("ratio", ratios, goes=0),
         Column("p", p, goes=2),
     ]

@@ -136,7 +136,7 @@ def _labels(rows: list[_Row], screen: Screen) -> Column:
 
 def _values(head: str, rows: list[_Row], i: int, screen: Screen) -> Column:
     values = [screen.shown(row.values[i]) for row in rows]
-    return Column(head, values, goes=_INTERVALS, brief=[screen.shown(row.brief[i]) for row in rows])
+    return Column(head, values, shortens=_INTERVALS, brief=[screen.shown(row.brief[i]) for row in rows])
 
 
 def _beside(rows: list[_Row], screen: Screen) -> list[Column]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from repgeom.data.settings import own_settings
-from repgeom.presenting.cells import shortened
+from repgeom.presenting.cells import told_apart
 from repgeom.presenting.escaping import printable
 
 if TYPE_CHECKING:
@@ -37,13 +37,15 @@ def plot_monitor(history: pd.DataFrame, measure: str, ax: Axes | None = None) ->
     if drawn.empty:
         known = ", ".join(map(str, history["measure"].unique()))
         raise ValueError(f"there is no reading of {measure!r} yet; there are {known or 'none at all'}.")
-    if ax is None:
-        ax = Figure(figsize=(6.4, 4.0), layout="constrained").subplots()
     layers = list(drawn["layer"].unique())
     many = len(layers) > 8
-    for i, layer in enumerate(layers):
+    n_columns = -(-len(layers) // 22)  # of the legend; so many names have the height of the axes
+    if ax is None:
+        ax = Figure(figsize=(6.4 + 2.0 * n_columns * many, 4.0), layout="constrained").subplots()
+    names = told_apart([printable(layer) for layer in layers], 24)
+    for i, (layer, name) in enumerate(zip(layers, names, strict=True)):
         one = drawn[drawn["layer"] == layer]
-        (line,) = ax.plot(one["step"], one["value"], "o-", ms=3, lw=1.4, label=shortened(printable(layer), 24))
+        (line,) = ax.plot(one["step"], one["value"], "o-", ms=3, lw=1.4, label=name)
         if many:
             # More layers than colours that can be told apart: from dark to light along the model.
             line.set_color(colormaps["viridis"](i / (len(layers) - 1)))
@@ -52,7 +54,7 @@ def plot_monitor(history: pd.DataFrame, measure: str, ax: Axes | None = None) ->
     ax.set_xlabel("step")
     ax.set_ylabel(measure.replace("_", " "))
     # Beside the axes there is room for many names.
-    place: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0)} if many else {}
+    place: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0), "ncols": n_columns} if many else {}
     legend = ax.legend(frameon=False, fontsize="small", **place)
     for text in legend.get_texts():
         text.set_parse_math(False)  # names come from outside: never taken for mathematics

@@ -92,7 +92,7 @@ def _ranks(profile: LayerProfile, screen: Screen, head: str) -> Column:
     """Effective ranks with their intervals."""
     values = [report["effective_rank"] for report in profile.values()]
     full = [screen.shown(quoted(value)) for value in values]
-    return Column(head, full, goes=_INTERVALS, brief=[screen.shown(without_interval(value)) for value in values])
+    return Column(head, full, shortens=_INTERVALS, brief=[screen.shown(without_interval(value)) for value in values])
 
 
 def _verdict(profile: LayerProfile) -> str:

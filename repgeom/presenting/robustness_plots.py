@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from repgeom.data.settings import own_settings
 from repgeom.presenting.axes import GREY, axes_of, axis_label, finished, literal
 from repgeom.presenting.escaping import printable
@@ -33,6 +35,17 @@ def plot_robustness(table: pd.DataFrame, *, measure: str | None = None, ax: Axes
     The clean images' value is a dashed line, where there is one. Of a comparison the differences are drawn, second minus first,
     around a line at 0, with the clean images' as the first row; a filled point is a difference that is sure after Holm's
     correction (p below 0.05), an open one is not. Raises ValueError for a measure that is not there.
+
+    .. plot::
+
+        import numpy as np
+        import pandas as pd
+        import repgeom as rg
+
+        conditions = [(name, severity) for name in ("fog", "glass_blur", "jpeg_compression") for severity in (1, 3, 5)]
+        value = 0.95 - 0.08 * np.arange(9)
+        table = pd.DataFrame(conditions, columns=["corruption", "severity"])
+        rg.plot_robustness(table.assign(measure="accuracy", value=value, low=value - 0.03, high=value + 0.03))
 
     >>> import pandas as pd
     >>> columns = ["corruption", "severity", "measure", "value", "low", "high"]
@@ -122,13 +135,23 @@ def plot_fourier_heatmap(heatmap: FourierHeatmap, *, what: str | None = None, ax
     """Error or feature drift by spatial frequency, frequency 0 in the middle.
 
     Args:
-        heatmap: as `fourier_heatmap` returns it.
+        heatmap: as `fourier_heatmap` returns it, or an array of such values, with frequency 0 in its middle.
         what: "error" or "drift"; by default the error where there is one.
         ax: drawn into; a new figure's by default.
 
-    Raises ValueError for an error that was not measured.
+    Raises ValueError for an error that was not measured, and for an array that is no matrix.
+
+    .. plot::
+
+        import numpy as np
+        import repgeom as rg
+
+        down, across = np.mgrid[-8:9, -8:9]
+        rg.plot_fourier_heatmap(np.exp(-np.hypot(down, across) / 4), what="error")
     """
     ax = axes_of(ax)
+    if not isinstance(heatmap, FourierHeatmap):
+        heatmap = _heatmap_of(heatmap, what)
     if what is None:
         what = "error"
         if heatmap.error is None:
@@ -145,5 +168,16 @@ def plot_fourier_heatmap(heatmap: FourierHeatmap, *, what: str | None = None, ax
     assert ax.figure is not None
     ax.figure.colorbar(image, ax=ax, label=words[what])
     ax.set(xlabel="cycles per image, across", ylabel="cycles per image, down")
-    ax.set_title(f"Fourier heat map, noise of {heatmap.rms:.3g} per pixel")
+    noise = "" if np.isnan(heatmap.rms) else f", noise of {heatmap.rms:.3g} per pixel"
+    ax.set_title(f"Fourier heat map{noise}")
     return ax
+
+
+def _heatmap_of(values: Any, what: str | None) -> FourierHeatmap:
+    """A map that is known as an array alone."""
+    array = np.asarray(values, dtype=float)
+    if array.ndim != 2 or array.shape[0] != array.shape[1]:
+        raise ValueError(f"`heatmap` must be a `FourierHeatmap`, or an array of shape (m, m); got shape {array.shape}.")
+    frequencies = np.arange(len(array)) - len(array) // 2
+    error = None if what == "drift" else array
+    return FourierHeatmap(array, error, frequencies, None, np.nan, np.nan, array.size, 0)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from repgeom.data.kinds import Curves
 from repgeom.data.settings import own_settings
-from repgeom.presenting.axes import axes_of, axis_label, by_name, colors, finished, legend_label, literal
+from repgeom.inference.sample_sizes import sample_size_curve
+from repgeom.presenting.axes import axes_of, axis_label, by_name, finished, legend_labels, literal, styles
 from repgeom.presenting.text import THESE_ROWS
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.axes import Axes
 
 
@@ -18,21 +20,30 @@ def plot_sample_size_curve(curve: Curves, *, ax: Axes | None = None) -> Axes:
     """A measure against the number of samples: the population's value solid with its interval, these rows' dashed.
 
     Args:
-        curve: as `sample_size_curve` returns it, or {name: such}.
+        curve: as `sample_size_curve` returns it, or features, of which it is then made for effective rank; or {name: either}.
         ax: drawn into; a new figure's by default.
 
     Lines are means over the subsets of a size; the band spans the mean ends of their intervals, where they have one.
+
+    .. plot::
+
+        import numpy as np
+        import repgeom as rg
+
+        x = rg.testing.features_with_spectrum(np.arange(1, 17) ** -0.5, n_samples=400)
+        rg.plot_sample_size_curve(rg.sample_size_curve(x))
     """
-    ax = axes_of(ax)
-    named = by_name(curve, "")
-    if not named or not all(hasattr(table, "groupby") for table in named.values()):
-        raise ValueError("`curve` must be a table of `sample_size_curve`, or {name: such}.")
-    for (label, table), color in zip(named.items(), colors(len(named)), strict=True):
+    named = {name: _curve_of(found) for name, found in by_name(curve, "").items()}
+    if not named:
+        raise ValueError("there is no curve to draw: `curve` is empty.")
+    ax = axes_of(ax, 2 * len(named))
+    for label, table, style in zip(legend_labels(named), named.values(), styles(len(named)), strict=True):
         mean = table.groupby("n_samples").mean()
         prefix = ""
         if label:
-            prefix = f"{legend_label(label)}: "
-        ax.plot(mean.index, mean.value, "o-", color=color, markersize=3, label=f"{prefix}value")
+            prefix = f"{label}: "
+        color = style["color"]
+        ax.plot(mean.index, mean.value, marker="o", markersize=3, label=f"{prefix}value", **style)
         rows = f"{prefix}{THESE_ROWS}"
         ax.plot(mean.index, mean.in_these_rows, "o--", color=color, markersize=3, alpha=0.6, label=rows)
         known = mean.dropna()
@@ -46,3 +57,11 @@ def plot_sample_size_curve(curve: Curves, *, ax: Axes | None = None) -> Axes:
     # A log axis would write powers of ten; numbers of samples read better as they are.
     ax.xaxis.set_major_formatter(ScalarFormatter())
     return finished(ax)
+
+
+def _curve_of(found: Any) -> pd.DataFrame:
+    """The table of a curve, made of features where these were given."""
+    if {"n_samples", "in_these_rows"} <= set(getattr(found, "columns", ())):
+        table: pd.DataFrame = found
+        return table
+    return sample_size_curve(found)

@@ -13,6 +13,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from repgeom.data.settings import own_settings
 from repgeom.presenting.cells import broken, cells, told_apart
 from repgeom.presenting.escaping import SPELLED_OUT, printable
 
@@ -24,6 +25,7 @@ NARROWEST = 40  # narrower terminals get lines for this width
 _COLOURS = {"ok": "1;32", "warn": "1;33", "fail": "1;31", "heading": "1"}
 
 
+@own_settings
 @dataclasses.dataclass(frozen=True)
 class Screen:
     """What text is laid out for.
@@ -79,12 +81,21 @@ class Screen:
         return line.replace(text, f"\x1b[{_COLOURS[what]}m{text}\x1b[0m", 1)
 
 
+@own_settings
 def screen_of(stream: Any, *, colour: bool = True) -> Screen:
     """The screen behind a stream such as `sys.stdout`.
 
     The width is COLUMNS of the environment, else the terminal's, else `PIPED`. Colour is as the environment wants it
     (https://no-color.org, https://force-color.org, in Python's own order): none with NO_COLOR, then always with FORCE_COLOR,
     else in a terminal that is not TERM=dumb.
+
+    Args:
+        stream: what will be written to; None for none.
+        colour: False for never.
+
+    >>> import io
+    >>> screen_of(io.StringIO()).wraps
+    False
     """
     terminal = _is_terminal(stream)
     encoding = getattr(stream, "encoding", None) or "utf-8"

@@ -6,9 +6,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from repgeom.auditing.report import Report
 from repgeom.data.kinds import Curves, Spectra, Values
 from repgeom.data.settings import own_settings
-from repgeom.presenting.axes import GREY, axes_of, by_name, colors, drawable, finished, legend_label, whole_ticks
+from repgeom.presenting.axes import (
+    GREY,
+    axes_of,
+    by_name,
+    drawable,
+    finished,
+    in_columns,
+    legend_labels,
+    styles,
+    whole_ticks,
+)
 from repgeom.spectral.decompose import spectrum
 from repgeom.spectral.isotropic import isotropic_baseline
 from repgeom.spectral.spectrum import Spectrum
@@ -25,22 +36,32 @@ def plot_spectrum(spectra: Spectra, *, ax: Axes | None = None, baseline: bool = 
     """Share of variance along each direction on a log scale; several spectra overlaid, n in the legend.
 
     Args:
-        spectra: a `Spectrum`, features, or {name: either} (teacher against students).
+        spectra: a `Spectrum`, features, a `Report`, or {name: any of them} (teacher against students); a list of reports, or a
+            profile of a model's layers. Up to 80 differ in colour and dashes.
         ax: drawn into; a new figure's by default.
         baseline: add what isotropic features of the first one's size would show, dashed.
 
     Directions without any variance are not drawn: a log scale has no zero.
 
+    .. plot::
+
+        import numpy as np
+        import repgeom as rg
+
+        teacher = rg.testing.features_with_spectrum(np.arange(1, 65) ** -0.5, n_samples=500)
+        student = rg.testing.features_with_spectrum(np.arange(1, 65) ** -1.5, n_samples=500)
+        rg.plot_spectrum({"teacher": teacher, "student": student})
+
     >>> ax = plot_spectrum({"student": Spectrum.from_variances([4.0, 2.0, 1.0], n_samples=50)})
     >>> ax.get_legend().get_texts()[0].get_text()
     'student (n = 50)'
     """
-    ax = axes_of(ax)
     named = _named(spectra)
-    for (label, s), color in zip(named.items(), colors(len(named)), strict=True):
+    ax = axes_of(ax, len(named))
+    for label, s, style in zip(_labels(named), named.values(), styles(len(named)), strict=True):
         share = drawable(s.variance_ratio)
         shown = share > LEAST_SHARE
-        ax.plot(np.arange(1, len(share) + 1)[shown], share[shown], color=color, label=_with_n(label, s))
+        ax.plot(np.arange(1, len(share) + 1)[shown], share[shown], label=label, **style)
     first = next(iter(named.values()))
     if baseline and first.n_samples is not None:
         share = drawable(isotropic_baseline(first).variance_ratio)
@@ -53,12 +74,22 @@ def plot_spectrum(spectra: Spectra, *, ax: Axes | None = None, baseline: bool = 
 
 @own_settings
 def plot_cumulative_variance(spectra: Spectra, *, ax: Axes | None = None) -> Axes:
-    """Share of variance in the leading k directions, with the k that holds 90 %. Arguments as `plot_spectrum`."""
-    ax = axes_of(ax)
+    """Share of variance in the leading k directions, with the k that holds 90 %. Arguments as `plot_spectrum`.
+
+    .. plot::
+
+        import numpy as np
+        import repgeom as rg
+
+        teacher = rg.testing.features_with_spectrum(np.arange(1, 65) ** -0.5, n_samples=500)
+        student = rg.testing.features_with_spectrum(np.arange(1, 65) ** -1.5, n_samples=500)
+        rg.plot_cumulative_variance({"teacher": teacher, "student": student})
+    """
     named = _named(spectra)
-    for (label, s), color in zip(named.items(), colors(len(named)), strict=True):
+    ax = axes_of(ax, len(named))
+    for label, s, style in zip(_labels(named), named.values(), styles(len(named)), strict=True):
         total = np.cumsum(drawable(s.variance_ratio))
-        ax.plot(np.arange(1, len(total) + 1), total, color=color, label=_with_n(label, s))
+        ax.plot(np.arange(1, len(total) + 1), total, label=label, **style)
     ax.axhline(0.9, color=GREY, linestyle=":", linewidth=1)
     ax.annotate("90 %", (1, 0.9), xycoords=("axes fraction", "data"), ha="right", va="bottom", color="0.35", fontsize=8)
     whole_ticks(ax)
@@ -72,15 +103,29 @@ def plot_captured_variance(curves: Curves, *, ax: Axes | None = None, own: Value
     """Share of variance inside the reference's leading k directions, as `captured_variance` returns it.
 
     Args:
-        curves: one curve (r,), or {name: curve}.
+        curves: one curve (r,), a `Report` of an audit with a reference, or {name: either}; a list of such reports.
         ax: drawn into; a new figure's by default.
-        own: the reference's own curve, dashed.
+        own: the reference's own curve, dashed; that of the first report by default.
+
+    Raises ValueError for a report without a reference, or with one of another width.
+
+    .. plot::
+
+        import numpy as np
+        import repgeom as rg
+
+        teacher = rg.testing.features_with_spectrum(np.arange(1, 65) ** -0.5, n_samples=500)
+        student = teacher[:, :8] @ np.random.default_rng(0).standard_normal((8, 64))
+        rg.plot_captured_variance(rg.audit(student, reference=teacher, name="student"))
     """
-    ax = axes_of(ax)
     named = by_name(curves, "features")
-    for (label, curve), color in zip(named.items(), colors(len(named)), strict=True):
+    ax = axes_of(ax, len(named))
+    for label, found, style in zip(legend_labels(named), named.values(), styles(len(named)), strict=True):
+        curve, reference_curve = _captured(label, found)
+        if own is None:
+            own = reference_curve
         values = drawable(curve)
-        ax.plot(np.arange(1, len(values) + 1), values, color=color, label=legend_label(label))
+        ax.plot(np.arange(1, len(values) + 1), values, label=label, **style)
     if own is not None:
         ax.plot(np.arange(1, len(own) + 1), drawable(own), "--", color=GREY, label="reference itself")
     whole_ticks(ax)
@@ -89,14 +134,25 @@ def plot_captured_variance(curves: Curves, *, ax: Axes | None = None, own: Value
     return finished(ax)
 
 
+def _captured(label: str, found: Any) -> tuple[Any, Any]:
+    """The curve of a result, and that of its reference where the result knows it."""
+    if not isinstance(found, Report):
+        return found, None
+    if found.reference is None or found.reference.captured is None:
+        raise ValueError(f"the report {label!r} has no captured variance: audit with a `reference` of the same width.")
+    return found.reference.captured, found.reference.own_curve
+
+
 def _named(spectra: Any) -> dict[str, Spectrum]:
     """{name: spectrum} of spectra or features, by name or one alone. Raises ValueError for none and for a stack."""
     named = {}
     for name, features in by_name(spectra, "features").items():
-        if isinstance(features, Spectrum):
-            named[str(name)] = features
+        if isinstance(features, Report):
+            named[name] = features.spectrum
+        elif isinstance(features, Spectrum):
+            named[name] = features
         else:
-            named[str(name)] = spectrum(features)
+            named[name] = spectrum(features)
     if not named:
         raise ValueError("there is no spectrum to draw: `spectra` is empty.")
     for name, s in named.items():
@@ -106,8 +162,12 @@ def _named(spectra: Any) -> dict[str, Spectrum]:
     return named
 
 
-def _with_n(label: str, s: Spectrum) -> str:
-    """A legend's label with the number of samples, where it is known."""
-    if s.n_samples is None:
-        return legend_label(label)
-    return f"{legend_label(label)} (n = {s.n_samples:,})"
+def _labels(named: dict[str, Spectrum]) -> list[str]:
+    """Labels of a legend with the number of samples, where it is known and there is room for it."""
+    labels = legend_labels(named)
+    if in_columns(len(labels)):
+        return labels
+    return [
+        label if s.n_samples is None else f"{label} (n = {s.n_samples:,})"
+        for label, s in zip(labels, named.values(), strict=True)
+    ]

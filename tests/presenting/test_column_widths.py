@@ -1,6 +1,7 @@
 """Tables fit any width: columns go in their order, names lose their middle, numbers stay whole and names differ."""
 
 import itertools
+import re
 
 import pytest
 
@@ -22,7 +23,7 @@ def columns(names):
     numbers = [f"{1.5 * i:.3f} [{i}, {2 * i}]" for i in range(len(names))]
     return [
         Column("", names, left=True, fewest=8),
-        Column("value", numbers, brief=[n.split()[0] for n in numbers], goes=2),
+        Column("value", numbers, brief=[n.split()[0] for n in numbers], shortens=2),
         Column("range", ["0 to 64"] * len(names), goes=1),
         Column("formula", ["exp entropy of σ² of centred features"] * len(names), left=True, goes=0),
         Column("verdict", ["warn"] * len(names), left=True),
@@ -37,10 +38,9 @@ def test_every_line_fits_and_numbers_stay_whole(names, width, indent):
     assert len(lines) == len(names) + 1
     assert all(cells(line) <= width for line in lines)
     for i, line in enumerate(lines[1:]):
-        assert f" {1.5 * i:.3f}" in line
-        assert line.endswith("warn") or "formula" in lines[0]
-        if "[" in line.split("warn")[0][-20:] and " [" in line:
-            assert f"[{i}, {2 * i}]" in line
+        value = re.search(rf" {1.5 * i:.3f}( \[.*?\])?", line)
+        assert value[1] in (None, f" [{i}, {2 * i}]")
+        assert "warn" in line
 
 
 def test_columns_go_in_the_stated_order_and_come_back_with_room():

@@ -18,6 +18,8 @@ from repgeom_examples.distillation.configs import Config, Setting
 from repgeom_examples.distillation.grid import cells_of
 from repgeom_examples.distillation.verdicts import NOT_RUN
 
+from repgeom.terminal import Screen
+
 from .planted_results import CLIP, CONFIG, failed, kept, planted, row_of, student
 
 
@@ -172,3 +174,21 @@ def test_a_shown_interval_is_the_interval():
     ends = [float(x) for x in re.findall(r"[\d.]+", shown)]
     low, high = (ends[0] - ends[1], ends[0] + ends[1]) if "±" in shown else ends[-2:]
     assert (low, high) == pytest.approx((row["effective rank low"], row["effective rank high"]), abs=0.1)
+
+
+@pytest.mark.parametrize("width", [40, 80, 100, 120, 200])
+def test_the_text_fits_a_terminal_and_numbers_stay_whole(written, width):
+    found = written[0]
+    text = report_text.text(found, Screen(width, wraps=True))
+    assert all(len(line) <= width for line in text.splitlines())
+    table = text[text.index("Table 1") : text.index("Table 2")].splitlines()[1:]
+    rows = [line for line in table if line.strip() and line != "  embeddings"]  # the end of the title
+    assert len(rows) == 1 + len(found.tables["table1"])
+    wide = report_text.text(found, Screen(1000))
+    numbers = set(wide.split())
+    shown = re.findall(r"(?<= )[−±]?[\d,]+\.\d+(?= |$)", "\n".join(rows[1:]), re.MULTILINE)
+    assert len(shown) >= len(rows) - 2  # one model has failed, of one number at least there is always room
+    assert set(shown) <= numbers
+    assert report_text.text(found, Screen(width, colour=True)).count("\x1b[1;3") == sum(
+        e.verdict in ("supported", "contradicted") for e in found.entries
+    )
