@@ -34,7 +34,11 @@ def parser() -> argparse.ArgumentParser:
         metavar="SECONDS",
         help="rows that no longer fit are left out (default 420)",
     )
-    add("--only", metavar="NAME[,NAME]", help=f"these rows alone, of {', '.join(row.name for row in ROWS)}")
+    add(
+        "--only",
+        metavar="NAME[,NAME]",
+        help=f"these rows alone, in this order, of {', '.join(row.name for row in ROWS)}",
+    )
     add(
         "--out",
         type=Path,
@@ -62,7 +66,7 @@ def chosen(only: str | None) -> list[Row]:
     unknown = sorted(set(names) - {row.name for row in ROWS})
     if unknown:
         raise SystemExit(f"--only: there is no row {unknown[0]}; there are {', '.join(row.name for row in ROWS)}.")
-    return [row for row in ROWS if row.name in names]
+    return sorted((row for row in ROWS if row.name in names), key=lambda row: names.index(row.name))
 
 
 def measured(rows: list[Row], arguments: argparse.Namespace) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from benchmarks import timing
 
 LONG = 1.0  # seconds of a first call after which one more will do: the first one may have loaded libraries
 VERY_LONG = 4.0  # seconds of a first call after which it stands for itself
+ONE_CALL = False  # of everything, where the command is only tried
 SHOWN = 14  # lines of a profile
 
 
@@ -54,7 +55,7 @@ class Number(NamedTuple):
 def seconds_of(function: Callable[[], Any], runs: int = 3) -> float:
     """Median seconds of a call after a first one; of calls that take long the better of two, or the only one."""
     first = timing.once(function)
-    if first > VERY_LONG:
+    if first > VERY_LONG or ONE_CALL:
         return first
     if first > LONG:
         second = timing.once(function)
