@@ -25,14 +25,17 @@ class Scale:
         logs = np.log(np.where(values > 0, values, np.nan))
         return (logs - math.log(self.low)) / (math.log(self.high) - math.log(self.low))
 
-    def ticks(self, *, whole: bool = False, most: int = 6) -> list[tuple[float, str]]:
+    def ticks(self, *, whole: bool = False, most: int = 7) -> list[tuple[float, str]]:
         """At most about so many round numbers of this axis: their places in percent, and their text."""
         numbers = self._round_numbers(whole, most)
         return [(round(100 * float(self.at(np.array(number))), 2), tick_text(number)) for number in numbers]
 
     def _round_numbers(self, whole: bool, most: int) -> list[float]:
         if self.log:
-            return _powers_of_ten(self.low, self.high, most)
+            numbers = _powers_of_ten(self.low, self.high, most)
+            # Numbers within a factor of five or so are nearly as far apart on both kinds of axes.
+            if len(numbers) > 2:
+                return numbers
         step = _round_step((self.high - self.low) / (most - 1))
         if whole:
             step = max(1.0, float(math.ceil(step)))
