@@ -43,6 +43,7 @@ SUBMODULES = (
     "monitors",
     "pages",
     "probes",
+    "repair",
     "robustness",
     "terminal",
     "testing",

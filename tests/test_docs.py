@@ -9,7 +9,7 @@ import repgeom as rg
 from docs import docstrings, generate, site_checks
 from repgeom.auditing.rules import RULES
 from repgeom.data.kinds import KINDS
-from repgeom.measures.measure import measures
+from repgeom.measures.measure import every_record
 
 API = generate.api_pages()
 # What rules out a type: numbers of any kind of array, and whatever another function takes.
@@ -42,7 +42,7 @@ def test_no_argument_is_any_where_a_name_says_more(name):
 
 def test_every_measure_and_every_rule_is_on_its_page():
     page = generate.measures_page()
-    for m in measures():
+    for m in every_record():
         assert f"### {m.label.strip()}\n" in page
         assert m.question in page
     page = generate.findings_page()

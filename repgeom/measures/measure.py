@@ -201,15 +201,16 @@ def register_family(family: Family) -> None:
 
 def measures() -> tuple[Measure, ...]:
     """Records that an audit has a row of, in the order of its table: by group, then by module, then as they stand there."""
-    return tuple(m for m in _in_order() if m.needs)
+    return tuple(m for m in every_record() if m.needs)
 
 
 def called_alone() -> tuple[Measure, ...]:
     """Records of measures that no audit reads, in the same order."""
-    return tuple(m for m in _in_order() if not m.needs)
+    return tuple(m for m in every_record() if not m.needs)
 
 
-def _in_order() -> list[Measure]:
+def every_record() -> list[Measure]:
+    """Both in the same order: all that there is to know of measures."""
     return sorted(_measures.values(), key=lambda m: (GROUPS.index(m.group), m.module))
 
 
@@ -263,7 +264,7 @@ def catalogue() -> str:
             f"| {group} | name | formula | unit | invariant to | source |",
             "| --- | --- | --- | --- | --- | --- |",
         ]
-        for m in _in_order():
+        for m in every_record():
             if m.group == group:
                 also = f" ({', '.join(m.aliases)})" if m.aliases else ""
                 words = [m.label.strip() + also, f"`{m.name}`", m.formula, m.unit, ", ".join(m.invariances), m.source]

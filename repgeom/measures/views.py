@@ -59,25 +59,24 @@ def lidar(features: Features, views: Groups, *, delta: float = 1e-4, epsilon: fl
     refuse_nonfinite(x, "features")
     codes, names = as_labels(views, x.shape[-2], "views")
     _refuse_single_views(np.bincount(codes), names)
-    means, within = _moments(x, torch.as_tensor(codes, device=x.device), len(names))
-    if not bool(torch.isfinite(within).all() & torch.isfinite(means).all()):
+    between, within = _moments(x, torch.as_tensor(codes, device=x.device), len(names))
+    if not bool(torch.isfinite(within).all() & torch.isfinite(between).all()):
         raise too_large_error("features")
-    apart = means - means.mean(-2, keepdim=True)
-    if not bool((apart != 0).flatten(-2).any(-1).all()):
+    # Only ratios of eigenvalues count, so that those of tiny features are kept from underflowing.
+    largest = between.detach().diagonal(dim1=-2, dim2=-1).amax(-1)[..., None, None]
+    if not bool((largest > 0).all()):
         raise ValueError("all samples of `views` have the same mean, so no direction tells them apart.")
-    factor, failed = torch.linalg.cholesky_ex(
-        within + delta * torch.eye(x.shape[-1], dtype=within.dtype, device=x.device)
-    )
+    identity = torch.eye(x.shape[-1], dtype=within.dtype, device=x.device)
+    factor, failed = torch.linalg.cholesky_ex(within + delta * identity)
     if bool((failed != 0).any()):
         raise ValueError(
             f"the views do not vary along every direction, and `delta={delta}` adds too little to divide by their covariance; "
             "1e-4 is the published value for features of variance about 1."
         )
-    # Only ratios of eigenvalues count, so that those of tiny features are kept from underflowing.
-    apart = apart / apart.detach().abs().amax((-2, -1), keepdim=True)
     # L⁻¹ Σ_b L⁻ᵀ has the eigenvalues of Σ_w^(−½) Σ_b Σ_w^(−½) for any L Lᵀ = Σ_w, and this L has a gradient everywhere.
-    scaled = torch.linalg.solve_triangular(factor, apart.mT, upper=False)
-    eigenvalues = torch.linalg.eigvalsh(scaled @ scaled.mT / (len(names) - 1)).clamp(min=0)
+    half = torch.linalg.solve_triangular(factor, between / largest, upper=False)
+    whole = torch.linalg.solve_triangular(factor, half.mT, upper=False)
+    eigenvalues = torch.linalg.eigvalsh((whole + whole.mT) / 2).clamp(min=0)
     p = eigenvalues / eigenvalues.sum(-1, keepdim=True) + epsilon
     return give_back(features)(entropy_of(p).exp())
 
@@ -103,20 +102,25 @@ def _refuse_single_views(sizes: np.ndarray, names: np.ndarray) -> None:
 
 
 def _moments(x: Tensor, codes: Tensor, n_classes: int) -> tuple[Tensor, Tensor]:
-    """Means (..., C, d) of the samples about the mean of all rows, and the mean covariance (..., d, d) about them, in float64."""
+    """Covariance (..., d, d) of the samples' means and mean covariance about them, in float64; memory for the means beside it."""
     sizes = codes.bincount(minlength=n_classes).double()
     centre = x.mean(-2, keepdim=True, dtype=torch.float64)
     pieces = [piece.shape[-2] for piece in row_chunks(x)]
-    sums = torch.zeros(*x.shape[:-2], n_classes, x.shape[-1], dtype=torch.float64, device=x.device)
+    means = torch.zeros(*x.shape[:-2], n_classes, x.shape[-1], dtype=torch.float64, device=x.device)
     for rows, own in zip(x.split(pieces, -2), codes.split(pieces), strict=True):
-        sums = sums.index_add(-2, own, rows.double() - centre)
-    means = sums / sizes[:, None]
-    within = torch.zeros(*x.shape[:-2], x.shape[-1], x.shape[-1], dtype=torch.float64, device=x.device)
+        means.index_add_(-2, own, rows.double() - centre)
+    means = means.div_(sizes[:, None])
+    zeros = torch.zeros(*x.shape[:-2], x.shape[-1], x.shape[-1], dtype=torch.float64, device=x.device)
+    within, between = zeros, zeros
     weights = 1 / ((sizes - 1) * n_classes)  # each sample's covariance counts the same
     for rows, own in zip(x.split(pieces, -2), codes.split(pieces), strict=True):
         about = rows.double() - centre - means[..., own, :]
         within = within + about.mT @ (about * weights[own][:, None])
-    return means, within
+    centre = means.mean(-2, keepdim=True)
+    for some in means.split(pieces[0], -2):
+        apart = some - centre
+        between = between + apart.mT @ apart / (n_classes - 1)
+    return between, within
 
 
 register(
