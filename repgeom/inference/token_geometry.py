@@ -17,7 +17,7 @@ from repgeom.data.labels import as_labels
 from repgeom.data.settings import own_settings
 from repgeom.inference.estimate import Estimate, estimate_or_reason
 from repgeom.inference.intervals import check_confidence, quantile
-from repgeom.measures.classes import between_class_variance, isotropic_ranks, ranks_of_stack
+from repgeom.measures.classes import isotropic_ranks, ranks_of_stack
 from repgeom.measures.cloud_tally import EXTREME_NORM
 from repgeom.measures.measure import CLOUD, Measure, register
 from repgeom.measures.shares import entropy_of
@@ -119,7 +119,7 @@ def token_geometry(
         within_rank=over_texts["within_rank"],
         within_isotropic=_mean_known(isotropic),
         between_rank=estimate_or_reason(means, confidence=confidence),
-        between_share=_between_share(x, codes),
+        between_share=_between_share(x, means, sizes),
         matrix_entropy=over_texts["matrix_entropy"],
         curvature=over_texts["curvature"],
         n_still=still,
@@ -258,12 +258,17 @@ def _text_means(x: Tensor, codes: np.ndarray, sizes: np.ndarray) -> Tensor:
     return sums / torch.as_tensor(sizes, dtype=torch.float64, device=x.device)[:, None]
 
 
-def _between_share(x: Tensor, codes: np.ndarray) -> float:
-    """NaN where all tokens are equal."""
-    try:
-        return between_class_variance(x, codes)
-    except ValueError:
+def _between_share(x: Tensor, means: Tensor, sizes: np.ndarray) -> float:
+    """As `between_class_variance`, from means that are known; NaN where all tokens are equal."""
+    weights = torch.as_tensor(sizes, dtype=torch.float64, device=x.device)
+    centre = (weights[:, None] * means).sum(0) / weights.sum()
+    largest = float(max(x.max().abs(), x.min().abs()).double()) or 1.0  # squares stay in range
+    total = sum(float(((rows.double() - centre) / largest).square().sum()) for rows in x.split(1 << 14))
+    between = float((weights * ((means - centre) / largest).square().sum(1)).sum())
+    # What is left of rounding is no variance.
+    if total <= len(x) * (torch.finfo(torch.float64).eps * float(centre.abs().max()) / largest) ** 2:
         return math.nan
+    return min(1.0, between / total)
 
 
 def _mean_known(values: np.ndarray) -> float:

@@ -94,7 +94,8 @@ def neighbour_counts(
 
 def refuse_one_direction(units: Tensor, name: str) -> None:
     """Raises ValueError where all rows of unit length are equal: each is then as near as any other."""
-    if bool(((units - units[..., :1, :]).abs() <= _TIED).all((-2, -1)).any()):
+    # Without a copy of the rows, of which there may be many.
+    if bool((units.amax(-2) - units.amin(-2) <= _TIED).all(-1).any()):
         raise ValueError(
             f"all rows of `{name}` point one way, so every row is as near as any other: none is a neighbour."
         )
