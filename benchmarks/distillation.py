@@ -15,16 +15,16 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from repgeom.corruptions import CLIP_STD
 from repgeom_examples.distillation.configs import Training
 from repgeom_examples.distillation.data.images import Images
 from repgeom_examples.distillation.features import teacher_features
 from repgeom_examples.distillation.students import make_student
 from repgeom_examples.distillation.teachers.pretrained import CLIP_MEAN, load_clip
 from repgeom_examples.distillation.training import train_student
-from torch import Tensor, nn
-from torch.nn import functional as F
-
-from repgeom.corruptions import CLIP_STD
 
 
 def checkpoint(folder: Path) -> str:

@@ -34,6 +34,7 @@ from repgeom.measures import concentration as _concentration
 from repgeom.measures import directions as _directions
 from repgeom.measures import hubness as _hubness
 from repgeom.measures import near_duplicates as _near_duplicates
+from repgeom.measures import neural_collapse as _neural_collapse
 from repgeom.measures import pairs as _pairs
 from repgeom.measures import rank as _rank
 from repgeom.measures import steepness as _steepness
@@ -44,6 +45,7 @@ from repgeom.measures.concentration import *
 from repgeom.measures.directions import *
 from repgeom.measures.hubness import *
 from repgeom.measures.near_duplicates import *
+from repgeom.measures.neural_collapse import *
 from repgeom.measures.pairs import *
 from repgeom.measures.rank import *
 from repgeom.measures.steepness import *
@@ -111,6 +113,7 @@ __all__ += _directions.__all__
 __all__ += _concentration.__all__
 __all__ += _hubness.__all__
 __all__ += _near_duplicates.__all__
+__all__ += _neural_collapse.__all__
 __all__ += _nearest.__all__
 __all__ += _pairs.__all__
 __all__ += _rank.__all__

@@ -39,6 +39,7 @@ from repgeom.measures.cloud_tally import Health, Norms
 from repgeom.measures.concentration import Concentration
 from repgeom.measures.hubness import Hubness
 from repgeom.measures.near_duplicates import NearDuplicates
+from repgeom.measures.neural_collapse import NeuralCollapse
 from repgeom.measures.steepness import PowerLaw
 from repgeom.probes.linear import LinearProbe, PathPoint
 from repgeom.probes.nearest import KNNProbe
@@ -80,6 +81,7 @@ __all__ = [
     "MeasureName",
     "ModalityGap",
     "NearDuplicates",
+    "NeuralCollapse",
     "Norms",
     "Numbers",
     "OnCollapse",

@@ -230,6 +230,7 @@ CALLS: dict[str, Callable[[Rows], Any]] = {
     "mutual_knn": lambda r: rg.mutual_knn(r.x, r.y, k=max(1, min(10, r.n - 1))),
     "n_components": lambda r: rg.n_components(r.x),
     "near_duplicates": lambda r: rg.near_duplicates(r.x if r.n > 8 else np.vstack([np.asarray(r.x)] * 5)),
+    "neural_collapse": lambda r: rg.neural_collapse(r.x, r.labels),
     "norms": lambda r: rg.norms(r.x),
     "numerical_rank": lambda r: rg.numerical_rank(r.x),
     "open_source": _opened,

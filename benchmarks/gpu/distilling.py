@@ -10,9 +10,6 @@ from typing import Any
 from unittest import mock
 
 import torch
-from repgeom_examples.distillation import training
-from repgeom_examples.distillation.configs import PRESETS, Config, Training
-from repgeom_examples.distillation.students import make_student
 from torch import nn
 
 from benchmarks import timing
@@ -22,6 +19,9 @@ from repgeom.corruptions import CLIP_STD
 from repgeom.models import Preprocessing
 from repgeom.probes.linear import DEFAULT_C
 from repgeom.probes.logistic import LogisticPath
+from repgeom_examples.distillation import training
+from repgeom_examples.distillation.configs import PRESETS, Config, Training
+from repgeom_examples.distillation.students import make_student
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 WIDTH = 512  # of CLIP ViT-B/32's embedding

@@ -20,6 +20,7 @@ from repgeom.measures.class_tally import ClassTally
 from repgeom.measures.classes import ClassRanks
 from repgeom.measures.cloud_tally import CloudTally, Health
 from repgeom.measures.measure import Size
+from repgeom.measures.neural_collapse import NeuralCollapse
 from repgeom.measures.pair_sums import PairSums
 from repgeom.robustness.measurement import Measurement
 from repgeom.spectral.spectrum import Spectrum
@@ -28,7 +29,8 @@ from repgeom.spectral.spectrum import Spectrum
 @dataclasses.dataclass(frozen=True)
 class LabelEvidence:
     """Of labels: ranks and sums of each class, rows (C,) and variance within (C,) of each class, votes of neighbours
-    (None where no row has a neighbour outside of its group), and what is known of their order."""
+    (None where no row has a neighbour outside of its group), what is known of their order, and how far they have collapsed
+    (None where that is not defined)."""
 
     ranks: ClassRanks
     sums: ClassTally
@@ -36,6 +38,7 @@ class LabelEvidence:
     votes: NeighbourMean | None
     variances: np.ndarray
     order: RowOrder = UNKNOWN_ORDER
+    collapse: NeuralCollapse | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -162,6 +165,7 @@ EVIDENCE: dict[str, Callable[[Evidence], Any]] = {
     "sample": lambda e: e.sample,
     "class_ranks": _of_labels(lambda labels: labels.ranks),
     "class_sums": _of_labels(lambda labels: labels.sums),
+    "class_collapse": _of_labels(lambda labels: labels.collapse),
     "votes": _of_labels(lambda labels: labels.votes),
     "reference_spectrum": _of_reference(lambda reference: reference.spectrum),
     "shared_neighbours": _of_reference(lambda reference: reference.shared_neighbours),

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from repgeom.auditing.audit_tally import AuditTally
+from repgeom.auditing.class_collapse import class_collapse
 from repgeom.auditing.dominating import Dominating, dominating_of
 from repgeom.auditing.evidence import DriftEvidence, Evidence, LabelEvidence, ReferenceEvidence
 from repgeom.auditing.finding import Numbered
@@ -174,7 +175,10 @@ def _of_labels(tally: AuditTally, pairs: Drawn, neighbours: Neighbours | None) -
             votes = neighbours.votes(labels)
             lists = neighbours.lists[:, : neighbours.k].cpu().numpy()
             order = order_of_labels(lists, codes, pairs.places, tally.n_read)
-    return LabelEvidence(class_ranks(classes), classes, classes.sizes(), votes, _variances_within(classes), order)
+    collapse = class_collapse(classes, tally.tallies["spectrum"])
+    return LabelEvidence(
+        class_ranks(classes), classes, classes.sizes(), votes, _variances_within(classes), order, collapse
+    )
 
 
 def _variances_within(classes: ClassTally) -> np.ndarray:

@@ -16,6 +16,7 @@ from repgeom.robustness.drift import ALL_ROWS_EQUAL
 
 # A class has collapsed where its variance is less than this share of what its larger half of classes have.
 COLLAPSED_CLASS = 0.1
+SIMPLEX = 0.15  # mean error of the cosines of class means, below which they lie as a simplex; random ones of 20 features read 0.18
 NOT_ALIKE = 0.1  # CKA, below which two have little in common
 SHARED = 0.1  # of the way from chance to all neighbours, beyond which rows are of the same samples all the same
 
@@ -126,8 +127,16 @@ def between_share(e: Evidence) -> float | None:
 
 
 def between_sentence(e: Evidence, value: float) -> str:
-    """Say how little is left within classes."""
-    return f"classes have collapsed to their means: {value:.1%} of the variance lies between classes, {1 - value:.1%} within"
+    """Say how little is left within classes, and whether their means lie as they do at the end of a training."""
+    words = f"classes have collapsed to their means: {value:.1%} of the variance lies between classes, {1 - value:.1%} within"
+    collapse = None if e.labels is None else e.labels.collapse
+    if collapse is None or len(collapse.classes) < 3:
+        return words
+    if collapse.nc2_angles < SIMPLEX:
+        return (
+            f"{words}; the means lie as a simplex (NC2 {collapse.nc2_angles:.2f}), as late in a classifier's training"
+        )
+    return f"{words}; the means do not lie as a simplex (NC2 {collapse.nc2_angles:.2f}), so look for another cause than training"
 
 
 def collapsed_classes(e: Evidence) -> float | None:

@@ -9,6 +9,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"  # it is read where the hub's client is first
 import shutil
 
 import torch
+
 from repgeom_examples.distillation import (
     cli,
 )

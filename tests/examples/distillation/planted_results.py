@@ -6,6 +6,7 @@ import zlib
 import numpy as np
 import scipy.stats
 import torch
+
 from repgeom_examples.distillation import (
     ledger,
     stored,

@@ -4,6 +4,7 @@ import json
 import os
 
 import torch
+
 from repgeom_examples.distillation import (
     cli,
     configs,

@@ -2,11 +2,11 @@
 
 import numpy as np
 import torch
+
+from repgeom.corruptions import Draws
 from repgeom_examples.distillation.configs import TeacherTraining
 from repgeom_examples.distillation.features import teacher_features
 from repgeom_examples.distillation.teachers.teacher import Preprocessing, Teacher
-
-from repgeom.corruptions import Draws
 
 TINY = TeacherTraining(n_images=24, epochs=2, batch_size=8, width=16, depth=1, out=12)
 

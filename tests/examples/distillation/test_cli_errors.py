@@ -6,6 +6,7 @@ from collections import namedtuple
 
 import pytest
 import torch
+
 from repgeom_examples.distillation import (
     cli,
     running,

@@ -7,10 +7,11 @@ import pandas as pd
 import pytest
 import torch
 from conftest import oracle
+from torch import nn
+
 from repgeom_examples.distillation import (
     cli,
 )
-from torch import nn
 
 from .slow_objectives import slow_infonce
 from .small_runs import contents

@@ -4,6 +4,7 @@ import dataclasses
 import json
 
 import pytest
+
 from repgeom_examples.distillation import (
     cli,
     configs,

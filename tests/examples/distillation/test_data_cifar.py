@@ -7,6 +7,7 @@ import shlex
 
 import numpy as np
 import pytest
+
 from repgeom_examples.distillation.data.cifar import load_cifar
 
 from .cifar_files import ARCHIVES, FOLDERS, cifar_files, python2_pickle, read_is, write_archive, write_folder

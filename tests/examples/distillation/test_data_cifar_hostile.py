@@ -8,6 +8,7 @@ import tarfile
 
 import numpy as np
 import pytest
+
 from repgeom_examples.distillation.data import cifar, cifar_published
 from repgeom_examples.distillation.data.cifar import load_cifar
 

@@ -2,10 +2,10 @@
 
 import numpy as np
 import torch
-from repgeom_examples.distillation.data.digits import load_digits_set
 from sklearn.datasets import load_digits
 
 from repgeom.models.preprocessing import resized
+from repgeom_examples.distillation.data.digits import load_digits_set
 
 
 def test_digits_are_scikit_learns_scans_in_two_halves():

@@ -5,6 +5,7 @@ import types
 from urllib.error import URLError
 
 import pytest
+
 from repgeom_examples.distillation.configs import Setting
 from repgeom_examples.distillation.data.cifar import download
 from repgeom_examples.distillation.data.load import load_dataset

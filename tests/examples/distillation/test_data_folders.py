@@ -6,6 +6,7 @@ import pytest
 import torch
 from conftest import photographs
 from PIL import Image
+
 from repgeom_examples.distillation.data.folders import load_folder
 
 from .image_files import colored, pillow, random_images, save_image

@@ -3,10 +3,10 @@
 import pytest
 import torch
 from conftest import photographs
-from repgeom_examples.distillation.data import shapes
-from repgeom_examples.distillation.data.images import Images
 
 from repgeom.models.preprocessing import center_cropped, resized
+from repgeom_examples.distillation.data import shapes
+from repgeom_examples.distillation.data.images import Images
 
 from .image_files import pillow, random_images
 

@@ -1,6 +1,7 @@
 """Every data set by its name."""
 
 import pytest
+
 from repgeom_examples.distillation.configs import Setting
 from repgeom_examples.distillation.data.load import load_dataset
 

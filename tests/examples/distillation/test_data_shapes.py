@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+
 from repgeom_examples.distillation.configs import Setting
 from repgeom_examples.distillation.data import load as data_load
 from repgeom_examples.distillation.data import shapes

@@ -5,6 +5,9 @@ import math
 import numpy as np
 import pytest
 import torch
+
+import repgeom as rg
+from repgeom.corruptions import add_noise
 from repgeom_examples.distillation import (
     evaluation,
     preparing,
@@ -15,9 +18,6 @@ from repgeom_examples.distillation.configs import Config, Evaluation, Setting
 from repgeom_examples.distillation.data.images import Dataset, Images
 from repgeom_examples.distillation.teachers.teacher import Preprocessing, Teacher
 from repgeom_examples.distillation.training import Diverged
-
-import repgeom as rg
-from repgeom.corruptions import add_noise
 
 from .planted_results import EPS32, log_rank, student
 

@@ -5,12 +5,13 @@ import shutil
 
 import pandas as pd
 import pytest
+from torch import nn
+
 from repgeom_examples.distillation import (
     cli,
     objectives,
     students,
 )
-from torch import nn
 
 from .small_runs import arguments, contents
 

@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+
 from repgeom_examples.distillation.data.images import Images
 from repgeom_examples.distillation.features import encoded
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
+
 from repgeom_examples.distillation import (
     figures,
     tables,

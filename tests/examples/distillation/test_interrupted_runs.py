@@ -10,6 +10,7 @@ import time
 
 import pytest
 import torch
+
 from repgeom_examples.distillation import (
     cli,
     objectives,

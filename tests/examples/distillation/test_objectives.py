@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+
 from repgeom_examples.distillation import (
     configs,
     objectives,

@@ -7,6 +7,7 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
+
 from repgeom_examples.distillation import (
     findings,
     report,

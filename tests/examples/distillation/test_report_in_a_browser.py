@@ -4,6 +4,7 @@ import dataclasses
 
 import browsing
 import pytest
+
 from repgeom_examples.distillation import findings, report
 
 from .planted_results import CLIP, CONFIG, failed, kept, planted, student

@@ -9,6 +9,10 @@ import numpy as np
 import pytest
 import torch
 from conftest import oracle
+from safetensors.torch import load_file
+from sklearn.linear_model import LogisticRegression
+from torch import nn
+
 from repgeom_examples.distillation import (
     cli,
     configs,
@@ -19,9 +23,6 @@ from repgeom_examples.distillation import (
     stored,
     students,
 )
-from safetensors.torch import load_file
-from sklearn.linear_model import LogisticRegression
-from torch import nn
 
 from .slow_objectives import slow_infonce
 from .small_runs import GRID, N_CELLS, arguments, configured, contents
@@ -59,6 +60,7 @@ def test_a_finished_run_is_only_read(copied, whole, monkeypatch, capsys):
 def test_a_student_of_the_grid_by_a_plain_loop(whole, planted):
     """Trained and measured here without the package's training or measuring."""
     import planted_teachers
+
     from repgeom_examples.distillation.data.load import load_dataset
 
     data, teacher = (

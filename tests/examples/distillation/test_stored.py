@@ -10,6 +10,7 @@ import types
 
 import pytest
 import torch
+
 from repgeom_examples.distillation import stored
 from repgeom_examples.distillation.stored import fingerprint
 

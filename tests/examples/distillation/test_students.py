@@ -2,10 +2,11 @@
 
 import pytest
 import torch
+from torch import nn
+
 from repgeom_examples.distillation import (
     students,
 )
-from torch import nn
 
 
 @pytest.mark.parametrize(("width", "count"), [(1, 811_264), (2, 1_405_440), (4, 2_732_032)])

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+
 from repgeom_examples.distillation import (
     ledger,
     table_text,

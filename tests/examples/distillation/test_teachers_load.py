@@ -5,6 +5,7 @@ import importlib
 import pytest
 import torch
 from conftest import photographs
+
 from repgeom_examples.distillation.configs import Setting
 from repgeom_examples.distillation.data.images import Images
 from repgeom_examples.distillation.teachers.load import load_teacher

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import scipy.ndimage
 import torch
-from repgeom_examples.distillation.teachers import contrastive, self_distilled, vit
 from torch.nn import functional as F
+
+from repgeom_examples.distillation.teachers import contrastive, self_distilled, vit
 
 from .small_teachers import TINY, softmax
 

@@ -4,6 +4,7 @@ import json
 import os
 
 import pytest
+
 from repgeom_examples.distillation.teachers.pretrained import load_dinov2
 
 

@@ -7,6 +7,7 @@ import sys
 import pytest
 import torch
 from conftest import photographs
+
 from repgeom_examples.distillation.features import encoded
 from repgeom_examples.distillation.teachers import pretrained
 from repgeom_examples.distillation.teachers.pretrained import load_clip, load_dinov2

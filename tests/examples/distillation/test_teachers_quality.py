@@ -7,14 +7,14 @@ import pytest
 import torch
 from conftest import oracle
 from PIL import Image
+from torch.nn import functional as F
+
+import repgeom as rg
 from repgeom_examples.distillation.configs import Setting
 from repgeom_examples.distillation.data.load import load_dataset
 from repgeom_examples.distillation.features import encoded
 from repgeom_examples.distillation.teachers import quality
 from repgeom_examples.distillation.teachers.teacher import Preprocessing, Teacher
-from torch.nn import functional as F
-
-import repgeom as rg
 
 
 def test_quality_is_the_librarys(tmp_path, rng):

@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
+
 from repgeom_examples.distillation.data import shapes
 from repgeom_examples.distillation.features import encoded
 from repgeom_examples.distillation.teachers import cached, contrastive, self_distilled

@@ -8,6 +8,8 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
+from torch import nn
+
 from repgeom_examples.distillation import (
     configs,
     objectives,
@@ -15,7 +17,6 @@ from repgeom_examples.distillation import (
     training,
     views,
 )
-from torch import nn
 
 from .small_runs import SMALL, numbered
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import scipy.stats
 import torch
+
 from repgeom_examples.distillation import (
     verdicts,
 )

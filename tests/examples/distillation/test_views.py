@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+
 from repgeom_examples.distillation.views import crop_flip
 
 from .image_files import random_images
