@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from repgeom.corruptions.images import as_images, as_indices, give_back, in_batches, quantized, unit
+from repgeom.corruptions.images import as_images, as_indices, give_back, in_batches, in_dtype, quantized, unit
 from repgeom.corruptions.jpeg import jpeg_compression
 from repgeom.corruptions.registry import check_name, check_severity, corruption_for
 from repgeom.corruptions.seeds import Draws
@@ -186,13 +186,10 @@ def _in_batches(
         storage_jpeg = quality
 
     def finished_batch(rows: slice) -> Tensor:
-        y = corrupt_batch(unit(x[rows]), rows)
-        y = quantized(y.clamp(0, 1), quantize)
+        y = corrupt_batch(unit(x[rows]), rows).clamp(0, 1)
         if storage_jpeg is not None:
-            y = jpeg_compression(y, (storage_jpeg,), {})
-        if x.dtype == torch.uint8:
-            return (y * 255).round().to(torch.uint8)
-        return y.to(x.dtype)
+            y = jpeg_compression(quantized(y, quantize), (storage_jpeg,), {})
+        return in_dtype(y, quantize, x.dtype)
 
     return in_batches(x, finished_batch)
 

@@ -7,9 +7,10 @@ import functools
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from repgeom.corruptions import filters
-from repgeom.corruptions.exact import along_rows, down_columns, rounded
+from repgeom.corruptions.exact import rounded
 from repgeom.corruptions.seeds import Draws, Params
 from repgeom.corruptions.strengths import Strength
 
@@ -54,32 +55,56 @@ def pixelate(x: Tensor, strength: Strength, params: Params) -> Tensor:
     """Pillow's BOX filter down and up again, rounded to 8 bits after each pass, with its fixed-point weights."""
     (scale,) = strength
     h, w = x.shape[-2:]
-    small = _box_resized(x * 255, max(1, int(h * scale)), max(1, int(w * scale)))
-    return (_box_resized(small, h, w) / 255).float()
+    grey = _box_reduced(x * 255, max(1, int(w * scale)), -1)
+    grey = _box_reduced(grey, max(1, int(h * scale)), -2)
+    # Enlarging takes one pixel for each. Whole rows are copied last, as that is the fastest.
+    grey = grey.index_select(-1, _nearest(grey.shape[-1], w).to(x.device)) / 255
+    return grey.index_select(-2, _nearest(grey.shape[-2], h).to(x.device))
 
 
-def _box_resized(grey: Tensor, height: int, width: int) -> Tensor:
-    """Grey levels in [0, 255] resized, along rows first, and rounded after each pass, as Pillow's 8-bit images are."""
-    h, w = grey.shape[-2:]
-    if w != width:
-        grey = rounded(along_rows(grey, _box_matrix(w, width), whole_bits=8))
-    if h != height:
-        grey = rounded(down_columns(grey, _box_matrix(h, height), whole_bits=8))
-    return grey
+def _box_reduced(grey: Tensor, size: int, dim: int) -> Tensor:
+    """Grey levels averaged to a smaller size along one dimension, in Pillow's fixed point, and rounded."""
+    n = grey.shape[dim]
+    if n == size:
+        return rounded(grey)
+    windows, weights = _box_windows(n, size)
+    # One more value, a zero, is what shorter windows take in place of a pixel that they do not have.
+    border = {-1: (0, 1, 0, 0), -2: (0, 0, 0, 1)}[dim]
+    padded = F.pad(grey, border)
+    total = padded.index_select(dim, windows[0].to(grey.device))
+    for pixels in windows[1:]:
+        total = total + padded.index_select(dim, pixels.to(grey.device))
+    if dim == -2:
+        weights = weights[:, None]
+    # float64: a sum has up to 13 bits and a weight 22.
+    return rounded(total.double() * weights.to(grey.device)).to(grey.dtype)
 
 
 @functools.lru_cache(maxsize=64)
-def _box_matrix(n: int, size: int) -> Tensor:
-    """Weights (size, n) of Pillow's BOX filter: each result is the mean of the whole pixels whose centre is in its window."""
-    scale = n / size
-    window = max(scale, 1.0)
-    weights = np.zeros((size, n))
-    for i in range(size):
-        centre = (i + 0.5) * scale
-        first = max(0, int(centre - window / 2 + 0.5))
-        stop = min(n, int(centre + window / 2 + 0.5))
-        offset = (np.arange(first, stop) - centre + 0.5) / window
-        weights[i, first:stop] = (offset > -0.5) & (offset <= 0.5)
-    weights /= weights.sum(1, keepdims=True)
-    # Pillow works in fixed point: weights are multiples of 2^-22 (32 bits less 8 of the pixel and 2 of headroom).
-    return torch.from_numpy(np.floor(weights * 2**22 + 0.5) / 2**22)
+def _box_windows(n: int, size: int) -> tuple[list[Tensor], Tensor]:
+    """The first, second, ... pixel of each result's window, n where it has none, and the weight of its pixels.
+
+    A result is the mean of the whole pixels whose centre is in its window. Pillow works in fixed point: weights are multiples of
+    2^-22 (32 bits less 8 of the pixel and 2 of headroom).
+    """
+    inside = _inside(n, size)
+    counts = inside.sum(1)
+    first = inside.argmax(1)
+    windows = [np.where(k < counts, first + k, n) for k in range(counts.max())]
+    weights = np.floor(2.0**22 / counts + 0.5) / 2**22
+    return [torch.from_numpy(window) for window in windows], torch.from_numpy(weights)
+
+
+@functools.lru_cache(maxsize=64)
+def _nearest(n: int, size: int) -> Tensor:
+    """Which of n pixels each of more results shows."""
+    return torch.from_numpy(_inside(n, size).argmax(1))
+
+
+def _inside(n: int, size: int) -> np.ndarray:
+    """Which of n pixels lie in the window of each result, (size, n); a window is at least one pixel wide."""
+    width = max(n / size, 1.0)
+    pixels, centres = np.arange(n), (np.arange(size)[:, None] + 0.5) * (n / size)
+    first, stop = np.floor(centres - width / 2 + 0.5), np.floor(centres + width / 2 + 0.5)
+    offset = (pixels - centres + 0.5) / width
+    return (pixels >= first) & (pixels < stop) & (offset > -0.5) & (offset <= 0.5)

@@ -132,8 +132,7 @@ def motion_blur(x: Tensor, radius: int, sigma: float, angle: Tensor) -> Tensor:
     Edges repeat. As there, sums are of 16-bit values and rounded to 16 bits, and the result is cut to 8 bits.
     """
     steps = torch.arange(2 * radius + 1, dtype=torch.float64, device=x.device)
-    weights = torch.exp(-(steps**2) / (2 * sigma**2))
-    weights = weights / weights.sum()
+    weights = np.exp(-(np.arange(2 * radius + 1) ** 2) / (2 * sigma**2))
     # float64, as ImageMagick: which pixel a step falls on may hang on the last bits of the angle.
     radians = torch.deg2rad(angle.double())[:, None]
     right = (steps * radians.cos() - 0.5).ceil().long()
@@ -141,11 +140,12 @@ def motion_blur(x: Tensor, radius: int, sigma: float, angle: Tensor) -> Tensor:
     h, w = x.shape[-2:]
     reach = 2 * radius
     # A view of every h x w window of the padded image: each image takes the windows of its own angle.
-    windows = F.pad(x * 255, (reach,) * 4, mode="replicate").unfold(2, h, 1).unfold(3, w, 1)
+    grey = (x * 255).double().mul_(257)
+    windows = F.pad(grey, (reach,) * 4, mode="replicate").unfold(2, h, 1).unfold(3, w, 1)
     images = torch.arange(len(x), device=x.device)
-    total = torch.zeros_like(x, dtype=torch.float64)
-    for i, weight in enumerate((weights * 257).tolist()):
-        total.add_(windows[images, :, reach + down[:, i], reach + right[:, i]].double().mul_(weight))
+    total = torch.zeros_like(grey)
+    for i, weight in enumerate((weights / weights.sum()).tolist()):
+        total.add_(windows[images, :, reach + down[:, i], reach + right[:, i]], alpha=weight)
     return (truncated(rounded(total) / 257) / 255).to(x.dtype)
 
 

@@ -119,24 +119,30 @@ def plus_noise(images: Any, x: Tensor, noise_for: Callable[[slice], Tensor], *, 
 def unit(x: Tensor) -> Tensor:
     """uint8 grey levels or floats in [0, 1], as float32 in [0, 1]."""
     if x.dtype == torch.uint8:
-        return _over_255(x.float())
+        return x.float().div_(255)
     return x.float()
-
-
-def _over_255(grey_levels: Tensor) -> Tensor:
-    # By a tensor: a GPU multiplies by the reciprocal of a plain number, after which every eighth grey level times 255 lies
-    # below itself and is cut to the next one.
-    return grey_levels / torch.full((), 255.0, dtype=grey_levels.dtype, device=grey_levels.device)
 
 
 def quantized(x: Tensor, how: str | None) -> Tensor:
     """Values in [0, 1] cut ("floor") or rounded ("round") to multiples of 1/255, or as they are (None)."""
     if how is None:
         return x
-    grey_levels = x * 255
+    return _grey_levels(x, how) / 255
+
+
+def in_dtype(x: Tensor, how: str | None, dtype: torch.dtype) -> Tensor:
+    """Values in [0, 1], quantised, in the dtype of the images: grey levels where it is uint8."""
+    if dtype == torch.uint8 and how is not None:
+        return _grey_levels(x, how).to(torch.uint8)
+    return quantized(x, how).to(dtype)
+
+
+def _grey_levels(x: Tensor, how: str) -> Tensor:
+    """Values in [0, 1] as whole grey levels, cut ("floor") or rounded ("round")."""
+    levels = x * 255
     if how == "round":
-        grey_levels = grey_levels + 0.5  # halves go up, whereas torch.round would send them to the even neighbour
-    return _over_255(grey_levels.floor())
+        levels = levels + 0.5  # halves go up, whereas torch.round would send them to the even neighbour
+    return levels.floor()
 
 
 def give_back(images: Any) -> Callable[[Tensor], Any]:

@@ -7,7 +7,9 @@ float32 and below 2^53 in float64, so that no device and no order of addition ch
 
 from __future__ import annotations
 
+import functools
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -26,11 +28,12 @@ _CHROMINANCE_STEPS = (
     (17, 18, 24, 47, 99, 99, 99, 99), (18, 21, 26, 66, 99, 99, 99, 99), (24, 26, 56, 99, 99, 99, 99, 99),
     (47, 66, 99, 99, 99, 99, 99, 99), *(((99,) * 8,) * 4),
 )  # fmt: skip
-# Colour conversion (JFIF) in libjpeg's fixed point, in units of 2^-16: red, green and blue to luma and both chromas, with the
-# constants that round, and back: what both chromas add to red, green and blue.
+# Colour conversion (JFIF) in libjpeg's fixed point, in units of 2^-16: red, green and blue to luma and both chromas, with what is
+# added before rounding down, and back: what both chromas add to red, green and blue. Planes are signed: 0 stands for level 128.
 _TO_LUMA_AND_CHROMAS = ((19595, 38470, 7471), (-11059, -21709, 32768), (32768, -27439, -5329))
-_ROUNDING = (32768, 32767 + 128 * 65536, 32767 + 128 * 65536)
+_ADDED_TO_PLANES = (32768 - 128 * 65536, 32767, 32767)
 _FROM_CHROMAS = ((0, 91881), (-22554, -46802), (116130, 0))
+_ADDED_TO_COLOURS = (32768 + 128 * 65536,) * 3
 # libjpeg's cosine transform ("islow": Loeffler, Ligtenberg & Moschytz 1989) of 8 values, in units of 2^-13, as one matrix.
 # Numbers that stand for one cosine differ by 1 where its flow graph sums different rounded constants.
 _COSINES = (
@@ -51,7 +54,7 @@ def jpeg_compression(x: Tensor, strength: Strength, params: Params) -> Tensor:
     Its derivative is that of an image whose colours are halved in size and enlarged again, as if nothing were rounded.
     """
     (quality,) = strength
-    decoded = _through_libjpeg((x.detach() * 255 + 0.5).floor(), quality) / 255
+    decoded = _through_libjpeg((x.detach() * 255).add_(0.5).floor_().float(), quality).div_(255)
     if not x.requires_grad:
         return decoded
     unrounded = _with_smooth_colours(x)
@@ -63,76 +66,97 @@ def _through_libjpeg(rgb: Tensor, quality: float) -> Tensor:
     h, w = rgb.shape[-2:]
     # Chroma has half the size and blocks of 8, so widths are filled up to a multiple of 16; heights to one of 2, and then
     # each plane to whole blocks on its own.
-    rgb = F.pad(rgb, (0, -w % 16, 0, h % 2), mode="replicate")
-    planes = _weighted_channels(rgb, _TO_LUMA_AND_CHROMAS, _ROUNDING)
+    planes = _weighted_channels(_filled_up(rgb, 2, 16), _TO_LUMA_AND_CHROMAS, _ADDED_TO_PLANES)
     luma = _coded(planes[:, :1], _LUMINANCE_STEPS, quality)[..., :h, :w]
     chromas = _coded(_half_size(planes[:, 1:]), _CHROMINANCE_STEPS, quality)
-    chromas = chromas[..., : math.ceil(h / 2), : math.ceil(w / 2)]
-    chromas = _double_size(chromas)[..., :h, :w] - 128
-    return _weighted_channels(chromas, _FROM_CHROMAS, (32768,) * 3).add_(luma).clamp_(0, 255)
+    chromas = _double_size(chromas[..., : math.ceil(h / 2), : math.ceil(w / 2)])[..., :h, :w]
+    return _weighted_channels(chromas, _FROM_CHROMAS, _ADDED_TO_COLOURS).add_(luma).clamp_(0, 255)
 
 
-def _weighted_channels(x: Tensor, weights: tuple[tuple[int, ...], ...], rounding: tuple[int, ...]) -> Tensor:
-    """Channels (b, n, h, w) summed with each row of weights and a constant, in units of 2^-16, and rounded down."""
-    total = x.new_tensor(weights) @ x.flatten(2)
-    total.mul_(2.0**-16).add_(x.new_tensor(rounding).mul_(2.0**-16)[:, None]).floor_()
+def _filled_up(x: Tensor, height_multiple: int, width_multiple: int) -> Tensor:
+    """The last row and column repeated until their numbers are multiples."""
+    missing = -x.shape[-2] % height_multiple, -x.shape[-1] % width_multiple
+    if missing == (0, 0):
+        return x
+    return F.pad(x, (0, missing[1], 0, missing[0]), mode="replicate")
+
+
+def _weighted_channels(x: Tensor, weights: tuple[tuple[int, ...], ...], added: tuple[int, ...]) -> Tensor:
+    """Channels (b, n, h, w) summed with each row of weights, plus a constant, in units of 2^-16, rounded down."""
+    total = _constant(weights, 2.0**-16, x.dtype, x.device) @ x.flatten(2)
+    total.add_(_constant(added, 2.0**-16, x.dtype, x.device)[:, None]).floor_()
     return total.unflatten(2, x.shape[2:])
 
 
 def _half_size(x: Tensor) -> Tensor:
     """Means of 2 × 2; halves round down and up in turn along a row, as in libjpeg."""
-    means = F.avg_pool2d(x, 2)
-    bias = torch.arange(means.shape[-1], device=x.device).remainder_(2).add_(1).to(x.dtype) / 4
-    return means.add_(bias).floor_()
+    x = x[..., ::2, :] + x[..., 1::2, :]
+    x = x[..., ::2] + x[..., 1::2]
+    bias = 1 + torch.arange(x.shape[-1], device=x.device) % 2
+    return x.add_(bias).mul_(1 / 4).floor_()
 
 
 def _double_size(x: Tensor) -> Tensor:
     """Triangle-filtered to twice the size; results in odd columns round down a little more, as in libjpeg."""
-    above, here, below = _with_neighbours(x, -2)
-    x = torch.stack([here + above, here + below], -2).flatten(-3, -2)
-    left, here, right = _with_neighbours(x, -1)
-    even, odd = (here + left).add_(8), (here + right).add_(7)
-    return torch.stack([even, odd], -1).flatten(-2).mul_(1 / 16).floor_()
+    wide = x.new_empty(*x.shape, 2)  # of each column the two that it becomes
+    _near_and_far(x, -1, wide[..., 0], wide[..., 1])
+    x = wide.flatten(-2)
+    large = x.new_empty(*x.shape[:-1], 2, x.shape[-1])
+    _near_and_far(x, -2, large[..., 0, :], large[..., 1, :])
+    bias = 8 - torch.arange(x.shape[-1], device=x.device) % 2
+    return large.add_(bias).mul_(1 / 16).floor_().flatten(-3, -2)
 
 
-def _with_neighbours(x: Tensor, dim: int) -> tuple[Tensor, Tensor, Tensor]:
-    """The values before, three times those at, and the values after each place along a dimension, whose ends repeat."""
-    n = x.shape[dim]
-    border = {-1: (1, 1, 0, 0), -2: (0, 0, 1, 1)}[dim]
-    padded = F.pad(x, border, mode="replicate")
-    return padded.narrow(dim, 0, n), 3 * x, padded.narrow(dim, 2, n)
+def _near_and_far(x: Tensor, dim: int, first: Tensor, second: Tensor) -> None:
+    """Put into `first` three times each value plus the one before it, and into `second` plus the one behind it; ends repeat."""
+    n = x.shape[dim] - 1
+    front, back = x.narrow(dim, 0, n), x.narrow(dim, 1, n)
+    torch.add(front, back, alpha=3, out=first.narrow(dim, 1, n))
+    torch.add(back, front, alpha=3, out=second.narrow(dim, 0, n))
+    torch.mul(x.narrow(dim, 0, 1), 4, out=first.narrow(dim, 0, 1))
+    torch.mul(x.narrow(dim, n, 1), 4, out=second.narrow(dim, n, 1))
 
 
 def _coded(planes: Tensor, steps_at_50: tuple[tuple[int, ...], ...], quality: float) -> Tensor:
     """Planes (b, c, h, w) transformed in 8 × 8 blocks, rounded to multiples of the steps, and back to grey levels.
 
-    libjpeg keeps two bits more between the passes, and eighths before quantising, where halves are rounded away from zero.
+    libjpeg keeps two bits more between the passes, and eighths before quantising.
     """
     h, w = planes.shape[-2:]
-    planes = F.pad(planes, (0, -w % 8, 0, -h % 8), mode="replicate")
-    cosines = planes.new_tensor(_COSINES, dtype=torch.float64)
-    steps = _quantisation_steps(planes.new_tensor(steps_at_50, dtype=torch.float64), quality)[:, None]
-    shape = planes.shape
-    x = _shifted((planes.double() - 128).view(-1, 8) @ cosines.mT, 11)
-    x = _shifted(cosines @ x.view(-1, 8, shape[-1]), 15).view(-1, 8, shape[-1] // 8, 8)
-    multiples = (x.abs() + 4 * steps).div_(8 * steps).floor_()
-    x = multiples.mul_(steps).copysign_(x)
-    x = _shifted(cosines.mT @ x.view(-1, 8, shape[-1]), 11)
-    x = _shifted(x.view(-1, 8) @ cosines, 18)
-    return x.view(shape)[..., :h, :w].float().add_(128).clamp_(0, 255)
+    planes = _filled_up(planes, 8, 8)
+    shape, exact = planes.shape, (torch.float64, planes.device)
+    steps = _constant(_quantisation_steps(steps_at_50, quality), 1.0, *exact)[:, None]
+    # Halves are rounded away from zero. A factor of 1 + 2^-40 carries them over, and nothing else: the next smaller
+    # multiple of an eighth is 2^-11 below a half.
+    per_step = (1 + 2.0**-40) / (8 * steps)
+    x = _rounded(planes.double().view(-1, 8) @ _constant(_COSINES, 2.0**-11, *exact).mT)
+    x = _rounded(_constant(_COSINES, 2.0**-15, *exact) @ x.view(-1, 8, shape[-1]))
+    x = x.view(-1, 8, shape[-1] // 8, 8).mul_(per_step).round_().mul_(steps)
+    x = _rounded(_constant(_COSINES, 2.0**-11, *exact).mT @ x.view(-1, 8, shape[-1]))
+    x = _rounded(x.view(-1, 8) @ _constant(_COSINES, 2.0**-18, *exact))
+    return x.view(shape)[..., :h, :w].float().clamp_(-128, 127)
 
 
-def _shifted(x: Tensor, bits: int) -> Tensor:
-    """Whole numbers divided by 2^bits and rounded, halves up, in place."""
-    return x.mul_(2.0**-bits).add_(0.5).floor_()
+def _rounded(x: Tensor) -> Tensor:
+    """The nearest whole numbers, halves up, in place."""
+    return x.add_(0.5).floor_()
 
 
-def _quantisation_steps(steps_at_50: Tensor, quality: float) -> Tensor:
+@functools.lru_cache(maxsize=256)
+def _constant(numbers: tuple[Any, ...], unit: float, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Whole numbers in a unit that is a power of two, as a tensor that is made once for each device."""
+    return torch.tensor(numbers, dtype=dtype, device=device) * unit
+
+
+@functools.lru_cache(maxsize=256)
+def _quantisation_steps(steps_at_50: tuple[tuple[int, ...], ...], quality: float) -> tuple[tuple[int, ...], ...]:
     """libjpeg's steps at a quality in [1, 100]: the standard's at 50, in per cent of them elsewhere, whole, in [1, 255]."""
     per_cent = 200 - 2 * quality
     if quality < 50:
         per_cent = math.floor(5000 / quality)
-    return ((steps_at_50 * per_cent + 50) / 100).floor().clamp(1, 255)
+    return tuple(
+        tuple(min(max(math.floor((step * per_cent + 50) / 100), 1), 255) for step in row) for row in steps_at_50
+    )
 
 
 def _with_smooth_colours(x: Tensor) -> Tensor:

@@ -23,6 +23,18 @@ _TAN_22 = 13573 / 32768
 # approximation of 1, √2 and √5, in units of 2^-16 (Borgefors 1986).
 _STRAIGHT, _DIAGONAL, _KNIGHT = 65536, 91750, 143976
 _DISTANCE_LIMIT = 20  # the published script cuts distances from an edge at 20 pixels
+# The lines along which distances spread, down and right; the length of a step; and the steps of each move, which make up any number
+# of them that is shorter than the limit.
+_LINES = (
+    ((0, 1), _STRAIGHT, (1, 2, 4, 8, 4)),
+    ((1, 0), _STRAIGHT, (1, 2, 4, 8, 4)),
+    ((1, 1), _DIAGONAL, (1, 2, 4, 7)),
+    ((1, -1), _DIAGONAL, (1, 2, 4, 7)),
+    ((1, 2), _KNIGHT, (1, 2, 4, 2)),
+    ((1, -2), _KNIGHT, (1, 2, 4, 2)),
+    ((2, 1), _KNIGHT, (1, 2, 4, 2)),
+    ((2, -1), _KNIGHT, (1, 2, 4, 2)),
+)
 _GROWTH_STEPS = 8  # of edges between two looks whether they still grow: a look makes a GPU wait
 
 
@@ -130,36 +142,24 @@ def _is_ridge(size: Tensor, gx: Tensor, gy: Tensor) -> Tensor:
 def _distance_to_edge(edges: Tensor) -> Tensor:
     """Length (b, h, w) of the shortest path to an edge, in units of 2^-16 pixels, at most 20 pixels; float32, whole numbers.
 
-    A path takes its steps in any order, so all those along one line may come first, and then those along the next. Along a
-    line steps double: 1, 2 and 4 of them make any number up to 7.
+    A path takes its steps in any order, so all those along one line may come first, and then those along the next.
     """
-    distance = torch.where(edges, 0.0, float(_DISTANCE_LIMIT * _STRAIGHT)).float()
-    lines = (
-        ((0, 1), (1, 0), _STRAIGHT, (1, 2, 4, 8, 4)),
-        ((1, 1), (1, -1), _DIAGONAL, (1, 2, 4, 7)),
-        ((1, 2), (1, -2), _KNIGHT, (1, 2, 4, 2)),
-        ((2, 1), (2, -1), _KNIGHT, (1, 2, 4, 2)),
-    )
-    for first, second, length, counts in lines:
-        for down, right in (first, second):
-            for count in counts:
-                distance = _nearer_by(distance, count * down, count * right, count * length)
+    h, w = edges.shape[-2:]
+    far = float(_DISTANCE_LIMIT * _STRAIGHT)
+    margin = 8  # the longest move, across and down
+    padded = torch.full((len(edges), h + 2 * margin, w + 2 * margin), far, dtype=torch.float32, device=edges.device)
+
+    def seen_from(down: int, right: int) -> Tensor:
+        top, left = margin + down, margin + right
+        return padded[:, top : top + h, left : left + w]
+
+    distance = seen_from(0, 0).masked_fill_(edges, 0)
+    for direction, length, counts in _LINES:
+        for count in counts:
+            down, right = count * direction[0], count * direction[1]
+            nearer = torch.minimum(seen_from(down, right), seen_from(-down, -right)).add_(count * length)
+            torch.minimum(distance, nearer, out=distance)
     return distance
-
-
-def _nearer_by(distance: Tensor, down: int, right: int, length: int) -> Tensor:
-    """The smallest of each distance and those at a place so far away and at its opposite, plus the length of the way."""
-    h, w = distance.shape[-2:]
-    if down >= h or abs(right) >= w:
-        return distance
-    first = distance[:, : h - down, max(0, -right) : w - max(0, right)]
-    second = distance[:, down:, max(0, right) : w + min(0, right)]
-    nearer = distance.clone()
-    nearer_first = nearer[:, : h - down, max(0, -right) : w - max(0, right)]
-    nearer_second = nearer[:, down:, max(0, right) : w + min(0, right)]
-    torch.minimum(nearer_first, second + length, out=nearer_first)
-    torch.minimum(nearer_second, first + length, out=nearer_second)
-    return nearer
 
 
 def _equalized(grey: Tensor) -> Tensor:
