@@ -30,7 +30,7 @@ def answers(runs: int) -> list[Answer]:
 
 def corruption_answers(runs: int) -> list[Answer]:
     found = []
-    for pixels, images in ((32, 512), (224, 16)):
+    for pixels, images in ((32, 512), (224, 64)):
         row = child("images", "corruptions", pixels, images, runs, "cpu")
         others = {name: row[name] for name in ("imagecorruptions",) if name in row}
         question = f"All 19 corruptions of one image of {pixels} px at severity 3, in batches of {images}"

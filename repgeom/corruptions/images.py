@@ -10,9 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-# Values of images that are worked on at once. A corruption needs up to some twenty float32 copies of them: 40 MB on the
-# CPU, where small pieces stay in its caches, and 2.5 GB on a GPU, which wants large ones.
+# Values of images that are worked on at once. A corruption needs up to some twenty float32 copies of them: 20 MB for each thread
+# of a CPU, where small pieces stay in its caches, and 2.5 GB on a GPU, which wants large ones.
 CPU_VALUES = 1 << 18
+MOST_THREADS = 4  # that count
 GPU_VALUES = 1 << 25
 
 
@@ -79,7 +80,7 @@ def as_indices(indices: Any, n: int, device: torch.device) -> Tensor:
 
 def batches(x: Tensor) -> Iterator[slice]:
     """Rows of a batch that are worked on at once, as slices: all rows in order, at least one at a time."""
-    values_at_once = CPU_VALUES
+    values_at_once = CPU_VALUES * min(torch.get_num_threads(), MOST_THREADS)
     if x.device.type != "cpu":
         values_at_once = GPU_VALUES
     step = max(1, values_at_once // max(1, x[:1].numel()))
@@ -127,22 +128,21 @@ def quantized(x: Tensor, how: str | None) -> Tensor:
     """Values in [0, 1] cut ("floor") or rounded ("round") to multiples of 1/255, or as they are (None)."""
     if how is None:
         return x
-    return _grey_levels(x, how) / 255
+    return _scaled(x, how).floor() / 255
 
 
 def in_dtype(x: Tensor, how: str | None, dtype: torch.dtype) -> Tensor:
     """Values in [0, 1], quantised, in the dtype of the images: grey levels where it is uint8."""
     if dtype == torch.uint8 and how is not None:
-        return _grey_levels(x, how).to(torch.uint8)
+        return _scaled(x, how).to(torch.uint8)  # which cuts
     return quantized(x, how).to(dtype)
 
 
-def _grey_levels(x: Tensor, how: str) -> Tensor:
-    """Values in [0, 1] as whole grey levels, cut ("floor") or rounded ("round")."""
-    levels = x * 255
+def _scaled(x: Tensor, how: str) -> Tensor:
+    """Values in [0, 1] in grey levels, of which the fraction is then to be cut."""
     if how == "round":
-        levels = levels + 0.5  # halves go up, whereas torch.round would send them to the even neighbour
-    return levels.floor()
+        return x * 255 + 0.5  # halves go up, whereas torch.round would send them to the even neighbour
+    return x * 255
 
 
 def give_back(images: Any) -> Callable[[Tensor], Any]:

@@ -46,6 +46,8 @@ _COSINES = (
     (4433, -10704, 10704, -4433, -4433, 10704, -10704, 4433),
     (2260, -6436, 9633, -11363, 11363, -9633, 6436, -2260),
 )
+# The same for two blocks side by side, transposed: rows of 16 values are multiplied faster than rows of 8.
+_COSINES_OF_TWO = tuple(tuple(_COSINES[j % 8][i % 8] * (i // 8 == j // 8) for j in range(16)) for i in range(16))
 
 
 def jpeg_compression(x: Tensor, strength: Strength, params: Params) -> Tensor:
@@ -129,8 +131,9 @@ def _coded(planes: Tensor, steps_at_50: tuple[tuple[int, ...], ...], quality: fl
     # Halves are rounded away from zero. A factor of 1 + 2^-40 carries them over, and nothing else: the next smaller
     # multiple of an eighth is 2^-11 below a half.
     per_step = (1 + 2.0**-40) / (8 * steps)
-    x = _rounded(planes.double().view(-1, 8) @ _constant(_COSINES, 2.0**-11, *exact).mT)
-    x = _rounded(_constant(_COSINES, 2.0**-15, *exact) @ x.view(-1, 8, shape[-1]))
+    # Sums of the first pass stay below 2^24, so that float32 holds them.
+    x = _rounded(planes.reshape(-1, 16) @ _constant(_COSINES_OF_TWO, 2.0**-11, planes.dtype, planes.device))
+    x = _rounded(_constant(_COSINES, 2.0**-15, *exact) @ x.double().view(-1, 8, shape[-1]))
     x = x.view(-1, 8, shape[-1] // 8, 8).mul_(per_step).round_().mul_(steps)
     x = _rounded(_constant(_COSINES, 2.0**-11, *exact).mT @ x.view(-1, 8, shape[-1]))
     x = _rounded(x.view(-1, 8) @ _constant(_COSINES, 2.0**-18, *exact))
