@@ -11,6 +11,7 @@ from torch import Tensor
 
 from repgeom.corruptions import filters
 from repgeom.corruptions.exact import truncated
+from repgeom.corruptions.images import over_255
 from repgeom.corruptions.seeds import Draws, Params
 from repgeom.corruptions.strengths import Strength
 
@@ -44,7 +45,7 @@ def glass_blur(x: Tensor, strength: Strength, params: Params) -> Tensor:
     sigma, max_delta, _ = strength
     h, w = x.shape[-2:]
     smooth = filters.gaussian_blur(_float64_grey_levels(x), sigma)
-    x = truncated(smooth.clamp(0, 1) * 255) / 255
+    x = over_255(truncated(smooth.clamp(0, 1) * 255))
     # Scans are composed as indices first, so that values are moved only once.
     source = torch.arange(h * w, device=x.device).expand(len(x), -1)
     for across, down in zip(params["offset_x"].unbind(1), params["offset_y"].unbind(1), strict=True):
@@ -58,7 +59,7 @@ def _float64_grey_levels(x: Tensor) -> Tensor:
 
     In float32 such a multiple is off by a rounding; after the blur is cut to 8 bits that would be a whole grey level.
     """
-    return (x * 255).double() / 255
+    return over_255((x * 255).double())
 
 
 def _sources_of_scan(across: Tensor, down: Tensor, max_delta: int) -> Tensor:

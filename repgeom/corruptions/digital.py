@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from repgeom.corruptions import filters
 from repgeom.corruptions.exact import rounded
+from repgeom.corruptions.images import over_255
 from repgeom.corruptions.seeds import Draws, Params
 from repgeom.corruptions.strengths import Strength
 
@@ -58,7 +59,7 @@ def pixelate(x: Tensor, strength: Strength, params: Params) -> Tensor:
     grey = _box_reduced(x * 255, max(1, int(w * scale)), -1)
     grey = _box_reduced(grey, max(1, int(h * scale)), -2)
     # Enlarging takes one pixel for each. Whole rows are copied last, as that is the fastest.
-    grey = grey.index_select(-1, _nearest(grey.shape[-1], w).to(x.device)) / 255
+    grey = over_255(grey.index_select(-1, _nearest(grey.shape[-1], w).to(x.device)))
     return grey.index_select(-2, _nearest(grey.shape[-2], h).to(x.device))
 
 

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from repgeom.corruptions.exact import along_rows, down_columns, on_weight_grid, rounded, truncated
+from repgeom.corruptions.images import over_255
 
 
 def gaussian_blur(x: Tensor, sigma: float) -> Tensor:
@@ -146,7 +147,8 @@ def motion_blur(x: Tensor, radius: int, sigma: float, angle: Tensor) -> Tensor:
     total = torch.zeros_like(grey)
     for i, weight in enumerate((weights / weights.sum()).tolist()):
         total.add_(windows[images, :, reach + down[:, i], reach + right[:, i]], alpha=weight)
-    return (truncated(rounded(total) / 257) / 255).to(x.dtype)
+    # The half keeps multiples of 257 above themselves where a device multiplies by 1 / 257.
+    return over_255(truncated((rounded(total) + 0.5) / 257)).to(x.dtype)
 
 
 def clipped_zoom(x: Tensor, factor: float) -> Tensor:

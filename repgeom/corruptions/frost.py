@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from repgeom.corruptions.images import over_255
 from repgeom.corruptions.seeds import Draws, Params
 from repgeom.corruptions.strengths import Strength
 from repgeom.corruptions.weather import diamond_square, draw_fog, noise_by_halving
@@ -36,7 +37,7 @@ def photographic_frost(x: Tensor, strength: Strength, params: Params, photos: Se
     image = params["image"].long()[:, None, None]
     parts = _stacked(photos)[image, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
     grey = (x * 255).double()
-    return (image_weight * grey + frost_weight * parts.double()) / 255
+    return over_255(image_weight * grey + frost_weight * parts.double())
 
 
 def _stacked(photos: Sequence[Tensor]) -> Tensor:

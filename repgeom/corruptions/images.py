@@ -120,15 +120,24 @@ def plus_noise(images: Any, x: Tensor, noise_for: Callable[[slice], Tensor], *, 
 def unit(x: Tensor) -> Tensor:
     """uint8 grey levels or floats in [0, 1], as float32 in [0, 1]."""
     if x.dtype == torch.uint8:
-        return x.float().div_(255)
+        return over_255(x.float())
     return x.float()
+
+
+def over_255(grey_levels: Tensor) -> Tensor:
+    """Grey levels in units of [0, 1], rounded alike on every device.
+
+    By a tensor: a GPU multiplies by the reciprocal of a plain number, after which every eighth grey level times 255 lies
+    below itself and is cut to the next one.
+    """
+    return grey_levels / torch.full((), 255.0, dtype=grey_levels.dtype, device=grey_levels.device)
 
 
 def quantized(x: Tensor, how: str | None) -> Tensor:
     """Values in [0, 1] cut ("floor") or rounded ("round") to multiples of 1/255, or as they are (None)."""
     if how is None:
         return x
-    return _scaled(x, how).floor() / 255
+    return over_255(_scaled(x, how).floor())
 
 
 def in_dtype(x: Tensor, how: str | None, dtype: torch.dtype) -> Tensor:

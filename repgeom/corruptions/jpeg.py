@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from repgeom.corruptions.images import over_255
 from repgeom.corruptions.seeds import Params
 from repgeom.corruptions.strengths import Strength
 
@@ -56,7 +57,7 @@ def jpeg_compression(x: Tensor, strength: Strength, params: Params) -> Tensor:
     Its derivative is that of an image whose colours are halved in size and enlarged again, as if nothing were rounded.
     """
     (quality,) = strength
-    decoded = _through_libjpeg((x.detach() * 255).add_(0.5).floor_().float(), quality).div_(255)
+    decoded = over_255(_through_libjpeg((x.detach() * 255).add_(0.5).floor_().float(), quality))
     if not x.requires_grad:
         return decoded
     unrounded = _with_smooth_colours(x)

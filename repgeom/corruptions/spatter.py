@@ -64,7 +64,9 @@ def _water_mask(liquid: Tensor) -> Tensor:
     """
     grey = liquid % 256  # a value above 1 wraps around, as in the published cast to 8 bits
     distance = _distance_to_edge(_canny_edges(grey, 50, 150))
-    distance = _equalized((_sum_of_nine(distance) / (9 * _STRAIGHT)).floor())
+    # By a tensor: a GPU multiplies by the reciprocal of a plain number, which whole distances do not survive.
+    nine_pixels = torch.full((), 9.0 * _STRAIGHT, dtype=torch.float32, device=distance.device)
+    distance = _equalized((_sum_of_nine(distance) / nine_pixels).floor())
     lit = (_sum_of_nine(_relief(distance)) / 9 + 0.5).floor()
     mask = grey * lit
     largest = mask.amax((1, 2), keepdim=True)

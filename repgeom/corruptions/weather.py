@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from repgeom.corruptions import filters
+from repgeom.corruptions.images import over_255
 from repgeom.corruptions.seeds import Draws, Params
 from repgeom.corruptions.strengths import Strength
 
@@ -21,7 +22,7 @@ def snow(x: Tensor, strength: Strength, params: Params) -> Tensor:
     flakes = filters.clipped_zoom((loc + scale * params["normal"])[:, None], zoom)
     flakes = torch.where(flakes < threshold, 0, flakes).clamp(0, 1)
     # Cut to 8 bits first: the published script hands the layer to ImageMagick as an 8-bit image.
-    flakes = filters.motion_blur((flakes * 255).floor() / 255, radius, sigma, params["angle"])
+    flakes = filters.motion_blur(over_255((flakes * 255).floor()), radius, sigma, params["angle"])
     # The weights of luma (ITU-R BT.601), with which OpenCV turns colours into grey.
     grey = (x * x.new_tensor([0.299, 0.587, 0.114])[:, None, None]).sum(1, keepdim=True)
     pale = mix * x + (1 - mix) * torch.maximum(x, 1.5 * grey + 0.5)
