@@ -272,7 +272,11 @@ def _heading(module: str) -> str:
 def brought_page(source: str) -> str:
     """A page of the project with its links changed: to pages of the site, else to the name of the file alone."""
     path = ROOT / source
-    return _LINK.sub(lambda link: _moved(link, path.parent, GENERATED), path.read_text())
+    text = _LINK.sub(lambda link: _moved(link, path.parent, GENERATED), path.read_text())
+    if len(re.findall("^# ", text, re.MULTILINE)) > 1:
+        # A page has one title.
+        text = f"# {Path(source).stem.capitalize()}\n\n" + re.sub("^#", "##", text, flags=re.MULTILINE)
+    return text
 
 
 def moved_links(app: Any, name: str, text: list[str]) -> None:
