@@ -41,6 +41,7 @@ from repgeom.measures.hubness import Hubness
 from repgeom.measures.near_duplicates import NearDuplicates
 from repgeom.measures.neural_collapse import NeuralCollapse
 from repgeom.measures.steepness import PowerLaw
+from repgeom.models.layer_map import LayerMap
 from repgeom.probes.linear import LinearProbe, PathPoint
 from repgeom.probes.nearest import KNNProbe
 from repgeom.robustness.fourier import FourierHeatmap
@@ -74,6 +75,7 @@ __all__ = [
     "IntrinsicDimension",
     "KNNProbe",
     "Labels",
+    "LayerMap",
     "LinearProbe",
     "LoaderBatch",
     "Log",

@@ -136,13 +136,18 @@ def test_inside_a_room_there_is_no_circle(room):
 
 
 def test_presenting_is_loaded_only_when_a_report_is_shown():
-    """Nobody imports the rooms at the end, but for methods of results (`Report`, `ReportComparison`, `LayerProfile`, `Monitor`), `cli`, and the top that shows plots."""
+    """Nobody imports the rooms at the end, but for methods of results (`Report`, `ReportComparison`, `LayerProfile`, `LayerMap`, `Monitor`), `cli`, and the top that shows plots."""
     for room in ROOMS[: ROOMS.index("presenting")]:
         for path in modules_of(room):
             shown = re.findall(r"^ +from repgeom\.(?:presenting|cli)", path.read_text(), re.MULTILINE)
-            assert not shown or path.name in {"report.py", "comparing.py", "profile.py", "monitor.py", "notebook.py"}, (
-                path
-            )
+            assert not shown or path.name in {
+                "report.py",
+                "comparing.py",
+                "profile.py",
+                "layer_map.py",
+                "monitor.py",
+                "notebook.py",
+            }, path
 
 
 def test_only_public_names_and_named_subpackages_are_seen():

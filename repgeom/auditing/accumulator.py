@@ -21,6 +21,7 @@ from repgeom.data.arrays import as_features, check_normalize
 from repgeom.data.kinds import Features, Groups, Labels, Thresholds
 from repgeom.data.labels import as_values
 from repgeom.data.settings import own_settings
+from repgeom.reading.sample import Drawn, RowSample
 from repgeom.reading.tally import Piece, from_bytes, to_bytes
 
 __all__ = ["AuditAccumulator"]
@@ -232,3 +233,11 @@ class AuditAccumulator:
 def keep_on(accumulator: AuditAccumulator, device: torch.device) -> None:
     """Let an accumulator that has no rows yet keep rows and sums on a GPU, until it is merged."""
     accumulator._device = device
+
+
+def drawn_of(accumulator: AuditAccumulator, most: int) -> Drawn:
+    """A sample of the rows that an accumulator has seen, with what stood beside them; the same rows for one seed."""
+    if accumulator._tally is None:
+        raise ValueError("this accumulator has seen no rows yet.")
+    sample: RowSample = accumulator._tally.tallies["sample"]
+    return sample.drawn(most)

@@ -81,8 +81,13 @@ class Neighbours:
 
     def shared_with(self, units: Tensor) -> NeighbourMean:
         """Share of each row's nearest that are so among other rows of unit length too (`mutual_knn`)."""
-        others = self._listed(units)
+        return self._shared(self._listed(units))
 
+    def shared_between(self, other: Neighbours) -> NeighbourMean:
+        """The same with the neighbours of other rows, listed already."""
+        return self._shared(other.lists)
+
+    def _shared(self, others: Tensor) -> NeighbourMean:
         def read(half: Tensor | None) -> Tensor:
             (mine, here), (theirs, there) = self._first(self.lists, half), self._first(others, half)
             same = (mine[:, :, None] == theirs[:, None]) & here[:, :, None] & there[:, None]

@@ -2,11 +2,14 @@
 
 # Whoever imports one module of measures sees the records of all.
 from repgeom.measures import (
+    canonical,
     classes,
     cloud,
     concentration,
     directions,
+    dissimilarities,
     hubness,
+    kernel_similarity,
     near_duplicates,
     neural_collapse,
     pairs,
@@ -16,11 +19,14 @@ from repgeom.measures import (
 )
 
 __all__ = [
+    "canonical",
     "classes",
     "cloud",
     "concentration",
     "directions",
+    "dissimilarities",
     "hubness",
+    "kernel_similarity",
     "near_duplicates",
     "neural_collapse",
     "pairs",

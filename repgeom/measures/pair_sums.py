@@ -11,6 +11,7 @@ from torch import Tensor
 from repgeom.data.arrays import ZeroVarianceError, centred, finite_rows, row_chunks, too_large_error
 from repgeom.data.numbers import whole_number
 from repgeom.data.row_names import require_same_order
+from repgeom.measures.kernels import alignment_of, has_structure, linear_kernel, without_diagonal
 
 _MOST_PAIRED = 4096  # rows whose products are held: 134 MB of float64 for each kernel
 
@@ -114,27 +115,10 @@ def cka_of_pairs(features: Any, reference: Any) -> Tensor:
     lead = torch.broadcast_shapes(x.shape[:-2], y.shape[:-2])
     if x.shape[-2] > _MOST_PAIRED or x.shape[-2] < 4:
         return x.new_full(lead, torch.nan)
-    k, structured_k = _without_diagonal(varying(x, "features"))
-    other, structured_other = _without_diagonal(varying(y, "reference"))
-    both = structured_k & structured_other
-    k, other = k / k.abs().amax((-2, -1), keepdim=True), other / other.abs().amax((-2, -1), keepdim=True)
-    found = (k * other).sum((-2, -1)) / (_squared(k) * _squared(other)).sqrt()
-    return torch.where(both, found, torch.nan)
-
-
-def _without_diagonal(rows: Tensor) -> tuple[Tensor, Tensor]:
-    """The kernel (..., n, n) of rows, centred without its diagonal (Székely & Rizzo 2014); whether more than rounding is left."""
-    n = rows.shape[-2]
-    # This centring does not feel a shift. About the median row, products of the many near it are small and exact.
-    rows = rows - rows.detach().median(-2, keepdim=True).values
-    kernel = rows @ rows.mT
-    off = ~torch.eye(n, dtype=torch.bool, device=rows.device)
-    kernel = torch.where(off, kernel, 0)
-    sums = kernel.sum(-1, keepdim=True)
-    total = sums.sum(-2, keepdim=True)
-    left = torch.where(off, kernel - (sums + sums.mT) / (n - 2) + total / ((n - 1) * (n - 2)), 0)
-    rounding = 4 * n * torch.finfo(rows.dtype).eps * kernel.abs().amax((-2, -1))
-    return left, left.detach().abs().amax((-2, -1)) > rounding
+    kernels = [linear_kernel(varying(z, name)) for z, name in ((x, "features"), (y, "reference"))]
+    first, second = (without_diagonal(kernel) for kernel in kernels)
+    known = has_structure(first, kernels[0]) & has_structure(second, kernels[1])
+    return torch.where(known, alignment_of(first, second), torch.nan)
 
 
 def _rows_per_chunk(x: Tensor) -> int:

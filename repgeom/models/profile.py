@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
+from torch.utils.data import RandomSampler
 
 from repgeom.auditing.given import IN_STREAM
 from repgeom.auditing.purposes import TRANSFER, check_purpose
@@ -22,6 +23,7 @@ from repgeom.data.notebook import ShownInNotebook
 from repgeom.data.saving import write_whole
 from repgeom.data.settings import own_settings
 from repgeom.models.beside import Beside
+from repgeom.models.kept_rows import SAMPLES_KEPT
 from repgeom.models.layers import Layer
 from repgeom.models.npy_file import NpyFile
 from repgeom.models.passing import Pass
@@ -31,6 +33,9 @@ from repgeom.models.sums import ROWS_AT_ONCE, ROWS_KEPT, Sums
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
+
+    from repgeom.models.layer_map import LayerMap
+    from repgeom.reading.sample import Drawn
 
 __all__ = ["LayerProfile", "audit", "layer_profile"]
 
@@ -50,6 +55,8 @@ class LayerProfile(ShownInNotebook, Mapping[str, Report]):
     name: str = "model"
     notes: tuple[str, ...] = ()
     unmeasured: Mapping[str, str] = dataclasses.field(default_factory=dict)  # layers without a report, and why
+    samples: Mapping[str, Drawn] = dataclasses.field(default_factory=dict)  # of each layer's rows, for `compare`
+    shuffled: bool = False  # whether the loader draws another order each time
 
     def __getitem__(self, layer: str) -> Report:
         if layer not in self.reports:
@@ -121,6 +128,12 @@ class LayerProfile(ShownInNotebook, Mapping[str, Report]):
 
         return plot_profile(self, ax)
 
+    def compare(self, other: LayerProfile | None = None, **options: Any) -> LayerMap:
+        """How alike layers are to those of another profile, or of this one, from kept rows; `options` as `repgeom.cka_map`."""
+        from repgeom.models.layer_map import cka_map
+
+        return cka_map(self, other, **options)
+
     def with_notes(self, *notes: str) -> LayerProfile:
         """The same profile with further notes for its reader."""
         return dataclasses.replace(self, notes=(*self.notes, *notes))
@@ -168,6 +181,7 @@ def layer_profile(
     autocast: torch.dtype | None = None,
     max_samples: int | None = None,
     rows_kept: int = ROWS_KEPT,
+    samples_kept: int = SAMPLES_KEPT,
     seed: int = 0,
     name: str | None = None,
     features_to: str | os.PathLike[str] | None = None,
@@ -194,6 +208,7 @@ def layer_profile(
         autocast: a half type in which the model runs; pooling and sums stay in float32 and float64.
         max_samples: stop after so many samples.
         rows_kept: of each layer, for what needs pairs of rows, and for intervals.
+        samples_kept: rows of each layer that the profile itself keeps, so that layers can be compared (`LayerProfile.compare`).
         seed: of the rows that are kept.
         name: of the model, for titles; its class by default.
         features_to: a folder; the rows of each layer are also written there, as `LAYER.npy`.
@@ -217,6 +232,8 @@ def layer_profile(
     check_purpose(purpose)
     if rows_kept < 2:
         raise ValueError(f"`rows_kept` must be at least 2, got {rows_kept}.")
+    if not 0 <= samples_kept <= rows_kept:
+        raise ValueError(f"`samples_kept` must be from 0 to `rows_kept`, which is {rows_kept}; got {samples_kept}.")
     in_stream = isinstance(labels, str) and labels == IN_STREAM
     beside = Beside(None if in_stream else labels, reference)
     one_pass = Pass(
@@ -231,7 +248,7 @@ def layer_profile(
         max_samples=max_samples,
     )
     if say is not None:
-        say(_memory(one_pass, rows_kept))
+        say(_memory(one_pass, rows_kept, samples_kept))
     with _kept_features(features_to, one_pass.chosen) as files:
         sums = Sums(one_pass.chosen, beside, normalize, rows_kept, seed, files)
         beside.check_length(one_pass.run(sums.receive), bool(max_samples))
@@ -248,7 +265,10 @@ def layer_profile(
             f"every layer gives the same rows for all samples, {one_pass.chosen[0]!r} first: is the input constant?"
         )
     kinds = {path: one_pass.found[path].kind for path in one_pass.chosen}
-    return LayerProfile(reports, kinds, name or type(one_pass.model).__name__, _notes(layers, one_pass), unmeasured)
+    samples = {path: sums.drawn(path, samples_kept) for path in reports if samples_kept}
+    shuffled = isinstance(getattr(batches, "sampler", None), RandomSampler)
+    notes = _notes(layers, one_pass)
+    return LayerProfile(reports, kinds, name or type(one_pass.model).__name__, notes, unmeasured, samples, shuffled)
 
 
 def _notes(layers: str | Sequence[str], one_pass: Pass) -> tuple[str, ...]:
@@ -264,10 +284,10 @@ def _notes(layers: str | Sequence[str], one_pass: Pass) -> tuple[str, ...]:
     return (f"Ran more than once a batch and not taken: {', '.join(repeated[:5])}.",)
 
 
-def _memory(one_pass: Pass, rows_kept: int) -> str:
+def _memory(one_pass: Pass, rows_kept: int, samples_kept: int) -> str:
     """The sentence on what a profile needs beside the model: sums of squares, and kept rows, twice while they are cut."""
     widths = [_width(one_pass.found[path]) for path in one_pass.chosen]
-    n_bytes = sum(8 * width**2 + 4 * (2 * rows_kept + ROWS_AT_ONCE) * width for width in widths)
+    n_bytes = sum(8 * width**2 + 4 * (2 * rows_kept + ROWS_AT_ONCE + samples_kept) * width for width in widths)
     return f"Profile of {len(widths)} layers: at most {n_bytes / 1e6:,.0f} MB beside the model."
 
 

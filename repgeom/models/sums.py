@@ -10,12 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from repgeom.auditing.accumulator import AuditAccumulator, keep_on
+from repgeom.auditing.accumulator import AuditAccumulator, drawn_of, keep_on
 from repgeom.auditing.report import Report
 from repgeom.models.batches import Batch
 from repgeom.models.beside import Beside
 from repgeom.models.npy_file import NpyFile
 from repgeom.models.pooling import Pooled
+from repgeom.reading.sample import Drawn
 
 ROWS_KEPT = 4096  # of each layer: enough for pairs, and for intervals up to a width of 2,048
 ROWS_AT_ONCE = 1024  # of a layer before they are added up: each time costs d² and a millisecond, however few they are
@@ -123,3 +124,9 @@ class Sums:
         report = gathered.accumulator.report(name=path, purpose=purpose, thresholds=thresholds)
         convention = {**report.convention, "layer": path, "pool": self._how[path]}
         return dataclasses.replace(report, convention=convention, notes=(f"Pooling: {self._how[path]}.", *report.notes))
+
+    def drawn(self, path: str, most: int) -> Drawn:
+        """A sample of the rows of a layer: the same samples in every layer."""
+        gathered = self._layers[path]
+        gathered.add_up()
+        return drawn_of(gathered.accumulator, most)

@@ -1,0 +1,73 @@
+"""The heat map of layers against layers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from repgeom.data.settings import own_settings
+from repgeom.presenting.axes import axis_label
+from repgeom.presenting.cells import shortened
+from repgeom.presenting.escaping import printable
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from repgeom.models.layer_map import LayerMap
+
+MOST_NAMES = 16  # of layers along an axis; of more, every second, third, ... is named
+# Measures of which a small value means alike: the best cell is the smallest.
+_DISTANCES = {"angular_cka", "procrustes_distance"}
+
+
+@own_settings
+def plot_layer_map(found: LayerMap, ax: Axes | None = None) -> Axes:
+    """Each layer of one model down, each of the other across; an open circle marks the most alike column of each row.
+
+    Args:
+        found: what `cka_map` returned.
+        ax: where to draw; a new figure by default.
+
+    Returns:
+        The Axes, whose image holds the values. Cells without a value are left blank.
+    """
+    from matplotlib.figure import Figure
+
+    values = found.values
+    if ax is None:
+        size = (max(4.6, min(0.3 * values.shape[1] + 2.6, 12)), max(3.6, min(0.3 * values.shape[0] + 1.8, 12)))
+        ax = Figure(figsize=size, layout="constrained").subplots()
+    low = 0.0
+    if np.isfinite(values).any():
+        low = min(0.0, float(np.nanmin(values)))
+    is_distance = found.measure in _DISTANCES
+    image = ax.imshow(
+        values,
+        vmin=low,
+        vmax=None if is_distance else 1.0,
+        cmap="viridis_r" if is_distance else "viridis",
+        aspect="auto",
+    )
+    figure = ax.figure
+    figure.colorbar(image, ax=ax, label=axis_label(found.measure))
+    for row, line in enumerate(values):
+        if np.isfinite(line).any():
+            best = np.nanargmin(line) if is_distance else np.nanargmax(line)
+            ax.plot(best, row, "o", mfc="none", color="white", ms=5)
+    # Names come from outside: never taken for mathematics.
+    places, names = _named(found.columns)
+    ax.set_xticks(places, names, rotation=45, ha="right", rotation_mode="anchor", parse_math=False)
+    places, names = _named(found.rows)
+    ax.set_yticks(places, names, parse_math=False)
+    ax.set_xlabel(shortened(printable(found.column_name), 40), parse_math=False)
+    ax.set_ylabel(shortened(printable(found.row_name), 40), parse_math=False)
+    return ax
+
+
+def _named(layers: Sequence[str]) -> tuple[list[int], list[str]]:
+    """Which layers along an axis are named, and how."""
+    every = -(-len(layers) // MOST_NAMES)
+    places = list(range(0, len(layers), every))
+    return places, [shortened(printable(layers[place]), 24) for place in places]
