@@ -20,7 +20,17 @@ def process(app: Any, what: str, name: str, value: Any, options: Any, lines: lis
         # A constant has no docstring of its own; this is its type's.
         lines[:] = []
         return
-    lines[:] = as_rst(lines, _types_of(value))
+    lines[:] = _with_names_of_pictures(as_rst(lines, _types_of(value)), name.rpartition(".")[2])
+
+
+def _with_names_of_pictures(lines: list[str], name: str) -> list[str]:
+    """Each picture in a file of its own: without a name all those of a page would be written to one."""
+    out = []
+    for line in lines:
+        out.append(line)
+        if line == ".. plot::":
+            out.append(f"    :filename-prefix: {name}")
+    return out
 
 
 class _Written:

@@ -143,6 +143,7 @@ def findings_page() -> str:
 def _rule_lines(rule: Rule) -> list[str]:
     purposes = "every purpose" if rule.purposes == EVERY else ", ".join(rule.purposes)
     facts = {
+        "Reads": rule.meaning,
         "Warns": _limit(rule.worse, rule.warn),
         "Fails": _limit(rule.worse, rule.fail),
         "Speaks for": purposes,

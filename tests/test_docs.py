@@ -78,6 +78,8 @@ def test_an_example_is_left_as_it_is():
     assert docstrings.as_rst(lines) == [*lines[:3], r"2 \*\* 3"]
     picture = [".. plot::", "", "    x = 2 ** 3", ""]
     assert docstrings.as_rst([*picture, "2 ** 3"]) == [*picture, r"2 \*\* 3"]
+    docstrings.process(None, "function", "repgeom.plot_spectrum", rg.plot_spectrum, None, picture)
+    assert picture[:3] == [".. plot::", "    :filename-prefix: plot_spectrum", ""]
 
 
 def test_links_that_lead_nowhere_are_found(tmp_path):

@@ -11,7 +11,7 @@ import dataclasses
 import os
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import TextIO
 
 from repgeom.data.settings import own_settings
 from repgeom.presenting.cells import broken, cells, told_apart
@@ -82,7 +82,7 @@ class Screen:
 
 
 @own_settings
-def screen_of(stream: Any, *, colour: bool = True) -> Screen:
+def screen_of(stream: TextIO | None, *, colour: bool = True) -> Screen:
     """The screen behind a stream such as `sys.stdout`.
 
     The width is COLUMNS of the environment, else the terminal's, else `PIPED`. Colour is as the environment wants it
@@ -102,17 +102,17 @@ def screen_of(stream: Any, *, colour: bool = True) -> Screen:
     return Screen(_width(stream, terminal), terminal, colour and _is_coloured(terminal), encoding)
 
 
-def _is_terminal(stream: Any) -> bool:
+def _is_terminal(stream: TextIO | None) -> bool:
     try:
-        return bool(stream.isatty())
+        return stream is not None and bool(stream.isatty())
     except (AttributeError, ValueError):  # closed, or no stream at all
         return False
 
 
-def _width(stream: Any, terminal: bool) -> int:
+def _width(stream: TextIO | None, terminal: bool) -> int:
     said = os.environ.get("COLUMNS", "")
     width = int(said) if said.isascii() and said.isdigit() else 0
-    if not width and terminal:
+    if not width and terminal and stream is not None:
         try:
             width = os.get_terminal_size(stream.fileno()).columns
         except (OSError, ValueError, AttributeError):
