@@ -11,7 +11,8 @@ from published_files import cifar_folder, crops, image_folder
 import repgeom as rg
 from repgeom.corruptions import corrupt
 from repgeom.robustness import compare_published, published
-from repgeom.robustness.change_statistics import Bands
+from repgeom.robustness.change_statistics import Bands, Statistics
+from repgeom.robustness.change_statistics import compared as judged
 
 CLEAN = crops(48, 32)
 MANY = crops(400, 32)
@@ -168,6 +169,30 @@ def test_numbers_are_those_of_their_definitions(tmp_path):
     ratios = [p[0] / p[1] for p in ([q[(radius >= a) & (radius < b)].sum() for q in powers] for a, b in itertools.pairwise(edges))]  # fmt: skip
     worst = int(np.abs(np.log(ratios)).argmax())
     assert (row.power, row.band) == (pytest.approx(ratios[worst]), ["1–2", "2–4", "4–8", "8 and more"][worst])
+
+
+@pytest.mark.parametrize(("what", "inside", "outside"), [
+    ("mean", 0.49, 0.51), ("mean", -0.49, -0.51), ("variance", 1.049, 1.051), ("variance", 1 / 1.049, 1 / 1.051),
+    ("power", 1.099, 1.101), ("power", 1 / 1.099, 1 / 1.101),
+])  # fmt: skip
+def test_each_tolerance_has_its_edge(what, inside, outside):
+    """Statistics that are equal but for one, which is the same in each image, so that its interval is a point."""
+    bands = Bands.of((32, 32), torch.device("cpu"))
+
+    def judgement(value, spread=0.0):
+        ones, noise = torch.ones(20).double(), torch.linspace(-spread, spread, 20).double()
+        mean, variance, power = torch.zeros(20, 3).double(), ones.clone(), torch.ones(20, 4).double()
+        shifted = value + noise
+        theirs = {
+            "mean": (mean + shifted[:, None] * torch.tensor([0, 1, 0]), variance, power),
+            "variance": (mean, shifted, power),
+        }
+        theirs["power"] = (mean, variance, torch.cat([power[:, :3], shifted[:, None]], 1))
+        (m, v, p), pixels = theirs[what], [ones] * 4
+        return judged(Statistics(*pixels, m, mean, v, ones, p, power), bands, 0.95)[1]
+
+    assert (judgement(inside), judgement(outside)) == (True, False)
+    assert judgement(inside, spread=0.5) is judgement(outside, spread=0.5) is None
 
 
 @pytest.mark.parametrize("size", [(32, 32), (224, 224), (33, 33), (17, 40)])
