@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator, Sequence
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -14,26 +12,19 @@ from repgeom.data.arrays import (
     as_features,
     check_normalize,
     refuse_nonfinite,
-    row_chunks,
     shape_of,
-    too_large_error,
-    unit_rows,
 )
 from repgeom.data.kinds import Features
 from repgeom.data.notebook import ShownInNotebook
 from repgeom.data.row_names import require_same_order
 from repgeom.data.settings import own_settings
-from repgeom.inference.correction import mean_variance, rests_on_few_rows
-from repgeom.inference.differences import welch
+from repgeom.inference.clouds import Clouds, as_taken
 from repgeom.inference.estimate import Estimate
-from repgeom.inference.intervals import check_confidence, quantile, wilson
+from repgeom.inference.intervals import check_confidence
 from repgeom.inference.retrieval import Retrieval, retrieval_of
 from repgeom.measures.drawn_rows import drawn_rows
-from repgeom.measures.pair_sums import check_pair
+from repgeom.measures.measure import REFERENCE, Measure, register
 
-FEWEST_ROWS = 50  # of a cloud, from which intervals are given
-_GROUPS = 20  # of rows, each left out once
-_LARGEST = 1e70  # entry whose fourth power, added up over rows and features, is still a float64
 MOST_ROWS = 4096  # that look for their partner by default: all pairs of them take a few seconds
 
 
@@ -134,16 +125,33 @@ def modality_gap(
     check_normalize(normalize)
     if paired:
         require_same_order(a, b=b)
-    clouds = _Clouds(_matrix(a, "a"), _matrix(b, "b"), paired, normalize, seed)
+    clouds = Clouds(_matrix(a, "a"), _matrix(b, "b"), paired, normalize, seed)
     forward = backward = None
     if paired:
         x, rows = drawn_rows(clouds.a, max_rows, seed)
         y = clouds.b[torch.as_tensor(rows, device=clouds.b.device)].to(x)
-        half = [_as_taken(z, normalize) - move for z, move in ((x, clouds.step / 2), (y, -clouds.step / 2))]
-        before = _as_taken(x, normalize), _as_taken(y, normalize)
+        half = [as_taken(z, normalize) - move for z, move in ((x, clouds.step / 2), (y, -clouds.step / 2))]
+        before = as_taken(x, normalize), as_taken(y, normalize)
         forward, backward = retrieval_of(before, (half[0], half[1]), seed, confidence)
     squared, share = clouds.gap(confidence)
     return ModalityGap(squared, share, clouds.separability(confidence), forward, backward, clouds.n, normalize)
+
+
+register(
+    Measure(
+        "modality_gap", "modality gap", REFERENCE, modality_gap, (),
+        formula="‖mean a − mean b‖² − what chance adds, of unit rows",
+        source="Liang et al. 2022",
+        question="Do two clouds of one space (images and texts) lie apart, and does that cost retrieval?",
+        cannot_tell="why; a gap can be without cost, so read retrieval before and after it is removed",
+        rows_needed="50 of each for an interval; small gaps take more",
+        convention="squared and debiased: the plain distance of 256 rows of 512 features without a gap reads 0.0885",
+        range=lambda size: (-1, 4),
+        baseline=lambda size: 0.0,
+        better="lower",
+        invariances=("rotation", "scale", "order"),
+    )
+)  # fmt: skip
 
 
 def _matrix(features: Features, name: str) -> Tensor:
@@ -152,198 +160,3 @@ def _matrix(features: Features, name: str) -> Tensor:
     if x.ndim != 2:
         raise ValueError(f"`{name}` must be (n_samples, n_features), got shape {shape_of(x)}.")
     return x
-
-
-def _as_taken(rows: Tensor, normalize: str | None) -> Tensor:
-    return unit_rows(rows.double()) if normalize else rows.double()
-
-
-class _Clouds:
-    """Sums over both clouds, from two passes over their rows in pieces."""
-
-    def __init__(self, a: Tensor, b: Tensor, paired: bool, normalize: str | None, seed: int) -> None:
-        check_pair(shape_of(a), shape_of(b), paired, True, ("a", "b"))
-        b = b.to(a.device)
-        if normalize is None and max(float(x.abs().max()) for x in (a, b)) > _LARGEST:
-            raise too_large_error("a` or `b")
-        self.a, self.b, self.paired, self.normalize = a, b, paired, normalize
-        self.n = len(a), len(b)
-        random = torch.Generator().manual_seed(int(seed) % (1 << 63))
-        first = torch.randperm(len(a), generator=random)
-        second = first if paired else torch.randperm(len(b), generator=random)
-        # The half, 0 or 1, of each row: the direction of one is tried on the other. And the group that it is left out with.
-        self.halves = first.to(a.device) % 2, second.to(a.device) % 2
-        self.groups = first.to(a.device) // 2 % _GROUPS, second.to(a.device) // 2 % _GROUPS
-        parts = [
-            self._sums(x, place) for x, place in zip((a, b), zip(self.halves, self.groups, strict=True), strict=True)
-        ]
-        self.means = [sums.sum((0, 1)) / n for (sums, _), n in zip(parts, self.n, strict=True)]
-        self.step = self.means[0] - self.means[1]
-        steps = [_means_without(*part) for part in parts]
-        self.half_steps = steps[0] - steps[1]  # (2, groups + 1, d)
-        self._add_up()
-
-    def _pieces(self, x: Tensor) -> Iterator[Tensor]:
-        for piece in row_chunks(x):
-            yield _as_taken(piece, self.normalize)
-
-    def _sums(self, x: Tensor, place: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-        """Sums of the rows of each half and group (2, groups, d), and how many there are (2, groups)."""
-        cell = place[0] * _GROUPS + place[1]
-        sums, start = x.new_zeros(2 * _GROUPS, x.shape[1], dtype=torch.float64), 0
-        for rows in self._pieces(x):
-            sums.index_add_(0, cell[start : start + len(rows)], rows)
-            start += len(rows)
-        counts = cell.bincount(minlength=2 * _GROUPS)
-        return sums.reshape(2, _GROUPS, -1), counts.reshape(2, _GROUPS)
-
-    def _add_up(self) -> None:
-        """Squared distance from the mean, product with the step, and product with the other half's step, of each row."""
-        n_features = self.a.shape[1]
-        self.squares: list[Tensor] = []
-        self.along: list[Tensor] = []
-        self.seen: list[Tensor] = []
-        self.scatters = [self.a.new_zeros(n_features, n_features, dtype=torch.float64) for _ in range(2)]
-        for x, mean, half, scatter in zip((self.a, self.b), self.means, self.halves, self.scatters, strict=True):
-            squares, along, seen, start = [], [], [], 0
-            for rows in self._pieces(x):
-                other = 1 - half[start : start + len(rows)]
-                both = torch.einsum("nd,hgd->nhg", rows, self.half_steps)
-                seen.append(both[torch.arange(len(rows), device=rows.device), other])
-                rows = rows - mean
-                squares.append(rows.square().sum(1))
-                along.append(rows @ self.step)
-                scatter.addmm_(rows.mT, rows)
-                start += len(rows)
-            for kept, parts in ((self.squares, squares), (self.along, along), (self.seen, seen)):
-                kept.append(torch.cat(parts))
-        if not any(bool(s.any()) for s in self.squares):
-            raise ValueError("`a` and `b` are one point each: without spread there is nothing to compare a gap with.")
-
-    def gap(self, confidence: float) -> tuple[Estimate, Estimate]:
-        """Squared distance between the means, and its share of the variance."""
-        plain = float(self.step.square().sum())
-        within = sum(float(s.sum()) / (n - 1) for s, n in zip(self.squares, self.n, strict=True)) / 2
-        by_chance, second_order = self._by_chance()
-        squared = plain - by_chance
-
-        def share_of(gap: float) -> float:
-            return gap / 4 / (gap / 4 + within)
-
-        along = [2 * self.along[0], -2 * self.along[1]]
-        error_of_plain, degrees, reason = self._error(along)
-        share = share_of(squared)
-        if reason:
-            made = "unbiased squared distance"
-            missing = (None, None, None, min(self.n), made, (f"no interval: {reason}",))
-            return Estimate(squared, plain, *missing), Estimate(share, share_of(plain), *missing)
-        z = quantile(confidence, degrees)
-        low, high = _score_interval(squared, error_of_plain**2 / max(plain, 1e-300), second_order, z)
-        error = math.sqrt(max(0.0, squared) * error_of_plain**2 / max(plain, 1e-300) + second_order)
-        # d share = (T dg − g dT) / 4 / total², with g the squared distance and T the variance within.
-        total = squared / 4 + within
-        of_share = [within * g - squared * s / 2 for g, s in zip(along, self.squares, strict=True)]
-        # By how much the variance within widens or narrows what the gap alone says.
-        factor = self._error(of_share)[0] / max(within * error_of_plain, 1e-300)
-        ends = [share + factor * (share_of(end) - share) for end in (low, high)]
-        error_of_share = factor * within / 4 / total**2 * error
-        return (
-            Estimate(squared, plain, low, high, error, min(self.n), "unbiased squared distance", degrees=degrees),
-            Estimate(
-                share, share_of(plain), max(0.0, ends[0]), min(1.0, max(0.0, ends[1])), error_of_share, min(self.n),
-                "unbiased squared distance", degrees=degrees,
-            ),
-        )  # fmt: skip
-
-    def _by_chance(self) -> tuple[float, float]:
-        """What the squared distance reads without a gap, tr M for M the covariance of the step, and twice tr M²."""
-        if self.paired:
-            n, d = self.n[0], self.scatters[0].new_zeros(self.a.shape[1], self.a.shape[1])
-            parts = []
-            for x, y in zip(self._pieces(self.a), self._pieces(self.b), strict=True):
-                rows = x - y - self.step
-                d.addmm_(rows.mT, rows)
-                parts.append(rows.square().sum(1))
-            of_pairs = torch.cat(parts)
-            return float(of_pairs.sum()) / (n - 1) / n, 2 * _trace_of_square(d, of_pairs) / n**2
-        chance, square = 0.0, 0.0
-        for scatter, squares, n in zip(self.scatters, self.squares, self.n, strict=True):
-            chance += float(squares.sum()) / (n - 1) / n
-            square += _trace_of_square(scatter, squares) / n**2
-        n, m = self.n
-        crossed = float((self.scatters[0] * self.scatters[1]).sum()) / (n - 1) / (m - 1)
-        return chance, 2 * (square + 2 * crossed / n / m)
-
-    def _error(self, influences: Sequence[Tensor]) -> tuple[float, float, str]:
-        """Standard error of a mean of both clouds' influences, its degrees of freedom, and why it is not known, if so."""
-        if min(self.n) < FEWEST_ROWS:
-            return math.nan, math.nan, f"fewer than {FEWEST_ROWS} rows"
-        parts = [i.cpu().numpy() for i in influences]
-        if self.paired:
-            parts = [parts[0] + parts[1]]
-        found = [mean_variance(part, len(part)) for part in parts]
-        few = [rests_on_few_rows(degrees, len(part)) for (_, degrees), part in zip(found, parts, strict=True)]
-        error, degrees = math.sqrt(found[0][0]), float(found[0][1])
-        if len(found) == 2:
-            error, degrees = welch(error, degrees, math.sqrt(found[1][0]), found[1][1])
-        return error, degrees, next((reason for reason in few if reason), "")
-
-    def separability(self, confidence: float) -> Estimate:
-        """Area under the ROC curve along the step of the other half, the mean of both halves."""
-        # Column 0 is of all rows; each other one leaves out one of twenty groups of rows (delete-a-group jackknife, Kott 2001).
-        areas = [np.mean([self._area(half, group) for half in (0, 1)]) for group in range(-1, _GROUPS)]
-        value, n = float(areas[0]), min(self.n)
-        if n < FEWEST_ROWS:
-            reason = f"no interval: fewer than {FEWEST_ROWS} rows"
-            return Estimate(value, value, None, None, None, n, "halves", (reason,))
-        without = np.array(areas[1:])
-        error = math.sqrt((_GROUPS - 1) / _GROUPS * float(((without - without.mean()) ** 2).sum()))
-        degrees = _GROUPS - 1.0
-        low, high = wilson(value, _as_many_rows(value, error, n), quantile(confidence, degrees))
-        return Estimate(value, value, low, high, error, n, "halves", degrees=degrees)
-
-    def _area(self, half: int, group: int) -> float:
-        """In one half, along the step of the other; without a group of rows, or with all of them for −1."""
-        seen = []
-        for projected, halves, groups in zip(self.seen, self.halves, self.groups, strict=True):
-            seen.append(projected[(halves == half) & (groups != group), group + 1].cpu().numpy())
-        return _area(*seen)
-
-
-def _means_without(sums: Tensor, counts: Tensor) -> Tensor:
-    """Means of each half (2, groups + 1, d): of all its rows first, then without each group."""
-    total, n = sums.sum(1, keepdim=True), counts.sum(1, keepdim=True)
-    left, n_left = torch.cat([total, total - sums], 1), torch.cat([n, n - counts], 1)
-    return left / n_left.clamp(min=1)[..., None]
-
-
-def _as_many_rows(share: float, error: float, n: int) -> float:
-    """How many independent rows would err as much in a share."""
-    variance = share * (1 - share)
-    return float(n) if variance <= 0 or error <= 0 else variance / error**2
-
-
-def _area(x: np.ndarray, y: np.ndarray) -> float:
-    """How often x lies above y, with half of the ties (Mann & Whitney 1947)."""
-    from scipy.stats import rankdata
-
-    ranks = rankdata(np.concatenate([x, y]))[: len(x)]
-    return float((ranks.sum() - len(x) * (len(x) + 1) / 2) / len(x) / len(y))
-
-
-def _score_interval(value: float, slope: float, constant: float, z: float) -> tuple[float, float]:
-    """All g with |value − g| ≤ z √(slope g + constant): the variance is that of g, not of the value, as in Wilson's interval.
-
-    Without a gap its variance is `constant`; with a large one `slope` times the gap. A squared distance is not below 0.
-    """
-    middle = value + slope * z**2 / 2
-    half = z * math.sqrt(max(0.0, slope * value + slope**2 * z**2 / 4 + constant))
-    return max(0.0, middle - half), max(0.0, middle + half)
-
-
-def _trace_of_square(scatter: Tensor, squares: Tensor) -> float:
-    """Unbiased tr Σ² (Himeno & Yamada 2014) from Σ x xᵀ and ‖x‖² of n centred rows."""
-    n = len(squares)
-    trace, fourth = float(squares.sum()) / (n - 1), float(squares.square().sum()) / (n - 1)
-    plain = float(scatter.square().sum()) / (n - 1) ** 2
-    return (n - 1) / (n * (n - 2) * (n - 3)) * ((n - 1) * (n - 2) * plain + trace**2 - n * fourth)

@@ -7,8 +7,8 @@ import torch
 from scipy.stats import mannwhitneyu
 
 import repgeom as rg
+from repgeom.inference.clouds import Clouds, score_interval, trace_of_square
 from repgeom.inference.intervals import quantile
-from repgeom.inference.modality_gap import _Clouds, _score_interval, _trace_of_square
 
 
 def clouds(n=60, d=5, gap=0.6, seed=0):
@@ -70,7 +70,7 @@ def test_agrees_with_sums_over_pairs(paired, normalize, dtype):
 @pytest.mark.parametrize("paired", [True, False])
 def test_separability_is_of_the_half_that_the_line_was_not_drawn_through(paired):
     x, y = clouds(90)
-    made = _Clouds(torch.tensor(x), torch.tensor(y), paired, None, 3)
+    made = Clouds(torch.tensor(x), torch.tensor(y), paired, None, 3)
     areas = []
     for half in (0, 1):
         here = [h.numpy() == half for h in made.halves]
@@ -131,7 +131,7 @@ def test_rows_that_tie_share_a_hit():
 @pytest.mark.parametrize("value", [-0.1, 0.0, 0.3, 5.0])
 def test_the_ends_of_the_interval_are_where_the_value_is_z_errors_away(value):
     slope, constant, z = 0.02, 0.01, quantile(0.95, 60)
-    for end in _score_interval(value, slope, constant, z):
+    for end in score_interval(value, slope, constant, z):
         assert end == 0 or abs(value - end) == pytest.approx(z * np.sqrt(slope * end + constant), rel=1e-9)
 
 
@@ -142,7 +142,7 @@ def test_the_trace_of_a_square_is_unbiased():
     for _ in range(400):
         x = rng.standard_normal((12, 10)) * np.sqrt(variances)
         x = torch.tensor(x - x.mean(0))
-        found.append(_trace_of_square(x.T @ x, x.square().sum(1)))
+        found.append(trace_of_square(x.T @ x, x.square().sum(1)))
     error = np.std(found) / 20
     assert np.mean(found) == pytest.approx((variances**2).sum(), abs=3 * error)
 
