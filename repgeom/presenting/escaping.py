@@ -12,12 +12,12 @@ _JOINERS = "\u200c\u200d"
 
 # What stands for a sign that an encoding lacks, row by row. All that this package prints beyond ASCII is here.
 _SIGNS = (
-    ("−–—×·±√∝≈∞≤≥≠∩½°…‖─▶", "- - - x * +- sqrt ~ ~ inf <= >= != & 1/2 deg ... || - >"),
+    ("−–—×·±√∝≈∞≤≥≠∩½°…‖─▶↦∘⟨⟩", "- - - x * +- sqrt ~ ~ inf <= >= != & 1/2 deg ... || - > -> o < >"),
     ("“”‘’→�", "\" \" ' ' -> ?"),
-    ("¹²³⁰⁴⁵⁶⁷⁸⁹⁻ᵀ", "^1 ^2 ^3 ^0 ^4 ^5 ^6 ^7 ^8 ^9 ^- ^T"),
+    ("¹²³⁰⁴⁵⁶⁷⁸⁹⁻⁺ᵀ", "^1 ^2 ^3 ^0 ^4 ^5 ^6 ^7 ^8 ^9 ^- ^+ ^T"),
     ("ᵢⱼ₀₁₂₃", "_i _j _0 _1 _2 _3"),
-    ("σΣλμεαθρφπδχΔ", "sigma sum lambda mu eps alpha theta rho phi pi delta chi Delta"),
-    ("\u0304", "_mean"),
+    ("σΣλμεαθρφπδχΔτ", "sigma sum lambda mu eps alpha theta rho phi pi delta chi Delta tau"),
+    ("\u0304\u0303", "_mean ~"),
 )
 SIGNS = {sign: word for signs, words in _SIGNS for sign, word in zip(signs, words.split(), strict=True)}
 
