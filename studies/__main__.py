@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from studies import comparisons, corruptions, estimates, fuzzing, groups, likeness, monitors, real, robustness, verdicts
+from studies import comparisons, corruptions, estimates, fuzzing, groups, monitors, real, robustness, verdicts
 from studies.study import Study
 
 STUDIES: dict[str, Study] = {
@@ -15,7 +15,6 @@ STUDIES: dict[str, Study] = {
         real.STUDY,
         comparisons.STUDY,
         groups.STUDY,
-        likeness.STUDY,
         monitors.STUDY,
         verdicts.STUDY,
         corruptions.STUDY,
