@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from typing import Any
 
 from repgeom.cli.delivering import Delivery, check_no_input
@@ -69,6 +70,7 @@ def run(args: argparse.Namespace) -> int:
     # These imports are heavy, so they wait until the command runs: `repgeom --help` stays quick.
     from repgeom.data.saving import write_whole
     from repgeom.presenting.published import comparison_of_set
+    from repgeom.presenting.screen import screen_of
     from repgeom.robustness.published_comparison import DIFFERS, compare_published
 
     opened = _opened(args)
@@ -85,7 +87,7 @@ def run(args: argparse.Namespace) -> int:
         delivery.json(as_json)
     else:
         delivery.file(args.json, lambda path: write_whole(path, as_json + "\n"))
-        delivery.text(comparison_of_set(opened, table))
+        delivery.text(comparison_of_set(opened, table, screen_of(sys.stdout)))
     differs = int((table.conclusion == DIFFERS).sum())
     status = 0
     if args.fail_on_difference and differs:

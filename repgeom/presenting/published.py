@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from repgeom.presenting.cells import to_left
-from repgeom.presenting.escaping import printable
+from repgeom.presenting.columns import Column, table_lines
+from repgeom.presenting.screen import Screen
 from repgeom.robustness.published_comparison import DIFFERS, EQUAL, NEARLY, SAME, UNDECIDED, WITHIN_1
 
 if TYPE_CHECKING:
@@ -23,43 +23,57 @@ MEANINGS = {
     UNDECIDED: "an interval crosses these limits; more images would tell (--most)",
     DIFFERS: "an interval lies beyond these limits, or pixels where nothing is drawn",
 }
+NOT_COMPARED = "not compared"
 
 
-def comparison_of_set(found: PublishedImages, table: pd.DataFrame) -> str:
+def comparison_of_set(found: PublishedImages, table: pd.DataFrame, screen: Screen) -> str:
     """The set, one line per corruption and severity, and how many came out how."""
-    lines = [f"{found.layout.name}: {len(found):,} of {len(found.source.labels):,} images, theirs against ours", ""]
-    rows = [("corruption", "severity", "conclusion", "seen")]
-    rows += [(row.corruption, f"{row.severity}", row.conclusion, _seen(row)) for row in table.itertuples()]
-    widths = [max(len(row[i]) for row in rows) for i in range(3)]
-    for row in rows:
-        cells = [to_left(text, width) for text, width in zip(row[:3], widths, strict=True)]
-        lines.append("  ".join([*cells, row[3]]).rstrip())
-    lines.append("")
-    counts = table.conclusion.value_counts()
-    for conclusion, meaning in MEANINGS.items():
-        if conclusion in counts:
-            lines.append(f"{counts[conclusion]:>3} {conclusion}: {meaning}")
-    left_out = int((~table.conclusion.isin(list(MEANINGS))).sum())
-    if left_out:
-        lines.append(f"{left_out:>3} not compared: frost needs the script's photographs (--frost-images)")
-    return "\n".join(map(printable, lines))
-
-
-def _seen(row: Any) -> str:
-    """What a conclusion rests on: shares of pixels where nothing is drawn, statistics with intervals elsewhere."""
-    if row.conclusion not in MEANINGS or row.conclusion == EQUAL:
-        return ""
-    pixels = ""
-    if np.isfinite(row.equal):
-        pixels = f"{row.equal:.2%} equal, at most {row.largest:g} off, {row.psnr:.1f} dB"
-    if row.conclusion in (WITHIN_1, NEARLY):
-        return pixels
-    said = [
-        f"mean {row.mean:+.2f} [{row.mean_low:+.2f}, {row.mean_high:+.2f}]",
-        f"variance × {row.variance:.3f} [{row.variance_low:.3f}, {row.variance_high:.3f}]",
+    whole = len(found.source.labels)
+    lines = screen.sentence(f"{found.layout.name}: {len(found):,} of {whole:,} images, theirs against ours")
+    rows = list(table.itertuples())
+    conclusions = [row.conclusion if row.conclusion in MEANINGS else NOT_COMPARED for row in rows]
+    columns = [
+        Column("corruption", [row.corruption for row in rows], left=True, fewest=8),
+        Column("severity", [f"{row.severity}" for row in rows], goes=6),
+        Column("conclusion", conclusions, left=True),
+        Column("equal", [_pixels(row, f"{row.equal:.2%}") for row in rows], goes=3),
+        Column("most off", [_pixels(row, f"{row.largest:g}") for row in rows], goes=0),
+        _with_interval("mean", rows, "+.2f", goes=5),
+        _with_interval("variance", rows, ".3f", goes=4),
+        Column("power", _intervals("power", rows, ".3f"), left=True, goes=1),
+        Column("at cycles", [row.band if _has_statistics(row) else "" for row in rows], goes=0),
     ]
-    if isinstance(row.band, str):
-        said.append(f"power × {row.power:.3f} [{row.power_low:.3f}, {row.power_high:.3f}] at {row.band} cycles")
-    if pixels:
-        said.insert(0, pixels)
-    return "; ".join(said)
+    lines += ["", *(table_lines(columns, screen) or []), ""]
+    for conclusion in (*MEANINGS, NOT_COMPARED):
+        n = conclusions.count(conclusion)
+        meaning = MEANINGS.get(conclusion, "frost needs the script's photographs (--frost-images)")
+        if n:
+            lines += screen.sentence(f"{conclusion}: {meaning}", first=f"{n:>3} ", further="    ")
+    return "\n".join(lines)
+
+
+def _pixels(row: Any, text: str) -> str:
+    """A cell about pixels; empty where something is drawn, or all is equal."""
+    if not np.isfinite(row.equal) or row.conclusion == EQUAL:
+        return ""
+    return text
+
+
+def _has_statistics(row: Any) -> bool:
+    """Whether a row's conclusion rests on statistics."""
+    return row.conclusion in MEANINGS and not np.isfinite(row.equal) and isinstance(row.band, str)
+
+
+def _with_interval(name: str, rows: list[Any], form: str, goes: int) -> Column:
+    """The column of one statistic with its intervals, and without them where the line is narrow."""
+    brief = [format(getattr(row, name), form) if _has_statistics(row) else "" for row in rows]
+    return Column(name, _intervals(name, rows, form), left=True, goes=goes, brief=brief, shortens=2)
+
+
+def _intervals(name: str, rows: list[Any], form: str) -> list[str]:
+    """One statistic of each row, with its interval."""
+    shown = []
+    for row in rows:
+        value, low, high = (getattr(row, f"{name}{end}") for end in ("", "_low", "_high"))
+        shown.append(f"{value:{form}} [{low:{form}}, {high:{form}}]" if _has_statistics(row) else "")
+    return shown
