@@ -5,7 +5,18 @@ from __future__ import annotations
 import argparse
 import sys
 
-from studies import comparisons, corruptions, estimates, fuzzing, groups, monitors, real, robustness, verdicts
+from studies import (
+    comparisons,
+    corruptions,
+    estimates,
+    fuzzing,
+    groups,
+    monitors,
+    neighbour_intervals,
+    real,
+    robustness,
+    verdicts,
+)
 from studies.study import Study
 
 STUDIES: dict[str, Study] = {
@@ -15,6 +26,7 @@ STUDIES: dict[str, Study] = {
         real.STUDY,
         comparisons.STUDY,
         groups.STUDY,
+        neighbour_intervals.STUDY,
         monitors.STUDY,
         verdicts.STUDY,
         corruptions.STUDY,

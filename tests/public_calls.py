@@ -145,6 +145,12 @@ def _knn_probe(rows):
     return probe.predict(rows.x), probe.correct(rows.x, rows.labels), probe.accuracy(rows.x, rows.labels)
 
 
+def _transformed(transformer, rows):
+    """A transformer runs in the settings of its host: scikit-learn's own check of sizes overflows."""
+    with np.errstate(all="ignore"):
+        return transformer.fit_transform(np.asarray(rows.x))
+
+
 def _repaired(rows):
     x, labels = (np.concatenate([np.asarray(v)] * (1 + 20 // rows.n)) for v in (rows.x, rows.labels))
     proof = rg.repair.compare_repairs(x, labels, k=2)
@@ -284,9 +290,9 @@ CALLS: dict[str, Callable[[Rows], Any]] = {
     "probes.fit_linear_probe": lambda r: probes.fit_linear_probe(r.x, r.labels, validation=0.3),
     "repair.RepairProof": _repaired,
     "repair.compare_repairs": _repaired,
-    "repair.remove_top": lambda r: rg.repair.remove_top(1).fit_transform(np.asarray(r.x)),
-    "repair.standardize": lambda r: rg.repair.standardize().fit_transform(np.asarray(r.x)),
-    "repair.whiten": lambda r: rg.repair.whiten().fit_transform(np.asarray(r.x)),
+    "repair.remove_top": lambda r: _transformed(rg.repair.remove_top(1), r),
+    "repair.standardize": lambda r: _transformed(rg.repair.standardize(), r),
+    "repair.whiten": lambda r: _transformed(rg.repair.whiten(), r),
     "robustness.CorruptionError": lambda r: robustness.mean_corruption_error(table(), table()),
     "robustness.FourierHeatmap": _heatmap,
     "robustness.PublishedImages": _published,

@@ -32,7 +32,8 @@ _STACK_VALUES = 1 << 22  # values of texts of one length that are worked out tog
 @own_settings
 @dataclasses.dataclass(frozen=True, repr=False)
 class TokenGeometry:
-    """What `token_geometry` returns. Means are over texts, each counting the same; so are their intervals.
+    """What `token_geometry` returns. Means are over texts, each counting the same; so are their intervals. A value is NaN where no text
+    has one: too short, all its tokens equal, or no step that moves.
 
     Attributes:
         within_rank: effective rank of a text's tokens about their own mean. It cannot exceed their number less one.
@@ -143,7 +144,7 @@ def token_geometry_by_layer(
 
     Returns:
         A data frame indexed by layer: within_rank, between_rank, matrix_entropy and curvature, each with _low and _high; within_isotropic,
-        between_share, n_high_norm.
+        between_share, n_high_norm. A value is NaN where no text has one, an interval where none is known.
 
     Raises:
         ValueError: no layers; else as `token_geometry`, with the layer's name.

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 def standardize() -> StandardScaler:
     """Subtract each column's mean and divide by its standard deviation: scikit-learn's `StandardScaler`.
 
-    Helps where a few columns hold most of the variance. A column that does not vary is only centred.
+    Helps where a few columns hold most of the variance. A column that does not vary is only centred. Values
+    beyond 1e150 overflow in it to infinity: divide them first.
 
     >>> standardize().fit_transform([[0.0, 10.0], [2.0, 30.0]])
     array([[-1., -1.],

@@ -40,7 +40,7 @@ class RepairProof:
     Attributes:
         table: a row for each repair, the first "as they are": effective_rank with low and high; mean_cosine; with labels accuracy with
             accuracy_low and accuracy_high, and gained with gained_low and gained_high: accuracy after less before, row by row.
-            Intervals of `gained` hold for all repairs at once (Bonferroni).
+            Intervals of `gained` hold for all repairs at once (Bonferroni). NaN where none is known; `table.attrs["no_interval"]` says why.
         fitted: the transformers by name, fitted on the first half.
         left_out: default repairs that these rows cannot be fitted with, and why.
         n_fitted, n_read: rows of the two halves.
@@ -169,6 +169,7 @@ def proof_of(
         repaired = judge.promising(repaired, settings.least_gain)
     table = [judge.row(AS_THEY_ARE, judge.held), *(judge.row(name, rows) for name, rows in repaired.items())]
     frame = pd.DataFrame(table).set_index("repair")
+    frame.attrs["no_interval"] = list(judge.reasons)
     return RepairProof(frame, made, int(fitted.sum()), int((~fitted).sum()), left_out)
 
 
@@ -211,6 +212,7 @@ class _Judge:
         self.held, self.groups, self.classes, self.settings = held, groups, classes, settings
         self.of_all = 1 - (1 - settings.confidence) / max(1, n_repairs)
         self.known: dict[int, Neighbours] = {}
+        self.reasons: dict[str, None] = {}  # why there is no interval; a dict keeps the order
 
     def neighbours(self, rows: Tensor) -> Neighbours:
         """The nearest of each row, sought once."""
@@ -236,16 +238,17 @@ class _Judge:
         found: dict[str, Any] = {"repair": name}
         if self.settings.least_gain is None:
             rank = estimate_or_reason(rows, groups=self.groups, confidence=confidence)
-            found |= _ends("effective_rank", "", rank) | {"mean_cosine": mean_cosine(rows.numpy())}
+            found |= self.ends("effective_rank", "", rank) | {"mean_cosine": mean_cosine(rows.numpy())}
         if self.classes is None:
             return found
         before, here = self.neighbours(self.held), self.neighbours(rows)
         accuracy = here.votes(self.classes).estimate(confidence, share_of_rows=True)
         gained = here.votes_gained(before, self.classes).estimate(self.of_all, least=-1.0)
-        return found | _ends("accuracy", "accuracy_", accuracy) | _ends("gained", "gained_", gained)
+        return found | self.ends("accuracy", "accuracy_", accuracy) | self.ends("gained", "gained_", gained)
 
-
-def _ends(name: str, prefix: str, e: Estimate) -> dict[str, float]:
-    """A value and its interval as columns; NaN where there is none."""
-    low, high = (np.nan if end is None else end for end in (e.low, e.high))
-    return {name: e.value, f"{prefix}low": low, f"{prefix}high": high}
+    def ends(self, name: str, prefix: str, e: Estimate) -> dict[str, float]:
+        """A value and its interval as columns; NaN where there is none, and why is kept."""
+        if e.low is None and e.warnings:
+            self.reasons[f"{name}: {e.warnings[-1]}"] = None
+        low, high = (np.nan if end is None else end for end in (e.low, e.high))
+        return {name: e.value, f"{prefix}low": low, f"{prefix}high": high}

@@ -30,6 +30,8 @@ class _Moments:
             about = (rows[start : start + step] - self.mean) / self.unit
             self.covariance += about.T @ about / n
             self.fourth += float(np.square(np.square(about).sum(1)).sum()) / n
+        if not np.isfinite(self.covariance).all():
+            raise ValueError("`X` holds values too large to be added in float64; divide them by their largest.")
 
     def directions(self, name: str, k: int | None = None) -> tuple[Array, Array]:
         """The largest k variances, descending, and directions as columns; raises ValueError where no row differs."""
@@ -73,7 +75,7 @@ class RemoveTop(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type:
         about = rows - self.mean_.astype(rows.dtype)
         directions = self.directions_.astype(rows.dtype)
         left: NDArray[Any] = about - (about @ directions.T) @ directions
-        return left
+        return _in_range(left)
 
 
 class Whiten(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
@@ -101,7 +103,13 @@ class Whiten(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type: ig
         check_is_fitted(self)
         rows = validate_data(self, X, dtype=_TYPES, reset=False)
         whitened: NDArray[Any] = (rows - self.mean_.astype(rows.dtype)) @ self.whitening_.astype(rows.dtype)
-        return whitened
+        return _in_range(whitened)
+
+
+def _in_range(values: NDArray[Any]) -> NDArray[Any]:
+    if not np.isfinite(values).all():
+        raise ValueError(f"`X` holds values that leave the range of {values.dtype}; divide them by their largest.")
+    return values
 
 
 def _ledoit_wolf(moments: _Moments, n: int) -> float:
