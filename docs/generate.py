@@ -187,7 +187,7 @@ def api_pages() -> dict[str, str]:
         parts = name.split(".")
         key = f"api_{parts[1]}"
         if len(parts) == 2:
-            key = f"api_rg_{_room(value)}"
+            key = f"rg_{_room(value)}"
         pages.setdefault(key, []).append(name)
     texts = {key: _api_page(key, names) for key, names in pages.items()}
     texts["api_integrations"] = _integrations_page()
@@ -199,8 +199,8 @@ def _room(value: Any) -> str:
 
 
 def _api_page(key: str, names: list[str]) -> str:
-    room = key.removeprefix("api_rg_").removeprefix("api_")
-    if key.startswith("api_rg_"):
+    room = key.removeprefix("rg_").removeprefix("api_")
+    if key.startswith("rg_"):
         title, intro = TITLES.get(room, room), _first_paragraph(importlib.import_module(f"repgeom.{room}"))
     else:
         title, intro = f"rg.{room}", _first_paragraph(importlib.import_module(f"repgeom.{room}"))
