@@ -26,7 +26,6 @@ STUDIES: dict[str, Study] = {
         real.STUDY,
         comparisons.STUDY,
         groups.STUDY,
-        neighbour_intervals.STUDY,
         monitors.STUDY,
         verdicts.STUDY,
         corruptions.STUDY,
