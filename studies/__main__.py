@@ -26,6 +26,7 @@ STUDIES: dict[str, Study] = {
         real.STUDY,
         comparisons.STUDY,
         groups.STUDY,
+        neighbour_intervals.STUDY,
         monitors.STUDY,
         verdicts.STUDY,
         corruptions.STUDY,
