@@ -13,6 +13,7 @@ from studies import (
     groups,
     likeness,
     monitors,
+    neighbour_intervals,
     real,
     robustness,
     verdicts,
