@@ -57,7 +57,7 @@ BROUGHT = {
     "examples/README.md": "examples",
     "examples/distillation_report/report.md": "distillation_report",
     "studies/README.md": "studies",
-    **{f"studies/{page.name}": page.stem for page in sorted((ROOT / "studies").glob("[!R]*.md"))},
+    **{f"studies/{page.name}": f"study_{page.stem}" for page in sorted((ROOT / "studies").glob("[!R]*.md"))},
 }
 
 

@@ -96,5 +96,7 @@ def test_links_that_lead_nowhere_are_found(tmp_path):
 def test_links_out_of_the_site_are_changed():
     page = ["[real](../studies/real.md#sets), [code](../repgeom/demo.py), [page](files.md), [web](https://x.org)"]
     generate.moved_links(None, "verdict", page)
-    assert page == ["[real](generated/real.md#sets), code (`repgeom/demo.py`), [page](files.md), [web](https://x.org)"]
-    assert "[estimates](estimates.md)" in generate.brought_page("studies/README.md")
+    assert page == [
+        "[real](generated/study_real.md#sets), code (`repgeom/demo.py`), [page](files.md), [web](https://x.org)"
+    ]
+    assert "[estimates](study_estimates.md)" in generate.brought_page("studies/README.md")
