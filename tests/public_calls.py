@@ -152,7 +152,9 @@ def _transformed(transformer, rows):
 
 
 def _repaired(rows):
-    x, labels = (np.concatenate([np.asarray(v)] * (1 + 20 // rows.n)) for v in (rows.x, rows.labels))
+    x, labels = rows.x, rows.labels
+    if rows.n < 20:
+        x, labels = (np.concatenate([np.asarray(v)] * (1 + 20 // rows.n)) for v in (x, labels))
     proof = rg.repair.compare_repairs(x, labels, k=2)
     return proof.table, proof.best, proof.sentence
 
@@ -165,7 +167,8 @@ def _published(rows):
     """A set in the layout of CIFAR-10-C, compared with our own corruption of its images and encoded."""
     clean = (images(8, 32) * 255).to(torch.uint8)
     with tempfile.TemporaryDirectory() as folder:
-        stacked = torch.cat([corruptions.corrupt(clean, "fog", severity, seed=1) for severity in range(1, 6)])
+        here = clean.cpu()
+        stacked = torch.cat([corruptions.corrupt(here, "fog", severity, seed=1) for severity in range(1, 6)])
         np.save(f"{folder}/fog.npy", stacked.permute(0, 2, 3, 1).numpy())
         np.save(f"{folder}/labels.npy", np.tile(np.arange(8), 5))
         found = robustness.published("CIFAR-10-C", folder, clean=clean, corruptions="fog", n_images=8)

@@ -93,6 +93,7 @@ class CloudTally(Tally):
 
     def __init__(self) -> None:
         self._norms, self._hashes = Thinned(), Thinned()
+        self._middle: tuple[float, float] | None = None  # what `_medians` gave, until more rows come
         self._zeros, self._repeats = FirstPlaces(), FirstPlaces()  # the latter of rows that come often
         self._often: dict[int, int] = {}  # how many there are of rows that come often, by their hash
         self.n_samples = self.n_features = self.nan = self.inf = self.nonfinite_rows = self.zero_rows = 0
@@ -107,6 +108,7 @@ class CloudTally(Tally):
 
     def update(self, piece: Piece) -> None:
         """Add rows, finite or not."""
+        self._middle = None
         rows = piece.rows
         # They depend on the places alone, so any split into pieces draws the same rows.
         numbers = mixed(piece.places.astype(np.uint64))
@@ -164,6 +166,7 @@ class CloudTally(Tally):
 
     def merge(self, other: CloudTally) -> None:
         """Adds all rows that `other` has seen."""
+        self._middle = None
         for name in _COUNTS:
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.n_features = self.n_features or other.n_features
@@ -263,11 +266,18 @@ class CloudTally(Tally):
         lengths = torch.from_numpy(self._norms.settled()[1])
         if not len(lengths):
             return np.zeros(0, bool)
-        middle = _median(lengths)
-        away = (lengths - middle).abs()
+        median, deviation = self._medians()
         # 1.4826 median deviations make a normal law's standard deviation. The lower bound is for rows of equal length.
-        spread = max(1.4826 * float(_median(away)), 1e-3 * float(middle))
-        return np.asarray((away > EXTREME_NORM * spread).numpy())
+        spread = max(1.4826 * deviation, 1e-3 * median)
+        return np.asarray(((lengths - median).abs() > EXTREME_NORM * spread).numpy())
+
+    def _medians(self) -> tuple[float, float]:
+        """The median length and the median distance from it. Lengths are sorted for them, so they are found once."""
+        if self._middle is None:
+            lengths = torch.from_numpy(self._norms.settled()[1])
+            median = float(_median(lengths))
+            self._middle = median, float(_median((lengths - median).abs()))
+        return self._middle
 
     def first_rows(self) -> dict[str, tuple[int, ...]]:
         """The first ten rows that each count of `health` is of, by its name; beyond 1,048,576 rows, of those that are kept."""
@@ -291,8 +301,7 @@ class CloudTally(Tally):
         """As the function `norms` of all finite rows so far."""
         mean = float(self._lengths.mean) * self._unit
         std = (float(self._lengths.squares) / self._lengths.n) ** 0.5 * self._unit
-        median = float(_median(torch.from_numpy(self._norms.settled()[1])))
-        return Norms(mean, std, std / (mean or 1.0), self._shortest, median, self._longest)
+        return Norms(mean, std, std / (mean or 1.0), self._shortest, self._medians()[0], self._longest)
 
     def mean_cosine(self) -> float:
         """As the function `mean_cosine` of all finite rows so far."""

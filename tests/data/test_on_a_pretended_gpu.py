@@ -1,6 +1,7 @@
 """What lies on a GPU stays there, and reads as on the CPU: tried without one, with tensors that pretend."""
 
 import numpy as np
+import public_calls
 import pytest
 import torch
 from pretended_gpu import GPU, Pretended, pretending
@@ -101,3 +102,32 @@ def test_sums_on_a_gpu_merge_with_those_from_elsewhere():
         found = mine.report()
     expected = rg.AuditAccumulator().update(x, start=0).report()
     np.testing.assert_allclose(numbers(found), numbers(expected), rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("grad", [False, True])
+def test_repairs_read_as_on_the_cpu(grad):
+    x, labels = rows(60)[0], torch.arange(60) % 3
+    with pretending():
+        found = rg.repair.compare_repairs(Pretended(x.clone().requires_grad_(grad)), Pretended(labels.clone()))
+    here = rg.repair.compare_repairs(x, labels)
+    assert public_calls.plain(found.table) == public_calls.plain(here.table)
+
+
+@pytest.mark.parametrize("name", ["remove_top", "standardize", "whiten"])
+def test_a_transformer_of_scikit_learn_refuses_rows_there(name):
+    x = rows()[0]
+    transformer = getattr(rg.repair, name)()
+    fitted = getattr(rg.repair, name)().fit(x)
+    with pretending():
+        for call in (transformer.fit, fitted.transform):
+            with pytest.raises(TypeError, match="can't convert cuda:0"):
+                call(Pretended(x.clone()))
+
+
+def test_clean_images_of_a_published_set_may_lie_there(monkeypatch):
+    expected = public_calls.CALLS["robustness.published"](None)
+    here = public_calls.images
+    monkeypatch.setattr(public_calls, "images", lambda n=8, side=16: Pretended(here(n, side)))
+    with pretending():
+        found = public_calls.CALLS["robustness.published"](None)
+    assert public_calls.plain(found) == public_calls.plain(expected)

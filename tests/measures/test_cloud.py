@@ -9,6 +9,7 @@ import torch
 from conftest import added_up
 
 import repgeom as rg
+from repgeom.measures import cloud_tally
 from repgeom.measures.cloud_tally import CloudTally
 
 EPS = np.finfo(float).eps
@@ -231,6 +232,26 @@ def test_one_pass_over_chunks_equals_the_whole(step, offset, scale, dtype, rng):
     assert collected.feature_std() == pytest.approx(rg.feature_std(x).item(), abs=tolerance)
     assert collected.norms().mean == pytest.approx(rg.norms(x).mean.item(), rel=tolerance)
     assert collected.health().zero_rows == (x == 0).all(1).sum()
+
+
+@pytest.mark.parametrize("how", ["rows", "merged", "kept in a state"])
+def test_medians_are_found_once_until_more_rows_come(how, rng, monkeypatch):
+    x = torch.tensor(rng.standard_normal((300, 6)))
+    x[::50] *= 1000
+    collected = added_up(CloudTally(), x[:100], 30)
+    collected.health()
+    if how == "rows":
+        added_up(collected, x[100:], 30, start=100)
+    else:
+        collected.merge(added_up(CloudTally(), x[100:], 30, start=100))
+    if how == "kept in a state":
+        collected = CloudTally.from_state(collected.state())
+    sought = []
+    monkeypatch.setattr(cloud_tally, "_median", lambda values: sought.append(len(values)) or values.median())
+    found = collected.norms().median, collected.health().extreme_norms, len(collected.first_rows()["extreme_norms"])
+    assert sought == [300, 300]
+    lengths = x.norm(dim=1)
+    assert found == (pytest.approx(float(lengths.median()), rel=1e-12), 6, 6)
 
 
 # --- errors ------------------------------------------------------------------------------------------------------
