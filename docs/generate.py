@@ -54,6 +54,7 @@ BROUGHT = {
     "CONTRIBUTING.md": "contributing",
     "CHANGELOG.md": "changelog",
     "benchmarks/README.md": "benchmarks",
+    "benchmarks/gpu.md": "benchmarks_gpu",
     "examples/README.md": "examples",
     "examples/distillation_report/report.md": "distillation_report",
     "studies/README.md": "studies",
