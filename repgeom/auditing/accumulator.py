@@ -20,6 +20,7 @@ from repgeom.auditing.titles import Titles
 from repgeom.data.arrays import as_features, check_normalize
 from repgeom.data.kinds import Features, Groups, Labels, Thresholds
 from repgeom.data.labels import as_values
+from repgeom.data.row_names import require_same_columns, require_same_order
 from repgeom.data.settings import own_settings
 from repgeom.reading.sample import Drawn, RowSample
 from repgeom.reading.tally import Piece, from_bytes, to_bytes
@@ -105,6 +106,8 @@ class AuditAccumulator:
         Raises:
             ValueError, TypeError: as `audit`; another width or type, or other things beside the rows, than before.
         """
+        require_same_order(features, reference=reference, corrupted=corrupted, labels=labels, groups=groups)
+        require_same_columns(features, reference=reference, corrupted=corrupted)
         rows = _copied(features, "features", self._device)
         beside: dict[str, Any] = {}
         for name, values in (("reference", reference), ("corrupted", corrupted)):

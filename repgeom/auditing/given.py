@@ -11,6 +11,7 @@ import numpy as np
 from repgeom.data import files
 from repgeom.data.frames import is_table
 from repgeom.data.labels import as_labels
+from repgeom.data.row_names import require_same_columns
 from repgeom.data.sources import Source, as_source, is_stream, table_source
 from repgeom.measures.class_tally import refuse_sample_ids
 from repgeom.measures.pair_sums import check_pair
@@ -31,6 +32,7 @@ def paired_rows(
     """
     source = _open(features, "features")
     beside = _open_beside(reference, corrupted)
+    require_same_columns(source, **beside)
     for name, second in beside.items():
         mine, theirs = ((s.n_samples, s.n_features) for s in (source, second))
         check_pair(mine, theirs, True, name == "corrupted", ("features", name))

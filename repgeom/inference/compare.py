@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from repgeom.data.arrays import check_normalize
 from repgeom.data.kinds import Features, Groups, MeasureName
 from repgeom.data.notebook import ShownInNotebook
+from repgeom.data.row_names import require_same_order
 from repgeom.data.settings import own_settings
 from repgeom.inference.correction import (
     FINENESS,
@@ -79,7 +80,8 @@ def compare(
 
     Both are corrected for their number of samples (see `estimate`), so they may have different n and widths. Where row i
     of both is the same sample (two models, or one model clean and corrupted), `paired=True` subtracts the rows' influences
-    one by one, and most of what the draw of samples adds cancels. Rows in another order lose only that gain. Test: Student's
+    one by one, and most of what the draw of samples adds cancels. Rows in another order lose that gain; where an index shows
+    it they are refused. Test: Student's
     t on the difference.
 
     Args:
@@ -103,6 +105,8 @@ def compare(
     check_confidence(confidence)
     check_normalize(normalize)
     wanted = estimable(measure).name
+    if paired:
+        require_same_order(a, "a", b=b, groups=groups)
     x, y = opened(a, "a"), opened(b, "b")
     if paired and x.n_samples != y.n_samples:
         raise ValueError(
@@ -112,6 +116,9 @@ def compare(
         groups = (groups, groups)
     elif not isinstance(groups, (tuple, list)) or len(groups) != 2:
         raise ValueError("`groups` must be a pair (groups of a, groups of b) where `paired` is not set.")
+    else:
+        require_same_order(a, "a", **{"groups[0]": groups[0]})
+        require_same_order(b, "b", **{"groups[1]": groups[1]})
     first = sample_of(x, [wanted], center=center, normalize=normalize, groups=groups[0])
     second = sample_of(y, [wanted], center=center, normalize=normalize, groups=groups[1])
     return comparison_of(first, second, wanted, paired, confidence)

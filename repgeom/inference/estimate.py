@@ -15,6 +15,7 @@ import torch
 from repgeom.data.arrays import check_normalize, give_back
 from repgeom.data.kinds import Features, Groups, MeasureName, Numbers
 from repgeom.data.notebook import ShownInNotebook
+from repgeom.data.row_names import require_same_order
 from repgeom.data.settings import own_settings
 from repgeom.inference.correction import Corrected, corrected
 from repgeom.inference.influence import in_sample
@@ -116,6 +117,7 @@ def estimate(
     check_confidence(confidence)
     check_normalize(normalize)
     wanted = estimable(measure).name
+    require_same_order(features, groups=groups)
     source = opened(features)
     sample = sample_of(source, [wanted], center=center, normalize=normalize, groups=groups)
     return estimate_of(sample, wanted, confidence)

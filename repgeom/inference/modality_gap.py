@@ -16,7 +16,7 @@ from repgeom.data.arrays import (
 )
 from repgeom.data.kinds import Features
 from repgeom.data.notebook import ShownInNotebook
-from repgeom.data.row_names import require_same_order
+from repgeom.data.row_names import require_same_columns, require_same_order
 from repgeom.data.settings import own_settings
 from repgeom.inference.clouds import Clouds, as_taken
 from repgeom.inference.estimate import Estimate
@@ -123,8 +123,9 @@ def modality_gap(
     """
     check_confidence(confidence)
     check_normalize(normalize)
+    require_same_columns(a, "a", b=b)
     if paired:
-        require_same_order(a, b=b)
+        require_same_order(a, "a", b=b)
     clouds = Clouds(_matrix(a, "a"), _matrix(b, "b"), paired, normalize, seed)
     forward = backward = None
     if paired:

@@ -14,7 +14,9 @@ from torch import Tensor
 from repgeom.data.arrays import as_features, refuse_nonfinite, row_norms
 from repgeom.data.kinds import Features, Groups, Values
 from repgeom.data.labels import as_labels
-from repgeom.data.settings import own_settings
+from repgeom.data.masks import as_mask
+from repgeom.data.row_names import require_same_order
+from repgeom.data.settings import own_settings, warn_caller
 from repgeom.inference.estimate import Estimate, estimate_or_reason
 from repgeom.inference.intervals import check_confidence, quantile
 from repgeom.measures.classes import isotropic_ranks, ranks_of_stack
@@ -82,14 +84,14 @@ def token_geometry(
     Args:
         tokens: (n_texts, length, n_features), or (n_tokens, n_features) with `texts`; within a text in the order of the sequence.
         texts: (n_tokens,), whole numbers or text: which text each row belongs to.
-        mask: (n_texts, length), true where a position is no padding.
+        mask: (n_texts, length), bools or 0 and 1: true where a position is no padding. Texts without one are left out, with a warning.
         confidence: of the intervals.
 
     Returns:
         `TokenGeometry`. Intervals are Student's over texts, from 20 on. Nothing here has a gradient.
 
     Raises:
-        ValueError: neither a stack nor `texts`, a mask of another shape, fewer than two texts, NaN or infinity in a token that counts.
+        ValueError: neither a stack nor `texts`, a mask of another shape or with other values than 0 and 1, fewer than two texts, NaN or infinity in a token that counts.
 
     Two texts: one walks straight on, the other turns round at each step:
 
@@ -101,6 +103,7 @@ def token_geometry(
     import pandas as pd
 
     check_confidence(confidence)
+    require_same_order(tokens, "tokens", texts=texts)
     x, codes, names = _flat(tokens, texts, mask)
     sizes = np.bincount(codes)
     found = {name: np.full(len(names), np.nan) for name in ("within_rank", "matrix_entropy", "curvature")}
@@ -184,11 +187,12 @@ def _flat(tokens: Any, texts: Any, mask: Any) -> tuple[Tensor, np.ndarray, np.nd
         n_texts, length = x.shape[:2]
         kept = torch.ones(n_texts, length, dtype=torch.bool, device=x.device)
         if mask is not None:
-            kept = torch.as_tensor(mask).to(x.device) != 0
+            kept = as_mask(mask).to(x.device)
             if tuple(kept.shape) != (n_texts, length):
                 raise ValueError(
                     f"`mask` must have shape {(n_texts, length)}, as `tokens` says, got {tuple(kept.shape)}."
                 )
+            _warn_of_empty(kept)
         codes = np.repeat(np.arange(n_texts), length)[kept.flatten().cpu().numpy()]
         x = x[kept]
     elif x.ndim == 2 and texts is not None:
@@ -208,6 +212,15 @@ def _flat(tokens: Any, texts: Any, mask: Any) -> tuple[Tensor, np.ndarray, np.nd
     if len(names) < 2:
         raise ValueError(f"`tokens` are of {len(names)} text; what lies within and between texts takes two or more.")
     return x, codes, names
+
+
+def _warn_of_empty(kept: Tensor) -> None:
+    """Warn of texts of which a mask keeps no position."""
+    empty = torch.nonzero(~kept.any(1))[:, 0].tolist()
+    if not empty:
+        return
+    some = "1 text has" if len(empty) == 1 else f"{len(empty):,} texts have"
+    warn_caller(f"{some} no position left by `mask`, text {empty[0]} first, and count nowhere.")
 
 
 def _stacks(x: Tensor, codes: np.ndarray, sizes: np.ndarray) -> Iterator[tuple[np.ndarray, Tensor]]:

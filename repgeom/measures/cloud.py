@@ -10,6 +10,7 @@ from torch import Tensor
 from repgeom.data.arrays import centred, finite_rows, give_back, pair_blocks, row_norms, unit_rows
 from repgeom.data.kinds import Features, Numbers
 from repgeom.data.numbers import real_number
+from repgeom.data.row_names import require_same_columns, require_same_order
 from repgeom.data.settings import own_settings
 from repgeom.data.sources import as_source
 from repgeom.measures.cloud_tally import CloudTally, Health, Norms, norms_of
@@ -172,6 +173,8 @@ def alignment(features: Features, positives: Features, *, alpha: float = 2.0) ->
     if number is None or not number > 0:
         raise ValueError(f"`alpha` must be positive, got {alpha!r}.")
     alpha = number
+    require_same_order(features, positives=positives)
+    require_same_columns(features, positives=positives)
     a, b = finite_rows(features), finite_rows(positives, "positives")
     if a.shape != b.shape:
         raise ValueError(f"`features` and `positives` must have one shape, got {tuple(a.shape)} and {tuple(b.shape)}.")

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from repgeom.data.arrays import centred, finite_rows, unit_rows
 from repgeom.data.kinds import Features
+from repgeom.data.row_names import require_one_order
 from repgeom.data.settings import own_settings
 from repgeom.measures.kernel_similarity import MOST_ROWS
 from repgeom.measures.measure import REFERENCE, Measure, register
@@ -88,7 +89,9 @@ def rsa_noise_ceiling(repeats: Sequence[Features] | Features, *, distance: str =
     >>> round(lower, 12), round(upper, 12)
     (1.0, 1.0)
     """
-    given = [_matrix(finite_rows(one, f"repeats[{i}]"), f"repeats[{i}]") for i, one in enumerate(repeats)]
+    named = {f"repeats[{i}]": one for i, one in enumerate(repeats)}
+    require_one_order(named)
+    given = [_matrix(finite_rows(one, name), name) for name, one in named.items()]
     if len(given) < 2:
         raise ValueError(f"`repeats` holds {len(given)} of one measurement; a ceiling needs at least 2.")
     for i, one in enumerate(given[1:], 1):

@@ -14,8 +14,8 @@ from torch import Tensor
 from repgeom.data.arrays import as_features, refuse_nonfinite, too_large_error, unit_rows
 from repgeom.data.kinds import Features, Labels
 from repgeom.data.labels import as_labels
-from repgeom.data.row_names import require_same_order
-from repgeom.data.settings import own_settings
+from repgeom.data.row_names import require_class_order, require_same_columns, require_same_order
+from repgeom.data.settings import own_settings, warn_caller
 from repgeom.data.sources import as_source, nonfinite_error_of
 from repgeom.measures.class_tally import ClassTally, refuse_sample_ids
 from repgeom.measures.cloud_tally import CloudTally
@@ -28,6 +28,7 @@ __all__ = ["neural_collapse"]
 
 # Whose squares, added up over rows and features, are floats with all their digits.
 _SMALLEST, _LARGEST = 1e-140, 1e140
+_TOLD_APART = 0.9  # of rows whose nearest class mean is their own
 _NO_INTERVAL = "class means of few rows hold noise, which moves it by more than rows spread; no correction is known"
 
 
@@ -80,8 +81,10 @@ def neural_collapse(
     Args:
         features: (n_samples, n_features), what the last layer of a classifier is given.
         labels: (n_samples,), whole numbers or text, of at least two classes, each of two rows or more.
-        weights: (C, n_features) of the classifier, a row for each class in sorted order, as `torch.nn.Linear.weight`.
-        bias: (C,) of the classifier; 0 by default.
+        weights: (C, n_features) of the classifier, a row for each class in sorted order, as `torch.nn.Linear.weight`. Text is sorted
+            as text: "10" stands before "2".
+        bias: (C,) of the classifier, in the same order; 0 by default. A warning says where classes are told apart and weights do
+            not fit them.
         normalize: "l2" scales rows to unit length first.
 
     Returns:
@@ -89,7 +92,8 @@ def neural_collapse(
         for what is of weights, which move with translation.
 
     Raises:
-        ValueError: one class, a class of one row, class means that are all equal, weights of another shape; else as `effective_rank`.
+        ValueError: one class, a class of one row, class means that are all equal, weights of another shape, or whose index has
+            the classes in another order; else as `effective_rank`.
 
     Two classes at −5 and 5, whose rows lie one step to either side: S_W = 1, S_B = 25.
 
@@ -98,6 +102,7 @@ def neural_collapse(
     (0.02, 0.04, 1.0)
     """
     require_same_order(features, labels=labels)
+    require_same_columns(features, weights=weights)
     source = as_source(features)
     codes, names = as_labels(labels, source.n_samples)
     refuse_sample_ids(len(names), source.n_samples)
@@ -108,6 +113,7 @@ def neural_collapse(
     classes: ClassTally = tallies["classes"]
     _refuse_few(classes.sizes(), names)
     means = means_of(classes)
+    require_class_order(names, weights=weights, bias=bias)
     w, b = _classifier(weights, bias, means)
     directions = between(means)[1]
     along, nearest, agreed, start = directions.new_zeros(directions.shape[1]), 0, 0, 0
@@ -125,6 +131,7 @@ def neural_collapse(
     found = collapse_of(classes, lambda _: along / start)
     if w is not None:
         found = _with_weights(found, w, means, agreed / start)
+        _warn_of_order(agreed / start, nearest / start, names)
     return dataclasses.replace(found, nearest_centre_accuracy=nearest / start)
 
 
@@ -225,6 +232,17 @@ def _classifier(weights: Any, bias: Any, means: Tensor) -> tuple[Tensor | None, 
             f"`bias` must hold {len(means)} finite numbers, one for each class; got shape {tuple(b.shape)}."
         )
     return w, b
+
+
+def _warn_of_order(agreement: float, accuracy: float, names: np.ndarray) -> None:
+    """Warn where rows lie at the means of their own classes and the classifier gives them to others."""
+    if accuracy < _TOLD_APART or agreement > accuracy / 2:
+        return
+    order = ", ".join(repr(name) for name in names[:4].tolist())
+    warn_caller(
+        f"the nearest class mean is right for {accuracy:.0%} of the rows, and `weights` agree with it for {agreement:.0%}: are their rows "
+        f"in the order of the sorted labels ({order}{', ...' if len(names) > 4 else ''})?"
+    )
 
 
 def _with_weights(found: NeuralCollapse, w: Tensor, means: Tensor, agreement: float) -> NeuralCollapse:

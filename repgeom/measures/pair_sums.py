@@ -10,7 +10,7 @@ from torch import Tensor
 
 from repgeom.data.arrays import ZeroVarianceError, centred, finite_rows, row_chunks, too_large_error
 from repgeom.data.numbers import whole_number
-from repgeom.data.row_names import require_same_order
+from repgeom.data.row_names import require_same_columns, require_same_order
 from repgeom.measures.kernels import alignment_of, has_structure, linear_kernel, without_diagonal
 
 _MOST_PAIRED = 4096  # rows whose products are held: 134 MB of float64 for each kernel
@@ -137,6 +137,8 @@ def as_pair(
 ) -> tuple[Tensor, Tensor]:
     if same_rows:
         require_same_order(features, reference=reference)
+    if same_width:
+        require_same_columns(features, reference=reference)
     x, y = finite_rows(features), finite_rows(reference, "reference")
     check_pair(tuple(x.shape), tuple(y.shape), same_rows, same_width)
     if same_rows and x.shape[-2] < min_rows:

@@ -6,6 +6,7 @@ import torch
 
 from repgeom.data.arrays import give_back, pair_blocks, unit_rows
 from repgeom.data.kinds import Features, Groups, Numbers
+from repgeom.data.row_names import require_same_order
 from repgeom.data.settings import own_settings, warn_caller
 from repgeom.measures.directions import OTHER_WIDTHS
 from repgeom.measures.measure import REFERENCE, Measure, Size, register
@@ -132,6 +133,7 @@ def mutual_knn(features: Features, reference: Features, *, k: int = 10, groups: 
     >>> mutual_knn(x, x, k=1)
     1.0
     """
+    require_same_order(features, groups=groups)
     x, y = as_pair(features, reference, same_rows=True)
     n = x.shape[-2]
     own = group_codes(groups, n, x.device)

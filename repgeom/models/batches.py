@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from repgeom.data.masks import as_mask
 from repgeom.models.pooling import Positions
 
 _TEXT = ("input_ids", "token_ids", "tokens")
@@ -43,9 +44,9 @@ def batch_of(content: Any, model: nn.Module, *, mask: Any = None, labelled: bool
         content: a tensor; a tuple, of which the first item goes to the model and the second is the labels if `labelled`; or a dict,
             which goes to the model as keywords, but for "labels" and "groups".
         model: whose configuration says of class tokens and registers.
-        mask: (n, positions), or a function from `content` to it, where the batch itself has none.
+        mask: (n, positions), bools or 0 and 1, or a function from `content` to it, where the batch itself has none.
 
-    Raises TypeError for anything else, ValueError for an empty batch.
+    Raises TypeError for anything else, ValueError for an empty batch and a mask of other values.
     """
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
     labels = groups = None
@@ -113,8 +114,10 @@ def _positions(content: Any, model: nn.Module, mask: Any) -> Positions:
         is_text = True
     if mask is not None and mask.ndim != 2:
         mask = None  # of pixels, or of attention between positions: not of padding
+    if mask is not None:
+        mask = as_mask(mask)
     if is_text:
-        return Positions(None if mask is None else mask.bool(), True)
+        return Positions(mask, True)
     return Positions(mask, False, *_prefix(model))
 
 

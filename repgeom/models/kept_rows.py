@@ -13,7 +13,7 @@ from torch import Tensor
 from repgeom.auditing.row_identity import fingerprint
 from repgeom.data.arrays import finite_matrix
 from repgeom.data.numbers import whole_number
-from repgeom.data.row_names import require_same_order
+from repgeom.data.row_names import require_one_order
 from repgeom.measures.nearest_rows import group_codes
 from repgeom.reading.sample import Drawn
 
@@ -85,9 +85,7 @@ def kept_of(given: Any, name: str, max_rows: int, seed: int) -> KeptRows:
         )
     if n < FEWEST_ROWS:
         raise ValueError(f"`{name}` has {n} rows; layers are compared from at least {FEWEST_ROWS}.")
-    first = next(iter(given.values()))
-    for layer, x in given.items():
-        require_same_order(first, **{f"{name}[{layer!r}]": x})
+    require_one_order({f"{name}[{layer!r}]": x for layer, x in given.items()})
     places = np.arange(n)
     if n > most:
         places = np.sort(np.random.default_rng(seed).choice(n, most, replace=False))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from repgeom.data.row_names import require_one_order
 from repgeom.data.saving import write_whole
 from repgeom.data.settings import own_settings
 from repgeom.inference.differences import Difference
@@ -182,6 +183,7 @@ def cka_map(
         raise ValueError(f"`measure` must be one of {', '.join(MEASURES)}, got {measure!r}.")
     if repeats is not None and measure != "rsa":
         raise ValueError(f'`repeats` give a noise ceiling for "rsa" alone; the measure is {measure!r}.')
+    _require_one_order(a=a, b=b, **{f"repeats[{i}]": one for i, one in enumerate(repeats or ())})
     first = kept_of(a, "a", max_rows, seed)
     second = first if b is None else kept_of(b, "b", max_rows, seed)
     require_same_samples(first, second)
@@ -208,6 +210,12 @@ def cka_map(
         measured=measured,
     )
     return dataclasses.replace(found, notes=_notes(found, first, b is not None))
+
+
+def _require_one_order(**given: Any) -> None:
+    """Raises ValueError where features of one, by their index, have their rows in another order than others."""
+    layers = {name: one for name, one in given.items() if isinstance(one, Mapping)}
+    require_one_order({f"{name}[{layer!r}]": x for name, one in layers.items() for layer, x in one.items()})
 
 
 def _measured(first: KeptRows, second: KeptRows, similarity: Similarity) -> dict[tuple[str, str], Measurement]:

@@ -84,6 +84,7 @@ class LinearProbe(ShownInNotebook):
 
     def correct(self, features: Features, labels: Labels) -> Tensor:
         """Which rows it gets right, (n,) bool, on its device. A label that it never saw is wrong."""
+        require_same_order(features, labels=labels)
         logits = self.logits(features)
         return logits.argmax(1) == codes_among(labels, len(logits), self.classes).to(logits.device)
 

@@ -61,6 +61,7 @@ class KNNProbe(ShownInNotebook):
 
     def correct(self, features: Features, labels: Labels, leave_out: Indices = None) -> Tensor:
         """Which rows are voted right, (len(k), n) bool. A label that is not in the bank is wrong."""
+        require_same_order(features, labels=labels)
         votes = self._votes(features, leave_out)
         return votes == codes_among(labels, votes.shape[1], self.classes).to(votes.device)
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from repgeom.data.arrays import as_features, chunk_rows
 from repgeom.data.labels import as_values
+from repgeom.data.row_names import require_same_columns, require_same_order
 from repgeom.data.settings import from_caller
 from repgeom.reading.tally import Piece
 
@@ -77,6 +78,7 @@ def _piece_of(batch: Any, name: str, start: int, labelled: bool) -> Piece:
             columns["labels"] = batch[1]
     if labelled and "labels" not in columns:
         raise ValueError(f'`{name}` has no labels; with `labels="in_stream"` each batch is a pair (features, labels).')
+    _require_one_order(columns)
     rows = _rows_of(columns["features"], name)
     beside: dict[str, Any] = {}
     for column in ("reference", "corrupted"):
@@ -89,6 +91,13 @@ def _piece_of(batch: Any, name: str, start: int, labelled: bool) -> Piece:
         if len(values) != len(rows):
             raise ValueError(f"`{name}` has {len(rows)} rows of features and {len(values)} of `{column}`.")
     return Piece(rows, np.arange(start, start + len(rows)), **beside)
+
+
+def _require_one_order(columns: Mapping[str, Any]) -> None:
+    """Raises ValueError where the index of what stands beside a batch, or its columns, are in another order."""
+    features = columns["features"]
+    require_same_order(features, **{name: values for name, values in columns.items() if name != "features"})
+    require_same_columns(features, **{name: columns[name] for name in ("reference", "corrupted") if name in columns})
 
 
 def _rows_of(features: Any, name: str) -> Tensor:

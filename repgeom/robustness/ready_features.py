@@ -10,6 +10,7 @@ import torch
 from repgeom.data.arrays import finite_matrix
 from repgeom.data.kinds import CorruptedFeatures, Features, Groups, Labels
 from repgeom.data.numbers import real_number
+from repgeom.data.row_names import require_same_columns, require_same_order
 from repgeom.data.settings import own_settings
 from repgeom.inference.intervals import check_confidence
 from repgeom.probes.linear import LinearProbe
@@ -62,6 +63,7 @@ def feature_robustness(
     """
     confidence = check_confidence(confidence)
     conditions = _conditions(corrupted)
+    require_same_order(clean, "clean", labels=labels, groups=groups)
     rows = finite_matrix(clean, "clean", torch.float64)
     base = Settings(probe, knn, k, max_pair_rows, seed, groups).clean(rows, labels)
     table = [row_of(CLEAN_KEY, m.row(confidence)) for m in base.itself()]
@@ -71,6 +73,8 @@ def feature_robustness(
             raise ValueError(f"`corrupted` has {key[0]}, severity {key[1]:g}, twice; each condition comes once.")
         seen.add(key)
         try:
+            require_same_order(clean, "clean", corrupted=features)
+            require_same_columns(clean, "clean", corrupted=features)
             measurements = base.compared(finite_matrix(features, "corrupted", torch.float64).to(rows.device))
         except ValueError as error:
             raise ValueError(f"at {key[0]}, severity {key[1]:g}: {error}") from None

@@ -168,3 +168,30 @@ X, TEXTS = sentences()
 def test_what_is_no_set_of_texts_is_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.float16, np.int64, np.int8])
+@pytest.mark.parametrize("made", [np.asarray, torch.as_tensor, np.ndarray.tolist])
+def test_a_mask_holds_bools_or_0_and_1_and_nothing_else(dtype, made):
+    tokens, there = (
+        np.random.default_rng(0).standard_normal((5, 6, 3)),
+        np.arange(6) < np.array([[6], [4], [3], [5], [2]]),
+    )
+    expected = rg.token_geometry(tokens, mask=there).per_text
+    assert rg.token_geometry(tokens, mask=made(there.astype(dtype))).per_text.equals(expected)
+    for wrong in (np.where(there, 0, -60), np.where(there, 2, 0), np.where(there, 1, 0.5), np.where(there, 1, np.nan)):
+        if dtype in (np.int64, np.int8) and wrong.dtype == float:
+            continue
+        with pytest.raises(ValueError, match=r"`mask` holds (-60|2|0\.5|nan); it must be bools, or 1 .* `mask == 0`"):
+            rg.token_geometry(tokens, mask=made(wrong.astype(dtype)))
+
+
+def test_texts_without_a_token_are_told():
+    tokens, there = np.random.default_rng(0).standard_normal((5, 6, 3)), np.ones((5, 6), bool)
+    there[[1, 3]] = False
+    with pytest.warns(UserWarning, match="2 texts have no position left by `mask`, text 1 first, and count nowhere"):
+        found = rg.token_geometry(tokens, mask=there)
+    assert found.per_text.text.tolist() == [0, 2, 4]
+    there[3] = True
+    with pytest.warns(UserWarning, match="1 text has no position left by `mask`, text 1 first"):
+        rg.token_geometry_by_layer({"a": tokens}, mask=there)

@@ -1,6 +1,7 @@
 """Neural collapse: against the definitions with whole matrices, planted simplices, and an audit's sums."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -68,6 +69,7 @@ def simplex(n_classes):
     return corners / np.linalg.norm(corners, axis=1, keepdims=True)
 
 
+@pytest.mark.filterwarnings("ignore:the nearest class mean is right")  # of weights that fit nothing
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
 @pytest.mark.parametrize(
     "shape", [(90, 7, 4), (24, 40, 4), (60, 2, 4)], ids=["tall", "wide", "more classes than features"]
@@ -186,3 +188,51 @@ def test_an_audit_says_why_it_has_none(labels):
         None,
         "needs two classes or more, each of two rows or more, with means that differ",
     )
+
+
+def _collapsed(labels, seed=0):
+    """Rows close to the corners of a simplex, and the weights that tell them apart, by class in sorted order."""
+    names, codes = np.unique(labels, return_inverse=True)
+    corners = 5 * (np.eye(len(names)) - 1 / len(names))
+    return corners[codes] + 0.1 * np.random.default_rng(seed).standard_normal((len(codes), len(names))), corners, names
+
+
+@pytest.mark.parametrize("names", [list("abcd"), [f"{i}" for i in range(11)], list(range(5))])
+@pytest.mark.parametrize("what", ["weights", "bias"])
+def test_an_index_of_classes_in_another_order_is_refused(names, what):
+    x, weights, classes = _collapsed(np.repeat(names, 6))
+    frame, bias = pd.DataFrame(weights, index=classes), pd.Series(np.zeros(len(classes)), index=classes)
+    other = classes[::-1]
+    wrong = {"weights": frame, "bias": bias} | (
+        {"weights": frame.loc[other]} if what == "weights" else {"bias": bias.loc[other]}
+    )
+    with pytest.raises(ValueError, match=f"`{what}` has the classes in another order, by its index: row 0 is"):
+        rg.neural_collapse(x, np.repeat(names, 6), **wrong)
+    assert rg.neural_collapse(x, np.repeat(names, 6), weights=frame, bias=bias).nc4 == 1
+    # The way out that the error names.
+    wrong[what] = wrong[what].rename(index=str).loc[np.unique(np.repeat(names, 6)).astype(str)]
+    assert rg.neural_collapse(x, np.repeat(names, 6), **wrong).nc4 == 1
+    named = frame.set_axis([f"unit {i}" for i in range(len(names))])  # other names say nothing
+    assert rg.neural_collapse(x, np.repeat(names, 6), weights=named).nc4 == 1
+
+
+def test_columns_of_weights_in_another_order_are_refused():
+    x, weights, classes = _collapsed(np.repeat(list("abcd"), 6))
+    rows, w = pd.DataFrame(x, columns=list("pqrs")), pd.DataFrame(weights, classes, columns=list("pqrs"))
+    with pytest.raises(ValueError, match="`weights` has the columns of `features` in another order"):
+        rg.neural_collapse(rows, np.repeat(list("abcd"), 6), weights=w[list("srqp")])
+    assert rg.neural_collapse(rows, np.repeat(list("abcd"), 6), weights=w).nc4 == 1
+
+
+@pytest.mark.parametrize("n_classes", [2, 3, 11, 30])
+def test_weights_in_another_order_than_the_labels_are_told(n_classes):
+    labels = np.repeat([str(i) for i in range(n_classes)], 6)
+    x, weights, classes = _collapsed(labels)
+    order = np.argsort(classes.astype(int)) if n_classes > 10 else np.roll(np.arange(n_classes), 1)
+    with pytest.warns(
+        UserWarning, match="the nearest class mean is right for 100% .* in the order of the sorted labels"
+    ):
+        assert rg.neural_collapse(x, labels, weights=weights[order]).nc4 < 0.5
+    rg.neural_collapse(x, labels, weights=weights)  # silent: warnings are errors
+    noise = np.random.default_rng(1).standard_normal(x.shape)
+    rg.neural_collapse(noise, labels, weights=weights[order])  # nothing is told apart, so nothing is said

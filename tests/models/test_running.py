@@ -234,3 +234,13 @@ def test_a_model_without_features_is_refused():
         model.forward = form
         with pytest.raises(ValueError, match="no layer of this Module gave floats with a row for each sample"):
             models.layer_profile(model, [rows()])
+
+
+@pytest.mark.parametrize("wrong", [torch.tensor([[0.0, -1e9]]), torch.tensor([[1, -1]]), torch.tensor([[1.0, 0.5]])])
+def test_a_mask_of_other_values_than_0_and_1_is_refused(wrong):
+    encoder = nn.Sequential(nn.Linear(4, 3))
+    x, mask = torch.randn(8, 2, 4), wrong.expand(8, 2)
+    with pytest.raises(ValueError, match=r"`mask` holds .*; it must be bools"):
+        models.extract_features(
+            encoder, [(x, mask)], layer="0", pool="mean", forward=lambda m, b: m(b[0]), mask=lambda b: b[1]
+        )
