@@ -10,7 +10,7 @@ ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
 import repgeom as rg  # noqa: E402
-from docs import docstrings, generate, site_checks  # noqa: E402
+from docs import docstrings, generate, hanging, site_checks  # noqa: E402
 
 project = "repgeom"
 author = "The repgeom engineers"
@@ -28,6 +28,8 @@ html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_copy_source = False
 html_show_sphinx = False
+# Two hyphens begin an option of the command line; they are no dash.
+smartquotes_action = "qe"
 pygments_style = "friendly"
 pygments_dark_style = "monokai"
 
@@ -66,6 +68,7 @@ nitpick_ignore_regex = [
 
 def setup(app: object) -> None:
     site_checks.connect(app)
+    hanging.connect(app)
     app.connect("source-read", generate.moved_links)  # type: ignore[attr-defined]
     app.connect("autodoc-process-docstring", docstrings.process)  # type: ignore[attr-defined]
     app.connect("autodoc-process-signature", docstrings.signature)  # type: ignore[attr-defined]

@@ -6,7 +6,7 @@ import re
 import pytest
 
 import repgeom as rg
-from docs import docstrings, generate, site_checks
+from docs import docstrings, generate, hanging, site_checks
 from repgeom.auditing.rules import RULES
 from repgeom.data.kinds import KINDS
 from repgeom.measures.measure import every_record
@@ -100,3 +100,17 @@ def test_links_out_of_the_site_are_changed():
         "[real](generated/study_real.md#sets), code (`repgeom/demo.py`), [page](files.md), [web](https://x.org)"
     ]
     assert "[estimates](study_estimates.md)" in generate.brought_page("studies/README.md")
+
+
+def test_lines_that_wrap_hang_below_their_own_beginning():
+    block = "<pre><span></span>FAIL &lt;a&gt;\n  <b>try</b> this\n\n</pre>"
+    assert hanging.hung(f"<p>x</p>{block}") == (
+        '<p>x</p><pre><span class="hanging" style="--indent: 0ch"><span></span>FAIL &lt;a&gt;\n</span>'
+        '<span class="hanging" style="--indent: 2ch">  <b>try</b> this\n</span>'
+        '<span class="hanging" style="--indent: 0ch">\n</span></pre>'
+    )
+
+
+def test_a_block_with_a_span_over_two_lines_is_left_as_it_is():
+    block = '<pre><span class="s">"""a\nb"""</span>\n</pre>'
+    assert hanging.hung(block) == block
