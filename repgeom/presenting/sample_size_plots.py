@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from repgeom.data.kinds import Curves
@@ -48,15 +49,27 @@ def plot_sample_size_curve(curve: Curves, *, ax: Axes | None = None) -> Axes:
         ax.plot(mean.index, mean.in_these_rows, "o--", color=color, markersize=3, alpha=0.6, label=rows)
         known = mean.dropna()
         ax.fill_between(known.index, known.low, known.high, color=color, alpha=0.2, linewidth=0)
-    from matplotlib.ticker import ScalarFormatter
+    from matplotlib.ticker import NullLocator
 
     measured = {str(found.attrs.get("measure", "dimensions")) for found in named.values()}
     ylabel = ", ".join(sorted(axis_label(name) for name in measured))
     ax.set(xscale="log", ylim=(0, None), xlabel="samples", ylabel=ylabel, title="Enough samples?")
     literal(ax.yaxis.label)
-    # A log axis would write powers of ten; numbers of samples read better as they are.
-    ax.xaxis.set_major_formatter(ScalarFormatter())
+    # A log axis would write powers of ten, one over the other; numbers of samples read better as they are.
+    shown = _apart({int(n) for table in named.values() for n in table.n_samples})
+    ax.set_xticks(shown, [f"{n:,}" for n in shown])
+    ax.xaxis.set_minor_locator(NullLocator())
     return finished(ax)
+
+
+def _apart(sizes: set[int]) -> list[int]:
+    """Those numbers of samples that have room for their label on a log axis, the largest first."""
+    room = math.log(max(sizes) / min(sizes)) / 7
+    kept = [max(sizes)]
+    for size in sorted(sizes, reverse=True)[1:]:
+        if math.log(kept[-1] / size) >= room:
+            kept.append(size)
+    return kept
 
 
 def _curve_of(found: Any) -> pd.DataFrame:

@@ -1,5 +1,7 @@
 """Curves of a measure against the number of rows."""
 
+from itertools import pairwise
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
@@ -77,3 +79,15 @@ def test_plot_sample_size_curve_draws_what_is_in_the_table():
     assert of_rows.get_xdata().tolist() == mean.index.tolist()
     assert [t.get_text() for t in ax.get_legend().get_texts()] == ["x: value", "x: in these rows"]
     assert ax.get_xscale() == "log"
+
+
+@pytest.mark.parametrize("sizes", [None, [300, 400], [400], [16, 17, 18, 399, 400], list(range(100, 400, 20))])
+def test_numbers_of_samples_are_written_plainly_and_apart(sizes):
+    x = gaussian(np.random.default_rng(12), 400, np.ones(6))
+    ax = rg.plot_sample_size_curve(rg.sample_size_curve(x, draws=1, sizes=sizes))
+    ax.figure.canvas.draw()
+    labels = [label for label in ax.get_xticklabels(which="both") if label.get_text()]
+    assert labels
+    assert all(label.get_text().replace(",", "").isdigit() for label in labels)
+    boxes = sorted((label.get_window_extent() for label in labels), key=lambda box: box.x0)
+    assert all(one.x1 < next_one.x0 for one, next_one in pairwise(boxes))
