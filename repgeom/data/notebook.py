@@ -1,10 +1,10 @@
-"""Results in a notebook: a class that has this base is shown as a short table instead of as its fields."""
+"""Results in a notebook and in print: a class that has this base is shown as a short table instead of as its fields."""
 
 from __future__ import annotations
 
 
 class ShownInNotebook:
-    """A result that a notebook shows by `repgeom.presenting.notebook`, which is loaded only then."""
+    """A result that a notebook shows by `repgeom.presenting.notebook`, and print by `.printed`, which are loaded only then."""
 
     __slots__ = ()
 
@@ -12,3 +12,8 @@ class ShownInNotebook:
         from repgeom.presenting.notebook import shown
 
         return shown(self)
+
+    def __str__(self) -> str:
+        from repgeom.presenting.printed import printed
+
+        return printed(self)

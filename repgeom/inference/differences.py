@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 
+from repgeom.data.notebook import ShownInNotebook
 from repgeom.inference.estimate import Estimate
 from repgeom.inference.intervals import p_value, quantile
 
@@ -13,7 +14,7 @@ _LARGEST_SHARE = 0.25
 
 
 @dataclasses.dataclass(frozen=True)
-class Difference:
+class Difference(ShownInNotebook):
     """Second minus first, with two-sided intervals of the difference and of the ratio; None where none is known.
 
     `degrees` are the degrees of freedom of the difference's error.

@@ -15,6 +15,7 @@ from repgeom.data.arrays import as_features, refuse_nonfinite, row_norms
 from repgeom.data.kinds import Features, Groups, Values
 from repgeom.data.labels import as_labels
 from repgeom.data.masks import as_mask
+from repgeom.data.notebook import ShownInNotebook
 from repgeom.data.row_names import require_same_order
 from repgeom.data.settings import own_settings, warn_caller
 from repgeom.inference.estimate import Estimate, estimate_or_reason
@@ -33,7 +34,7 @@ _STACK_VALUES = 1 << 22  # values of texts of one length that are worked out tog
 
 @own_settings
 @dataclasses.dataclass(frozen=True, repr=False)
-class TokenGeometry:
+class TokenGeometry(ShownInNotebook):
     """What `token_geometry` returns. Means are over texts, each counting the same; so are their intervals. A value is NaN where no text
     has one: too short, all its tokens equal, or no step that moves.
 

@@ -14,6 +14,7 @@ from torch import Tensor
 from repgeom.data.arrays import as_features, refuse_nonfinite, too_large_error, unit_rows
 from repgeom.data.kinds import Features, Labels
 from repgeom.data.labels import as_labels
+from repgeom.data.notebook import ShownInNotebook
 from repgeom.data.row_names import require_class_order, require_same_columns, require_same_order
 from repgeom.data.settings import own_settings, warn_caller
 from repgeom.data.sources import as_source, nonfinite_error_of
@@ -34,7 +35,7 @@ _NO_INTERVAL = "class means of few rows hold noise, which moves it by more than 
 
 @own_settings
 @dataclasses.dataclass(frozen=True)
-class NeuralCollapse:
+class NeuralCollapse(ShownInNotebook):
     """What `neural_collapse` returns. Each goes to 0 as a classifier collapses, but for the last two, which go to 1.
 
     Attributes:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from repgeom.data.notebook import ShownInNotebook
 from repgeom.data.row_names import require_one_order
 from repgeom.data.saving import write_whole
 from repgeom.data.settings import own_settings
@@ -29,7 +30,7 @@ AT_CHANCE = 0.02  # CKA that random orders of a thousand rows stay below
 
 @own_settings
 @dataclasses.dataclass(frozen=True, repr=False)
-class LayerMap:
+class LayerMap(ShownInNotebook):
     """What `cka_map` and `LayerProfile.compare` return: a value for each layer of one and each of the other.
 
     Attributes:
@@ -61,10 +62,12 @@ class LayerMap:
         return f"<LayerMap {self.measure}: {len(self.rows)} × {len(self.columns)} layers, {self.n_used:,} rows>"
 
     def __str__(self) -> str:
-        text = self.to_frame().to_string(float_format=lambda v: f"{v:.3f}", na_rep="–")
-        return "\n".join(
-            [f"{self.measure}: {self.row_name} × {self.column_name}, {self.n_used:,} rows", text, *self.notes]
-        )
+        import sys
+
+        from repgeom.presenting.layer_map_text import layer_map_text
+        from repgeom.presenting.screen import screen_of
+
+        return layer_map_text(self, screen_of(sys.stdout, colour=False))
 
     def to_frame(self) -> pd.DataFrame:
         """The values, layers of one down and of the other across, each axis with its model's name."""
@@ -194,12 +197,13 @@ def cka_map(
     measured = _measured(first, second, similarity)
     shape = len(first.rows), len(second.rows)
     ends = np.array([similarity.interval(m, confidence) for m in measured.values()]).reshape(*shape, 2)
+    row_name, column_name = names or _names(a, first, second)
     found = LayerMap(
         measure=measure,
         rows=tuple(first.rows),
         columns=tuple(second.rows),
-        row_name=names[0] if names else first.name,
-        column_name=names[1] if names else second.name,
+        row_name=row_name,
+        column_name=column_name,
         values=np.array([m.value for m in measured.values()]).reshape(shape),
         low=ends[..., 0],
         high=ends[..., 1],
@@ -216,6 +220,16 @@ def _require_one_order(**given: Any) -> None:
     """Raises ValueError where features of one, by their index, have their rows in another order than others."""
     layers = {name: one for name, one in given.items() if isinstance(one, Mapping)}
     require_one_order({f"{name}[{layer!r}]": x for name, one in layers.items() for layer, x in one.items()})
+
+
+def _names(a: Any, first: KeptRows, second: KeptRows) -> tuple[str, str]:
+    """What the two are called: two models of one name are told apart, and the layers of a mapping have no model's name."""
+    if second is first:
+        name = first.name if hasattr(a, "samples") else "layers"
+        return name, name
+    if first.name == second.name:
+        return f"{first.name} (a)", f"{second.name} (b)"
+    return first.name, second.name
 
 
 def _measured(first: KeptRows, second: KeptRows, similarity: Similarity) -> dict[tuple[str, str], Measurement]:

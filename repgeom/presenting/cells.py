@@ -64,12 +64,36 @@ def told_apart(names: Sequence[str], most: int, mark: str = "…") -> list[str]:
     return found
 
 
-def _without_start(names: list[str], mark: str) -> list[str]:
-    """The names without the parts at their beginning that they share; unchanged where they are equal or share none."""
+def without_shared(names: Sequence[str]) -> tuple[list[str], str]:
+    """What differs between names, and the frame around it; the names as they are where that says no less.
+
+    Only whole parts go, between "/", ".", "_", "-" and spaces, and each name keeps at least one sign.
+
+    >>> without_shared(["encoder.layer.1.output", "encoder.layer.12.output"])
+    (['1', '12'], 'encoder.layer.*.output')
+    """
+    if len(set(names)) < 2:
+        return list(names), ""
+    start = _shared_start(list(names))
+    # Read backwards, the end is a beginning.
+    end = _shared_start([name[start:][::-1] for name in names])
+    middles = [name[start : len(name) - end] for name in names]
+    if start + end == 0 or not all(middles):
+        return list(names), ""
+    return middles, f"{names[0][:start]}*{names[0][len(names[0]) - end :]}"
+
+
+def _shared_start(names: list[str]) -> int:
+    """How many signs the names share at their beginning, up to the last sign that parts words."""
     first, last = min(names), max(names)
     # What the first and the last in the order of the alphabet share, all others share too.
     n_shared = next((i for i in range(min(len(first), len(last))) if first[i] != last[i]), min(len(first), len(last)))
-    start = max(first.rfind(sign, 0, n_shared) for sign in "/._- ") + 1
+    return max(first.rfind(sign, 0, n_shared) for sign in "/._- ") + 1
+
+
+def _without_start(names: list[str], mark: str) -> list[str]:
+    """The names without the parts at their beginning that they share; unchanged where they are equal or share none."""
+    start = _shared_start(names)
     if start == 0 or len(set(names)) < len(names):
         return names
     return [mark + name[start:] for name in names]

@@ -12,7 +12,7 @@ from repgeom.data.kinds import Curves, Labels
 from repgeom.data.settings import own_settings
 from repgeom.measures.classes import ClassRanks, class_effective_rank
 from repgeom.presenting.axes import GREY, axes_of, axis_label, bar_styles, by_name, finished, legend_labels, literal
-from repgeom.presenting.cells import shortened
+from repgeom.presenting.cells import told_apart
 from repgeom.presenting.escaping import printable
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def plot_class_ranks(ranks: Curves, *, labels: Labels | None = None, ax: Axes | 
     # Longer rows of names run into each other.
     if len(place) > 12:
         rotation = 90
-    names = [shortened(printable(str(name)), 24) for name in first.labels[lowest]]
+    names = told_apart([printable(str(name)) for name in first.labels[lowest]], 24)
     ax.set_xticks(place, names, rotation=rotation)
     literal(*ax.get_xticklabels())
     title = "Rank within each class"

@@ -9,7 +9,7 @@ import numpy as np
 
 from repgeom.data.settings import own_settings
 from repgeom.presenting.axes import axis_label
-from repgeom.presenting.cells import shortened
+from repgeom.presenting.cells import shortened, told_apart, without_shared
 from repgeom.presenting.escaping import printable
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 MOST_NAMES = 16  # of layers along an axis; of more, every second, third, ... is named
 # Measures of which a small value means alike: the best cell is the smallest.
-_DISTANCES = {"angular_cka", "procrustes_distance"}
+DISTANCES = {"angular_cka", "procrustes_distance"}
 
 
 @own_settings
@@ -42,7 +42,7 @@ def plot_layer_map(found: LayerMap, ax: Axes | None = None) -> Axes:
     low = 0.0
     if np.isfinite(values).any():
         low = min(0.0, float(np.nanmin(values)))
-    is_distance = found.measure in _DISTANCES
+    is_distance = found.measure in DISTANCES
     image = ax.imshow(
         values,
         vmin=low,
@@ -57,17 +57,25 @@ def plot_layer_map(found: LayerMap, ax: Axes | None = None) -> Axes:
             best = np.nanargmin(line) if is_distance else np.nanargmax(line)
             ax.plot(best, row, "o", mfc="none", color="white", ms=5)
     # Names come from outside: never taken for mathematics.
-    places, names = _named(found.columns)
+    places, names, shared = _named(found.columns)
     ax.set_xticks(places, names, rotation=45, ha="right", rotation_mode="anchor", parse_math=False)
-    places, names = _named(found.rows)
+    ax.set_xlabel(_axis_name(found.column_name, shared), parse_math=False)
+    places, names, shared = _named(found.rows)
     ax.set_yticks(places, names, parse_math=False)
-    ax.set_xlabel(shortened(printable(found.column_name), 40), parse_math=False)
-    ax.set_ylabel(shortened(printable(found.row_name), 40), parse_math=False)
+    ax.set_ylabel(_axis_name(found.row_name, shared), parse_math=False)
     return ax
 
 
-def _named(layers: Sequence[str]) -> tuple[list[int], list[str]]:
-    """Which layers along an axis are named, and how."""
+def _axis_name(model: str, shared: str) -> str:
+    """The model's name, and what is around the names of its layers."""
+    name = shortened(printable(model), 40)
+    return f"{name}\n{shortened(shared, 44)}" if shared else name
+
+
+def _named(layers: Sequence[str]) -> tuple[list[int], list[str], str]:
+    """Which layers along an axis are named, how, and what all their names share."""
     every = -(-len(layers) // MOST_NAMES)
     places = list(range(0, len(layers), every))
-    return places, [shortened(printable(layers[place]), 24) for place in places]
+    names, shared = without_shared([printable(layer) for layer in layers])
+    short = told_apart(names, 24)
+    return places, [short[place] for place in places], shared

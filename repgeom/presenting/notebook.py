@@ -20,14 +20,18 @@ from repgeom.auditing.report import Report
 from repgeom.inference.compare import Comparison
 from repgeom.inference.estimate import Estimate
 from repgeom.measures.cloud_tally import Health
+from repgeom.models.layer_map import LayerMap
 from repgeom.models.profile import LayerProfile
 from repgeom.presenting.axes import drawable
 from repgeom.presenting.cells import shortened
 from repgeom.presenting.compared import p_words, surely_changed, with_interval
 from repgeom.presenting.escaping import printable
+from repgeom.presenting.layer_map import DISTANCES
 from repgeom.presenting.main_measures import MAIN
+from repgeom.presenting.printed import field_words
 from repgeom.presenting.sparklines import line_picture
 from repgeom.presenting.text import convention, estimated, number, quoted, threshold, verdict
+from repgeom.repair.proof import RepairProof
 from repgeom.spectral.spectrum import Spectrum
 
 _STYLE = Markup(
@@ -44,13 +48,16 @@ _STYLE = Markup(
     ".repgeom bdi{overflow-wrap:anywhere}"
     "</style>"
 )
+_MOST_LAYERS = 12  # of a map whose values are all shown
 _MOST_CHARACTERS = 60  # of a name; the whole of it is shown on hover
 
 
 @functools.singledispatch
 def shown(result: Any) -> str:
     """The HTML of a result. One without a form of its own is a table of its fields."""
-    rows = [(field.name.replace("_", " "), _plain(getattr(result, field.name))) for field in dataclasses.fields(result)]
+    rows = [
+        (field.name.replace("_", " "), field_words(getattr(result, field.name))) for field in dataclasses.fields(result)
+    ]
     return _whole(_title(type(result).__name__), _table((), rows))
 
 
@@ -171,6 +178,57 @@ def _(c: ReportComparison) -> str:
     )
 
 
+@shown.register
+def _(found: LayerMap) -> str:
+    """All values of a small map; of a large one each row's most alike column."""
+    what = f"{found.measure}: {found.row_name} × {found.column_name}"
+    if len(found.rows) <= _MOST_LAYERS and len(found.columns) <= _MOST_LAYERS:
+        rows = [
+            (_name(row), *(number(float(v)) for v in line)) for row, line in zip(found.rows, found.values, strict=True)
+        ]
+        table = _table(("", *(_name(column) for column in found.columns)), rows)
+    else:
+        table = _table(("layer", "most alike", f"{found.measure} [{found.confidence:.0%}]"), _most_alike(found))
+    title = _title(what, aside=f"{len(found.rows)} × {len(found.columns)} layers, {found.n_used:,} rows")
+    return _whole(title, Markup('<div class="tall">{}</div>').format(table), _lines(found.notes))
+
+
+def _most_alike(found: LayerMap) -> list[tuple[Any, ...]]:
+    """Each row's most alike column but itself, with its value."""
+    same = found.rows == found.columns and found.row_name == found.column_name
+    sign = -1 if found.measure in DISTANCES else 1
+    rows: list[tuple[Any, ...]] = []
+    for i, name in enumerate(found.rows):
+        line = sign * found.values[i]
+        if same:
+            line[i] = np.nan
+        if np.isnan(line).all():
+            rows.append((_name(name), "–", "–"))
+            continue
+        j = int(np.nanargmax(line))
+        ends = [None if np.isnan(end[i, j]) else float(end[i, j]) for end in (found.low, found.high)]
+        rows.append((_name(name), _name(found.columns[j]), with_interval(float(found.values[i, j]), *ends)))
+    return rows
+
+
+@shown.register
+def _(proof: RepairProof) -> str:
+    columns = [name for name in ("effective_rank", "mean_cosine", "accuracy", "gained") if name in proof.table]
+    rows = []
+    for name, row in proof.table.iterrows():
+        cells = []
+        for column in columns:
+            prefix = "" if column == "effective_rank" else f"{column}_"
+            ends = [row.get(f"{prefix}{end}", np.nan) for end in ("low", "high")]
+            known = [None if np.isnan(end) else float(end) for end in ends]
+            cells.append(with_interval(float(row[column]), *known))
+        rows.append((_name(str(name)), *cells))
+    head = ("repair", *(column.replace("_", " ") for column in columns))
+    title = _title("Repairs", aside=f"fitted on {proof.n_fitted:,} rows, read on {proof.n_read:,} others")
+    left_out = [f"Left out: {name} ({why})." for name, why in proof.left_out.items()]
+    return _whole(title, _table(head, rows), _lines([proof.sentence, *left_out]))
+
+
 # The parts --------------------------------------------------------------------------------------------------------------
 
 
@@ -228,7 +286,7 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> Markup:
     """Rows under a head; all columns but the first hold numbers."""
     tag = Markup('<{0} class="n">{1}</{0}>')
     top = Markup("").join(
-        tag.format("th", text) if i else Markup("<th>{}</th>").format(text) for i, text in enumerate(head)
+        tag.format("th", _cell(text)) if i else Markup("<th>{}</th>").format(text) for i, text in enumerate(head)
     )
     body = Markup("")
     for first, *others in rows:
@@ -241,18 +299,3 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> Markup:
 
 def _cell(text: Any) -> Markup:
     return text if isinstance(text, Markup) else escape(printable(str(text)))
-
-
-def _plain(value: Any) -> str:
-    """A field of a record in few words."""
-    if isinstance(value, bool) or value is None:
-        return "–" if value is None else str(value)
-    if isinstance(value, int | float | np.number):
-        return number(float(value))
-    shape = getattr(value, "shape", None)
-    if shape is not None and len(shape):
-        return f"array of shape {tuple(shape)}"
-    if isinstance(value, tuple | list) and all(isinstance(one, str) for one in value):
-        return "; ".join(value) or "–"
-    text = str(value)
-    return text if len(text) <= 200 else shortened(text, 200)

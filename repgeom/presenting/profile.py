@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from repgeom.data.settings import own_settings
-from repgeom.presenting.cells import shortened, told_apart
+from repgeom.presenting.cells import shortened, told_apart, without_shared
 from repgeom.presenting.escaping import printable
 
 if TYPE_CHECKING:
@@ -53,12 +53,15 @@ def plot_profile(profile: LayerProfile, ax: Axes | None = None) -> Axes:
     ax.fill_between(depth, low, high, where=known, color=colour, alpha=0.25, lw=0, label="95 % interval")
     ax.plot(depth, frame["isotropic"], "--", color="0.45", lw=1.2, label="isotropic rows, as many")
     every = -(-len(frame) // MOST_NAMES)
-    names = told_apart([printable(str(name)) for name in frame.index], 24)
+    names, shared = without_shared([printable(str(name)) for name in frame.index])
+    names = told_apart(names, 24)
     # Names come from outside: never taken for mathematics.
     ax.set_xticks(depth[::every], names[::every], rotation=45, ha="right", rotation_mode="anchor", parse_math=False)
     ax.set_ylim(0, max(1.02, float(np.nanmax(share)) * 1.02))
     ax.set_xlim(-0.5, len(frame) - 0.5)
     ax.set_ylabel("effective rank / width")
+    if shared:
+        ax.set_xlabel(shortened(shared, 60), parse_math=False)
     ax.set_title(shortened(printable(profile.name), 60), parse_math=False)
     ax.legend(frameon=False, fontsize="small")
     return ax

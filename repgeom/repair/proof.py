@@ -13,6 +13,7 @@ from torch import Tensor
 from repgeom.data.arrays import finite_matrix, unit_rows
 from repgeom.data.kinds import Features, Groups, Labels
 from repgeom.data.labels import as_labels
+from repgeom.data.notebook import ShownInNotebook
 from repgeom.data.numbers import whole_number
 from repgeom.data.row_names import require_same_order
 from repgeom.data.settings import own_settings
@@ -34,7 +35,7 @@ AS_THEY_ARE = "as they are"
 
 @own_settings
 @dataclasses.dataclass(frozen=True, repr=False)
-class RepairProof:
+class RepairProof(ShownInNotebook):
     """What each repair, fitted on one half of the rows, does to the other half.
 
     Attributes:
