@@ -19,7 +19,7 @@ from torch import Tensor
 from repgeom.data.arrays import pair_blocks
 from repgeom.inference.estimate import Estimate
 from repgeom.inference.halves import SPLITS, halves, in_own_half, listed_for_halves
-from repgeom.inference.intervals import quantile, wilson
+from repgeom.inference.intervals import bonett_price, normal_quantile, quantile, wilson
 from repgeom.measures.nearest_rows import check_neighbours, most_neighbours, nearest, rows_of_few_groups
 
 
@@ -27,13 +27,15 @@ from repgeom.measures.nearest_rows import check_neighbours, most_neighbours, nea
 class NeighbourMean:
     """A mean over n rows of what neighbours say, with its standard error; None where rows are too few to be split.
 
-    `few` names what is too few then.
+    `few` names what is too few then. `changes` (rows, or groups) are −1, 0 and 1 where two readings of the same rows were compared:
+    where hardly any changed, halves hardly differ and say nothing of the rows that did not come.
     """
 
     value: float
     error: float | None
     n: int
     few: str = "rows"
+    changes: Tensor | None = None
 
     def estimate(self, confidence: float, *, share_of_rows: bool = False, least: float = 0.0) -> Estimate:
         """The value expected of as many rows; the interval is Wilson's where each row is either right or wrong.
@@ -48,6 +50,9 @@ class NeighbourMean:
         low, high = max(least, value - t * self.error), min(1.0, value + t * self.error)
         if share_of_rows:
             low, high = wilson(value, self._independent_rows(self.error), t)
+        if self.changes is not None:
+            least_low, most_high = bonett_price(self.changes, normal_quantile(confidence))
+            low, high = min(low, least_low), max(high, most_high)
         return Estimate(value, value, low, high, self.error, n, "half-samples", degrees=float(SPLITS))
 
     def _independent_rows(self, error: float) -> float:
@@ -106,7 +111,12 @@ class Neighbours:
 
         Both must have been made with one k, seed and groups, so that their halves are the same.
         """
-        return self._mean(lambda half: self._voted(labels, half) - other._voted(labels, half))
+        found = self._mean(lambda half: self._voted(labels, half) - other._voted(labels, half))
+        changes = self._voted(labels, None) - other._voted(labels, None)
+        if self.groups is not None:
+            sums = changes.new_zeros(int(self.groups.max()) + 1).index_add_(0, self.groups.to(changes.device), changes)
+            changes = sums.sign()
+        return dataclasses.replace(found, changes=changes)
 
     def gain(self, other: Neighbours, labels: Tensor) -> float:
         """The same in all rows, without an error: a look before the halves are read."""

@@ -37,7 +37,7 @@ _DASHES: tuple[Any, ...] = (
     (0, (8, 1, 2, 1)),
     (0, (4, 1, 4, 1, 1, 1)),
 )
-_HATCHES = ("", "//", "..", "\\\\", "xx", "--", "oo", "||", "++", "**")
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*")
 
 
 def axes_of(ax: Axes | None, n_series: int = 1) -> Axes:
@@ -76,13 +76,19 @@ def whole_ticks(ax: Axes) -> None:
 
 
 def styles(n: int) -> list[dict[str, Any]]:
-    """Colour and dashes of n series. Up to 80 no two are alike, and people with any colour vision can tell ten colours apart."""
-    return [{"color": color, "linestyle": _DASHES[i // 8 % len(_DASHES)]} for i, color in enumerate(_colors(n))]
+    """Colour and dashes of n series, which people with any colour vision can tell apart; after 80 the next width of the line."""
+    found: list[dict[str, Any]] = []
+    for i, color in enumerate(_colors(n)):
+        style = {"color": color, "linestyle": _DASHES[i // 8 % len(_DASHES)]}
+        if i >= 80:
+            style["linewidth"] = 1.5 + 1.25 * (i // 80)
+        found.append(style)
+    return found
 
 
-def bar_styles(n: int) -> list[dict[str, Any]]:
-    """Colour and hatching of n kinds of bars."""
-    return [{"color": color, "hatch": _HATCHES[i // 8 % len(_HATCHES)]} for i, color in enumerate(_colors(n))]
+def point_styles(n: int) -> list[dict[str, Any]]:
+    """Colour and shape of n kinds of points."""
+    return [{"color": color, "marker": _MARKERS[i // 8 % len(_MARKERS)]} for i, color in enumerate(_colors(n))]
 
 
 def _colors(n: int) -> list[Any]:

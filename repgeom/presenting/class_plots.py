@@ -11,7 +11,7 @@ from repgeom.auditing.report import Report
 from repgeom.data.kinds import Curves, Labels
 from repgeom.data.settings import own_settings
 from repgeom.measures.classes import ClassRanks, class_effective_rank
-from repgeom.presenting.axes import GREY, axes_of, axis_label, bar_styles, by_name, finished, legend_labels, literal
+from repgeom.presenting.axes import GREY, axes_of, axis_label, point_styles, by_name, finished, legend_labels, literal
 from repgeom.presenting.cells import told_apart
 from repgeom.presenting.escaping import printable
 
@@ -25,7 +25,7 @@ def plot_class_ranks(ranks: Curves, *, labels: Labels | None = None, ax: Axes | 
 
     Args:
         ranks: as `class_effective_rank` returns it, a `Report` of an audit with labels, or features with `labels`; or {name: any
-            of them}, with the same classes; one that another lacks has no bar there.
+            of them}, with the same classes; one that another lacks has no point there.
         labels: (n_samples,) of features; of results they are known.
         ax: drawn into; a new figure's by default.
         most: so many classes are shown, those in which the first one's rank is lowest, in the order of their labels.
@@ -48,20 +48,13 @@ def plot_class_ranks(ranks: Curves, *, labels: Labels | None = None, ax: Axes | 
     # Classes of one row have the rank NaN, which sorts last.
     lowest = np.sort(np.argsort(first.effective_rank, kind="stable")[:most])
     place = np.arange(len(lowest))
-    # The bars of a class fill 0.8 of its place; the rest parts them from the next class.
+    # The points of a class fill 0.8 of its place; the rest parts them from the next class.
     width = 0.8 / len(named)
-    styled = zip(legend_labels(named), named.values(), bar_styles(len(named)), strict=True)
+    styled = zip(legend_labels(named), named.values(), point_styles(len(named)), strict=True)
     for i, (label, r, style) in enumerate(styled):
         left = place + (i - (len(named) - 1) / 2) * width
-        ax.bar(
-            left,
-            ranks_in(first.labels[lowest].tolist(), r),
-            width,
-            label=label,
-            edgecolor="white",
-            linewidth=0,
-            **style,
-        )
+        # Points, not bars: on a log axis, which has no zero, the length of a bar means nothing.
+        ax.plot(left, ranks_in(first.labels[lowest].tolist(), r), linestyle="none", markersize=6, label=label, **style)
     ax.plot(place, first.baseline[lowest], "_", color=GREY, markersize=12, label="isotropic, same size")
     rotation = 0
     # Longer rows of names run into each other.

@@ -51,7 +51,9 @@ def plot_layer_map(found: LayerMap, ax: Axes | None = None) -> Axes:
         aspect="auto",
     )
     figure = ax.figure
-    figure.colorbar(image, ax=ax, label=axis_label(found.measure))
+    # Above the map: beside the colour bar it would run into a neighbour in a figure without constrained layout.
+    figure.colorbar(image, ax=ax)
+    ax.set_title(axis_label(found.measure), fontsize="medium")
     for row, line in enumerate(values):
         if np.isfinite(line).any():
             best = np.nanargmin(line) if is_distance else np.nanargmax(line)

@@ -10,7 +10,7 @@ import numpy as np
 from repgeom.measures.classes import ClassRanks
 from repgeom.presenting.charts import DotChart, LineChart, Series
 from repgeom.presenting.class_plots import ranks_in
-from repgeom.presenting.spectrum_plots import LEAST_SHARE
+from repgeom.presenting.spectrum_plots import drawn_shares
 from repgeom.spectral.isotropic import isotropic_baseline
 from repgeom.spectral.spectrum import Spectrum
 
@@ -30,7 +30,7 @@ def spectrum_charts(
     shares, totals = [], []
     for name, s, grey in [*((n, s, False) for n, s in spectra), *((n, s, True) for n, s in compared)]:
         share = np.asarray(s.variance_ratio, dtype=float)
-        shares.append(Series(name, np.where(share > LEAST_SHARE, share, np.nan), compared=grey))
+        shares.append(Series(name, drawn_shares(s), compared=grey))
         totals.append(Series(name, np.cumsum(share), compared=grey))
     label = "share of variance"
     return [

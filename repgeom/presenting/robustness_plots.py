@@ -166,10 +166,11 @@ def plot_fourier_heatmap(heatmap: FourierHeatmap, *, what: str | None = None, ax
     image = ax.imshow(values, cmap="magma", vmin=0, vmax=values.max() or 1, extent=extent, interpolation="nearest")
     words = {"error": "share of images that the probe gets wrong", "drift": "distance moved / distance from the mean"}
     assert ax.figure is not None
-    ax.figure.colorbar(image, ax=ax, label=words[what])
+    # What the colours say stands above the map: beside the bar it would run into a neighbour.
+    ax.figure.colorbar(image, ax=ax)
     ax.set(xlabel="cycles per image, across", ylabel="cycles per image, down")
     noise = "" if np.isnan(heatmap.rms) else f", noise of {heatmap.rms:.3g} per pixel"
-    ax.set_title(f"Fourier heat map{noise}")
+    ax.set_title(f"Fourier heat map{noise}\n{words[what]}", fontsize="medium")
     return ax
 
 

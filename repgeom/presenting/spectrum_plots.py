@@ -22,13 +22,28 @@ from repgeom.presenting.axes import (
 )
 from repgeom.spectral.decompose import spectrum
 from repgeom.spectral.isotropic import isotropic_baseline
+from repgeom.spectral.rounding import rounding
 from repgeom.spectral.spectrum import Spectrum
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 # Smaller shares vanish beside a total of 1 in float64, and would stretch a log axis.
-LEAST_SHARE = 1e-16
+_LEAST_SHARE = 1e-16
+
+
+def drawn_shares(s: Spectrum) -> np.ndarray:
+    """(n,) shares of variance along the directions; NaN where there is none, or only rounding."""
+    share = np.array(drawable(s.variance_ratio), dtype=float)
+    sigma = drawable(s.singular_values)
+    if not len(sigma) or not sigma[0] > 0:
+        return np.full(len(share), np.nan)
+    least = max(_LEAST_SHARE, float(share[0]) * float(rounding(s, None) / float(sigma[0])) ** 2)
+    if "product" in s.method and not s.exact_tail:
+        # Variances that are read from products err by this much beside the largest.
+        least = max(least, float(share[0]) * np.finfo(float).eps * s.n_features)
+    share[~(share > least)] = np.nan
+    return share
 
 
 @own_settings
@@ -37,11 +52,11 @@ def plot_spectrum(spectra: Spectra, *, ax: Axes | None = None, baseline: bool = 
 
     Args:
         spectra: a `Spectrum`, features, a `Report`, or {name: any of them} (teacher against students); a list of reports, or a
-            profile of a model's layers. Up to 80 differ in colour and dashes.
+            profile of a model's layers. Up to 80 differ in colour and dashes, more in width.
         ax: drawn into; a new figure's by default.
         baseline: add what isotropic features of the first one's size would show, dashed.
 
-    Directions without any variance are not drawn: a log scale has no zero.
+    Directions without any variance, or with no more than rounding leaves, are not drawn: a log scale has no zero.
 
     .. plot::
 
@@ -59,8 +74,8 @@ def plot_spectrum(spectra: Spectra, *, ax: Axes | None = None, baseline: bool = 
     named = _named(spectra)
     ax = axes_of(ax, len(named))
     for label, s, style in zip(_labels(named), named.values(), styles(len(named)), strict=True):
-        share = drawable(s.variance_ratio)
-        shown = share > LEAST_SHARE
+        share = drawn_shares(s)
+        shown = np.isfinite(share)
         ax.plot(np.arange(1, len(share) + 1)[shown], share[shown], label=label, **style)
     first = next(iter(named.values()))
     if baseline and first.n_samples is not None:

@@ -40,4 +40,8 @@ def heavy_tails(*lengths: Tensor) -> str:
     fewest = min(carrying_rows(squares) for squares in lengths)
     if fewest >= math.sqrt(n):
         return ""
-    return f"no interval: {fewest:.2g} of {n:,} rows carry the variance of squared lengths, and it holds from {math.sqrt(n):.2g}"
+    needed = math.ceil(math.sqrt(n))
+    return (
+        f"no interval: about {fewest:.2g} of {n:,} rows, whose lengths stand out, decide how wide it would be; "
+        f"it takes at least {needed}"
+    )

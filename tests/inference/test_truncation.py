@@ -8,6 +8,7 @@ from sklearn.neighbors import NearestNeighbors
 
 import repgeom as rg
 from repgeom.inference.holdout import fitted_half
+from repgeom.inference.intervals import bonett_price, normal_quantile
 from repgeom.inference.truncation import _completed
 
 
@@ -150,3 +151,17 @@ X, LABELS = rows(60)
 def test_what_cannot_be_cut_is_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize("groups", [None, np.arange(400) // 4])
+def test_where_no_row_changed_the_interval_says_how_few_rows_were_asked(groups):
+    labels = np.arange(400) % 2 if groups is None else groups % 2
+    x = np.zeros((400, 8))
+    x[:, :2] = np.eye(2)[labels] * 9
+    x += 0.1 * np.random.default_rng(0).standard_normal(x.shape)
+    table = rg.truncation_curve(x, labels, dims=[4], principal=False, groups=groups)
+    assert table.lost[0] == 0
+    n = 400 if groups is None else 100
+    low, high = bonett_price(torch.zeros(n), normal_quantile(0.95))
+    assert (table.lost_low[0], table.lost_high[0]) == pytest.approx((low, high))
+    assert low < 0 < high

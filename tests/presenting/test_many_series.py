@@ -6,10 +6,13 @@ import re
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+import torch
 
 import repgeom as rg
 from repgeom.models.profile import LayerProfile
-from repgeom.presenting.axes import bar_styles, styles
+from repgeom.presenting.axes import point_styles, styles
+from repgeom.presenting.report_charts import spectrum_charts
+from repgeom.presenting.spectrum_plots import drawn_shares
 from repgeom.robustness.fourier import FourierHeatmap
 
 PLOTS = [getattr(rg, name) for name in rg.__all__ if name.startswith("plot_")]
@@ -58,7 +61,7 @@ def test_every_plot_takes_a_place_to_draw_in(plot):
     assert {"ax", "figure"} & set(inspect.signature(plot).parameters)
 
 
-@pytest.mark.parametrize("made", [styles, bar_styles])
+@pytest.mark.parametrize("made", [styles, point_styles])
 def test_eighty_series_differ(made):
     found = made(80)
     assert len({str(style) for style in found}) == 80
@@ -111,7 +114,7 @@ def test_classes_of_reports_results_and_arrays(x, reports):
     heights = []
     for given in (x, reports[0], rg.class_effective_rank(x, labels)):
         ax = rg.plot_class_ranks(given, labels=labels)
-        heights.append([bar.get_height() for bar in ax.patches])
+        heights.append(ax.lines[0].get_ydata())
     np.testing.assert_allclose(heights[0], heights[1], rtol=1e-6)
     np.testing.assert_allclose(heights[0], heights[2], rtol=1e-6)
     with pytest.raises(ValueError, match="'features' is features: say by `labels`"):
@@ -151,3 +154,41 @@ def test_reports_stand_side_by_side_in_one_figure(reports, n):
     for wrong in ([], {}, [1], np.eye(3)):
         with pytest.raises(ValueError, match="`reports` must be one `Report` or several"):
             rg.plot_reports(wrong)
+
+
+def test_more_than_eighty_lines_differ_too():
+    assert len({str(style) for style in styles(200)}) == 200
+
+
+@pytest.mark.parametrize("make", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("streamed", [False, True])
+def test_directions_that_are_only_rounding_are_not_drawn(make, streamed):
+    rng = np.random.default_rng(0)
+    x = torch.from_numpy(rng.standard_normal((500, 32)) @ rng.standard_normal((32, 64))).to(make)
+    s = rg.spectrum(x)
+    if streamed:
+        accumulator = rg.SpectrumAccumulator()
+        for rows in x.split(100):
+            accumulator.update(rows)
+        s = accumulator.spectrum()
+    assert np.isfinite(drawn_shares(s)).sum() == 32
+    ax = rg.plot_spectrum({"thin": s}, baseline=False)
+    assert len(ax.lines[0].get_ydata()) == 32
+    assert np.isfinite(spectrum_charts([("thin", s)])[0].series[0].values).sum() == 32
+
+
+def test_small_directions_that_are_no_rounding_are_drawn():
+    x = np.random.default_rng(0).standard_normal((400, 8)) * 10.0 ** -np.arange(8)
+    assert np.isfinite(drawn_shares(rg.spectrum(x))).sum() == 8
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_the_colour_bar_of_a_map_leaves_its_neighbour_alone(place):
+    figure, axes = plt.subplots(1, 2, figsize=(8, 4))  # no layout that makes room
+    found = rg.cka_map({f"{i}": np.random.default_rng(i).standard_normal((60, 4)) for i in range(3)})
+    other = axes[1 - place]
+    found.plot(ax=axes[place])
+    figure.draw_without_rendering()
+    bar = figure.axes[-1].get_tightbbox()
+    assert bar.x1 <= figure.bbox.width
+    assert not bar.overlaps(other.get_tightbbox())

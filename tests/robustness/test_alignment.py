@@ -120,5 +120,5 @@ def test_heavy_tails_are_refused(pair):
     found = [of(*pair(rng, 500)) for _ in range(100)]
     assert sum(f.known for f in found) <= 5
     refused = next(f for f in found if not f.known)
-    assert "of 500 rows carry the variance of squared lengths, and it holds from 22" in refused.note
+    assert "of 500 rows, whose lengths stand out, decide how wide it would be; it takes at least 23" in refused.note
     assert refused.note.startswith("no interval: ")

@@ -257,7 +257,7 @@ def test_the_share_in_the_probes_space_has_no_interval_where_few_rows_carry_the_
     one = measured(x, ruined, labels, probe)["drift_share_in_probe"]
     assert (one.known, 0 < one.value < 1) == (False, True)
     assert one.note.startswith("no interval: ")
-    assert "of 500 rows carry the variance of squared lengths" in one.note
+    assert "of 500 rows, whose lengths stand out" in one.note
 
 
 # --- array kinds and errors --------------------------------------------------------------------------------------

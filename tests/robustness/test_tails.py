@@ -35,5 +35,5 @@ def test_the_bound_is_the_root_of_n_and_the_worst_decides():
         assert (400 * p * (1 - p) / (1 - 3 * p * (1 - p)) >= 20) == light
         assert (heavy_tails(tensor([1.0] * 400), tensor([1.0] * m + [0.0] * (400 - m))) == "") == light
     assert heavy_tails(tensor([1.0] + [0.0] * 399), tensor([1.0] * 400)) == (
-        "no interval: 1 of 400 rows carry the variance of squared lengths, and it holds from 20"
+        "no interval: about 1 of 400 rows, whose lengths stand out, decide how wide it would be; it takes at least 20"
     )
