@@ -11,7 +11,7 @@ from repgeom.auditing.report import Report
 from repgeom.data.kinds import Curves, Labels
 from repgeom.data.settings import own_settings
 from repgeom.measures.classes import ClassRanks, class_effective_rank
-from repgeom.presenting.axes import GREY, axes_of, axis_label, point_styles, by_name, finished, legend_labels, literal
+from repgeom.presenting.axes import GREY, axes_of, axis_label, by_name, finished, legend_labels, literal, point_styles
 from repgeom.presenting.cells import told_apart
 from repgeom.presenting.escaping import printable
 

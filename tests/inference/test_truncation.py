@@ -49,7 +49,8 @@ def test_own_columns_equal_the_slow_definitions():
         assert row.value == pytest.approx(expected.value, rel=1e-9)
         assert (row.low == pytest.approx(expected.low, rel=1e-9)) or np.isnan(row.low)
     whole = curve.iloc[-1]
-    assert (whole.kept, whole.kept_low, whole.lost, whole.lost_low, whole.lost_high) == (1, 1, 0, 0, 0)
+    assert (whole.kept, whole.kept_low, whole.lost) == (1, 1, 0)
+    assert whole.lost_low < 0 < whole.lost_high
     assert curve.lost.iloc[0] == pytest.approx(whole.accuracy - curve.accuracy.iloc[0])
     assert curve.attrs["measure"] == "effective_rank"
 
