@@ -187,6 +187,7 @@ def test_the_colour_bar_of_a_map_leaves_its_neighbour_alone(place):
     figure, axes = plt.subplots(1, 2, figsize=(8, 4))  # no layout that makes room
     found = rg.cka_map({f"{i}": np.random.default_rng(i).standard_normal((60, 4)) for i in range(3)})
     other = axes[1 - place]
+    other.set_ylabel("effective rank (dimensions)")
     found.plot(ax=axes[place])
     figure.draw_without_rendering()
     bar = figure.axes[-1].get_tightbbox()
