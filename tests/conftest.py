@@ -21,6 +21,7 @@ def pytest_configure():
     torch.set_num_threads(1)
     # NumPy reads this as it is loaded: in the processes that pytest starts, and in those that tests start.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ.pop("COLUMNS", None)  # a runner of several processes says how wide its own lines are
     # A shell starts what runs in the background with Ctrl-C ignored, and all that it starts inherits that.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)

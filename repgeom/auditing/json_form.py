@@ -235,7 +235,8 @@ def _class_rows(ranks: ClassRanks) -> list[dict[str, Any]]:
 
 
 def _classes(rows: list[dict[str, Any]]) -> ClassRanks:
-    labels, sizes = (np.array([row[key] for row in rows]) for key in ("label", "n_samples"))
+    labels = np.array([row["label"] for row in rows])
+    sizes = np.array([row["n_samples"] for row in rows], dtype=int)
     # None, where a class has one row, becomes NaN.
     ranks, baselines = (np.array([row[key] for row in rows], dtype=float) for key in ("effective_rank", "baseline"))
     return ClassRanks(labels, sizes, ranks, baselines)

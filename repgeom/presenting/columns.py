@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
-from repgeom.data.settings import own_settings
 from repgeom.presenting.cells import cells, shortened, to_left, to_right, told_apart
 from repgeom.presenting.screen import Screen
 
@@ -13,7 +12,6 @@ _GAP = 2  # cells between two columns
 _USUAL = 24  # cells that names keep as long as there is any column that can go
 
 
-@own_settings
 @dataclasses.dataclass(frozen=True)
 class Column:
     """A column of a table.
@@ -46,7 +44,6 @@ class Column:
         return dataclasses.replace(self, head=shortened(self.head, width, mark), cells=names)
 
 
-@own_settings
 def table_lines(
     columns: Sequence[Column], screen: Screen, *, indent: int = 0, groups: Sequence[str] = ()
 ) -> list[str] | None:

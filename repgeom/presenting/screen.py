@@ -13,7 +13,6 @@ import re
 from collections.abc import Sequence
 from typing import TextIO
 
-from repgeom.data.settings import own_settings
 from repgeom.presenting.cells import broken, cells, told_apart
 from repgeom.presenting.escaping import SPELLED_OUT, printable
 
@@ -25,7 +24,6 @@ NARROWEST = 40  # narrower terminals get lines for this width
 _COLOURS = {"ok": "1;32", "warn": "1;33", "fail": "1;31", "heading": "1"}
 
 
-@own_settings
 @dataclasses.dataclass(frozen=True)
 class Screen:
     """What text is laid out for.
@@ -81,7 +79,6 @@ class Screen:
         return line.replace(text, f"\x1b[{_COLOURS[what]}m{text}\x1b[0m", 1)
 
 
-@own_settings
 def screen_of(stream: TextIO | None, *, colour: bool = True) -> Screen:
     """The screen behind a stream such as `sys.stdout`.
 

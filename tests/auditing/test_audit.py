@@ -148,7 +148,8 @@ def test_the_drift_table_is_that_of_feature_robustness(everything):
     assert finding(report, "corrupted_rank_ratio").value == found.loc["effective_rank_ratio", "value"]
 
 
-def test_every_form_shows_the_drift(tmp_path):
+def test_every_form_shows_the_drift(tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")  # wide enough for what a measure is
     x = healthy()
     np.save(tmp_path / "noisy.npy", x + 0.1)
     report = rg.audit(x, corrupted=tmp_path / "noisy.npy", name="mine")

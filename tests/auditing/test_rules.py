@@ -121,7 +121,7 @@ def test_text_and_page_show_the_threshold_that_was_crossed():
     for rule, limit in ((NAMED["constant_features"], NAMED["constant_features"].fail), (zeros, zeros.warn)):
         line = f"{rule.name} {rule.worse} {limit:g} ({rule.source})"
         assert f"       threshold: {line}\n" in str(report)
-        assert f"<dt>threshold</dt><dd>{line}</dd>" in page
+        assert line in page
 
 
 # Purposes ---------------------------------------------------------------------------------------------------------

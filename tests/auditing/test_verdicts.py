@@ -17,7 +17,9 @@ def test_labels_that_are_all_different_are_said_to_be(recwarn):
 def test_a_report_shows_itself_in_a_notebook():
     report = rg.audit(healthy(), name="<b>")
     assert repr(report).startswith("<Report <b>: ok, uses")
-    assert report._repr_html_().startswith("<pre>&lt;b&gt;: 600 samples")
+    shown = report._repr_html_()
+    assert "&lt;b&gt;" in shown
+    assert "<b>" not in shown
 
 
 def _troubles():
