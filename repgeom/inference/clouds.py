@@ -113,6 +113,8 @@ class Clouds:
         # By how much the variance within widens or narrows what the gap alone says.
         factor = self._error(of_share)[0] / max(within * error_of_plain, 1e-300)
         ends = [share + factor * (share_of(end) - share) for end in (low, high)]
+        if low <= 0:  # where there may be no gap there may be no share
+            ends[0] = 0.0
         error_of_share = factor * within / 4 / total**2 * error
         return (
             Estimate(squared, plain, low, high, error, min(self.n), "unbiased squared distance", degrees=degrees),

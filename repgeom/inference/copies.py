@@ -10,6 +10,10 @@ from __future__ import annotations
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
+
+from repgeom.data.arrays import row_chunks
+from repgeom.reading.hashing import row_hashes
 
 N_MARKS = 8  # projections of a row; more would need a slower search, fewer would leave chance neighbours too near
 _MOST_SEARCHED = 20_000  # rows; beyond, only rows whose projections are equal count as copies
@@ -79,3 +83,17 @@ def _radii(distances: NDArray[np.float64]) -> NDArray[np.float64]:
     dimensions = np.log(2) / max(np.log(ratio), np.log(2) / N_MARKS)
     share = (_BY_CHANCE / len(fourth) / 4) ** (1 / dimensions)
     return np.asarray(min(_NEAREST, share) * fourth)
+
+
+def first_of_copies(rows: Tensor) -> Tensor:
+    """Numbers of the rows that repeat no earlier one. Where most rows repeat nearly, only those that repeat exactly count."""
+    # Drawn on the CPU, so that copies are the same on every device.
+    directions = torch.randn(rows.shape[1], N_MARKS, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    directions, mean = directions.to(rows.device), rows.mean(0, dtype=torch.float64)
+    largest = rows.abs().max().double().clamp(min=torch.finfo(torch.float64).tiny)
+    marks = torch.cat([((piece.double() - mean) / largest) @ directions for piece in row_chunks(rows)]).cpu().numpy()
+    codes = copies_of(marks)
+    if mostly_alike(codes):
+        codes = np.unique(row_hashes(rows + 0.0), return_inverse=True)[1]
+    first = np.sort(np.unique(codes, return_index=True)[1])
+    return torch.as_tensor(first, device=rows.device)

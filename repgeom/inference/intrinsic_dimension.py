@@ -9,20 +9,18 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import torch
 from torch import Tensor
 
-from repgeom.data.arrays import as_features, row_chunks, shape_of
+from repgeom.data.arrays import as_features, shape_of
 from repgeom.data.kinds import Features, Groups
 from repgeom.data.notebook import ShownInNotebook
 from repgeom.data.numbers import whole_number
 from repgeom.data.row_names import require_same_order
 from repgeom.data.settings import own_settings
-from repgeom.inference.copies import N_MARKS, copies_of, mostly_alike
+from repgeom.inference.copies import first_of_copies
 from repgeom.inference.halves import SPLITS, halves, in_own_half, listed_for_halves
 from repgeom.inference.intervals import check_confidence, quantile
 from repgeom.measures.drawn_rows import drawn_rows
@@ -30,7 +28,6 @@ from repgeom.measures.intrinsic import METHODS, Estimator, is_a_dimension, scale
 from repgeom.measures.measure import DIMENSIONS, Measure, register
 from repgeom.measures.nearest_distances import nearest_distances
 from repgeom.measures.nearest_rows import check_neighbours, group_codes, most_neighbours, rows_of_few_groups
-from repgeom.reading.hashing import row_hashes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,6 +35,7 @@ if TYPE_CHECKING:
 MOST_ROWS = 8192  # that are read by default: all pairs of them take two seconds, and know the value to 2 %
 # Beyond this a value says little but "many": 50 dimensions of a cube read 31, 512 of a Gaussian 129.
 _FAR_TOO_LOW = 20.0
+_TIED_BY_CHANCE = 0.01  # of rows whose two nearest lie equally far; of values that are not rounded none do
 
 
 @own_settings
@@ -91,7 +89,8 @@ def intrinsic_dimension(
     averaged over rows as MacKay and Ghahramani (2005) correct it. "gride" (Denti et al. 2022): maximum likelihood of
     r_2k / r_k; k = 1 is "twonn" but for (n − 1) / n.
 
-    Rows that repeat, exactly or nearly (a text encoded twice), are read once: their distance says nothing of dimensions. The
+    Rows that repeat, exactly or nearly (a text encoded twice), are read once: their distance says nothing of dimensions. Of values
+    that are rounded many distances tie, which reads as many dimensions; above the number of columns a warning says so. The
     value belongs to a scale, which fewer rows make larger: see `intrinsic_dimension_curve`. The interval is of chance in
     drawing rows alone; where dimensions are many every method reads far too low (of 50 about 31, of 512 about 129).
 
@@ -108,7 +107,7 @@ def intrinsic_dimension(
 
     Returns:
         An `IntrinsicDimension`. Unchanged by rotation, translation and scale. No gradient: neighbours change in jumps. There is
-        no interval below 50 different rows (groups), or below 4 times as many as neighbours.
+        no interval below 50 different rows (groups), above the number of columns, or below 4 times as many as neighbours.
 
     Raises:
         ValueError: another method, a k that rows do not have neighbours for, rows of which fewer than three differ, neighbours
@@ -122,7 +121,9 @@ def intrinsic_dimension(
     """
     check_confidence(confidence)
     rows = _Rows(features, groups, max_rows, seed)
-    return rows.read(method, _checked_k(method, k), confidence, progress)
+    checked = _checked_k(method, k)
+    rows.refuse_beyond(method, [checked], "k")
+    return rows.read(method, checked, confidence, progress)
 
 
 @own_settings
@@ -152,8 +153,7 @@ def intrinsic_dimension_curve(
     Raises:
         ValueError: as `intrinsic_dimension`.
 
-    >>> import numpy as np
-    >>> plane = np.random.default_rng(0).uniform(size=(500, 2)) @ np.eye(2, 9)
+    >>>     >>> plane = np.random.default_rng(0).uniform(size=(500, 2)) @ np.eye(2, 9)
     >>> intrinsic_dimension_curve(plane, scales=[1, 8]).value.round(1).tolist()
     [2.0, 1.9]
     """
@@ -163,7 +163,10 @@ def intrinsic_dimension_curve(
     rows = _Rows(features, groups, max_rows, seed)
     if scales is None:
         scales = [k for k in (1, 2, 4, 8, 16, 32, 64) if k == 1 or 8 * k <= rows.most]
-    numbers = [_checked_k("gride", k) for k in scales]
+    elif isinstance(scales, str) or not isinstance(scales, Iterable):
+        raise ValueError(f"`scales` must be a list of whole numbers, such as [1, 4, 16], got {scales!r}.")
+    numbers = [_checked_k("gride", k, "scales") for k in scales]
+    rows.refuse_beyond("gride", numbers, "scales")
     if not numbers:
         raise ValueError("`scales` is empty; give one or more whole numbers.")
     # One search of the largest serves all.
@@ -175,7 +178,7 @@ def intrinsic_dimension_curve(
     return frame.astype({"low": float, "high": float})
 
 
-def _checked_k(method: str, k: Any) -> int:
+def _checked_k(method: str, k: Any, argument: str = "k") -> int:
     if method not in METHODS:
         raise ValueError(f"`method` must be one of {', '.join(METHODS)}, got {method!r}.")
     usual = METHODS[method][2]
@@ -183,7 +186,8 @@ def _checked_k(method: str, k: Any) -> int:
         return usual
     number, least = whole_number(k), 2 if method == "mle" else 1
     if number is None or number < least:
-        raise ValueError(f"`k` must be a whole number of at least {least} for {method}, got {k!r}.")
+        what = "`k` must be a whole number" if argument == "k" else f"`{argument}` must be whole numbers"
+        raise ValueError(f"{what} of at least {least} for {method}, got {k!r}.")
     if method.startswith("twonn") and number != usual:
         raise ValueError(f'`k` is 2 for {method}, got {k!r}; "mle" and "gride" look at more neighbours.')
     return number
@@ -210,10 +214,13 @@ class _Rows:
     def __init__(self, features: Features, groups: Groups, max_rows: int | None, seed: int) -> None:
         require_same_order(features, groups=groups)
         x = _matrix(features)
-        self.n_samples = len(x)
+        self.n_samples, self.n_features = x.shape
         drawn, chosen = drawn_rows(x, max_rows, seed)
+        # Only ratios of distances count; in this unit their squares stay in range.
+        self.unit = _unit_of(drawn)
+        drawn = drawn / self.unit
         own = group_codes(groups, self.n_samples)
-        first = _first_of_copies(drawn)
+        first = first_of_copies(drawn)
         self.n_duplicates = len(drawn) - len(first)
         self.rows = drawn[first] if self.n_duplicates else drawn
         self.seed = seed
@@ -228,6 +235,19 @@ class _Rows:
             )
         self.most = most_neighbours(len(self.rows), self.groups)
         self.distances = self.numbers = drawn.new_zeros(0, 0)
+
+    def refuse_beyond(self, method: str, numbers: Sequence[int], argument: str) -> None:
+        """Raises ValueError for a k, given as `argument`, that looks at more neighbours than every row has."""
+        looked_at = METHODS[method][1]
+        beyond = [k for k in numbers if looked_at(k) > self.most and looked_at(k) > k]
+        if not beyond:  # what looks at k neighbours is named well by the search itself
+            return
+        limit = self.most // 2
+        what = f"`{argument}` must be from 1 to {limit:,}" if limit else f"`{argument}` cannot be met"
+        raise ValueError(
+            f"{what} for gride, got {beyond[0]:,}: it compares neighbours k and 2k, and every row has {self.most:,} of {len(self.rows):,} "
+            "different rows."
+        )
 
     def search(self, k: int, progress: bool) -> None:
         """Find the k nearest, and more for the halves of the rows."""
@@ -248,13 +268,16 @@ class _Rows:
                 "distances say nothing of dimensions."
             )
         error = self._error(estimator, looked_at)
+        impossible = self._is_impossible(value, error, near, confidence)
+        if impossible:
+            error = None
         low = high = None
         if error is not None:
             factor = math.exp(quantile(confidence, SPLITS) * error)
             low, high = value / factor, value * factor
         return IntrinsicDimension(
-            method, value, low, high, error, k, scale_of(near), len(self.rows), self.n_duplicates, self.n_samples,
-            self._warnings(value, error, looked_at),
+            method, value, low, high, error, k, scale_of(near) * self.unit, len(self.rows), self.n_duplicates, self.n_samples,
+            self._warnings(value, error, looked_at, impossible),
         )  # fmt: skip
 
     def _error(self, estimator: Estimator, looked_at: int) -> float | None:
@@ -278,11 +301,23 @@ class _Rows:
             return None
         return math.sqrt(sum(squares) / SPLITS)
 
-    def _warnings(self, value: float, error: float | None, looked_at: int) -> tuple[str, ...]:
+    def _is_impossible(self, value: float, error: float | None, near: Tensor, confidence: float) -> bool:
+        """Whether there are more dimensions than columns, and that not by chance: distances tie, or the interval says so."""
+        tied = float((near[:, 0] == near[:, 1]).double().mean()) > _TIED_BY_CHANCE
+        if error is not None and not tied:
+            value /= math.exp(quantile(confidence, SPLITS) * error)
+        return value > self.n_features and (tied or error is not None)
+
+    def _warnings(self, value: float, error: float | None, looked_at: int, impossible: bool) -> tuple[str, ...]:
         warnings = []
         if value > _FAR_TOO_LOW:
             warnings.append(f"above {_FAR_TOO_LOW:.0f} dimensions every method reads far too low: take it for 'many'")
-        if error is None:
+        if impossible:
+            warnings.append(
+                f"no interval: more dimensions than columns ({self.n_features:,}), as where values are rounded and many distances tie "
+                "(a lattice): read rows as they were before rounding, or a larger scale"
+            )
+        elif error is None:
             what = f"{len(self.rows):,} different rows"
             if self.groups is not None:
                 what += f" in {int(self.groups.max()) + 1:,} groups"
@@ -292,22 +327,14 @@ class _Rows:
         return tuple(warnings)
 
 
+def _unit_of(rows: Tensor) -> float:
+    """A power of two near the largest value, by which division is exact; 1 where all are 0."""
+    largest = float(rows.abs().max())
+    return math.ldexp(1.0, math.frexp(largest)[1] - 1) if largest else 1.0
+
+
 def _matrix(features: Features) -> Tensor:
     x = as_features(features)
     if x.ndim != 2:
         raise ValueError(f"`features` must be (n_samples, n_features), got shape {shape_of(x)}.")
     return x
-
-
-def _first_of_copies(rows: Tensor) -> Tensor:
-    """Numbers of the rows that repeat no earlier one. Where most rows repeat nearly, only those that repeat exactly count."""
-    # Drawn on the CPU, so that copies are the same on every device.
-    directions = torch.randn(rows.shape[1], N_MARKS, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    directions, mean = directions.to(rows.device), rows.mean(0, dtype=torch.float64)
-    largest = rows.abs().max().double().clamp(min=torch.finfo(torch.float64).tiny)
-    marks = torch.cat([((piece.double() - mean) / largest) @ directions for piece in row_chunks(rows)]).cpu().numpy()
-    codes = copies_of(marks)
-    if mostly_alike(codes):
-        codes = np.unique(row_hashes(rows + 0.0), return_inverse=True)[1]
-    first = np.sort(np.unique(codes, return_index=True)[1])
-    return torch.as_tensor(first, device=rows.device)

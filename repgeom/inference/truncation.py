@@ -16,7 +16,7 @@ from repgeom.data.labels import as_labels
 from repgeom.data.numbers import whole_number
 from repgeom.data.row_names import require_same_order
 from repgeom.data.settings import own_settings
-from repgeom.data.sources import Source
+from repgeom.data.sources import Source, nonfinite_error_of
 from repgeom.inference.estimate import Estimate, estimate_or_reason
 from repgeom.inference.holdout import fitted_half
 from repgeom.inference.intervals import check_confidence
@@ -95,6 +95,9 @@ def truncation_curve(
     source = opened(features)
     n, width = source.n_samples, source.n_features
     wanted = _dims(dims, width)
+    error = nonfinite_error_of(source, "features")  # before halves are drawn, whose rows have other numbers
+    if error is not None:
+        raise error
     own = None if groups is None else as_labels(groups, n, "groups")[0]
     classes = None if labels is None else as_labels(labels, n)[0]
     turned: dict[str, Source] = {OWN: source}

@@ -20,6 +20,9 @@ from repgeom.measures.shares import entropy_of
 __all__ = ["lidar"]
 
 
+_MOST_EPSILON = 1e-3  # beyond this the number leaves its range by more than rounding
+
+
 @own_settings
 def lidar(features: Features, views: Groups, *, delta: float = 1e-4, epsilon: float = 1e-8) -> Numbers:
     """LiDAR: the effective rank of what tells samples apart, in units of what differs between views (Thilak et al. 2024).
@@ -37,7 +40,7 @@ def lidar(features: Features, views: Groups, *, delta: float = 1e-4, epsilon: fl
         features: (..., n_samples, n_features): rows are views.
         views: (n_samples,), whole numbers or text: of which sample each row is a view. Every sample needs two or more.
         delta: δ, at least 0; 1e-4 as published. With 0 the views must vary along every direction.
-        epsilon: ε, at least 0; 1e-8 as published, 0 for the exp entropy itself.
+        epsilon: ε, from 0 to 0.001; 1e-8 as published, 0 for the exp entropy itself.
 
     Returns:
         Between 1 and min(C − 1, n_features), up to what ε adds, in dimensions. A Python number; for a tensor a float64 tensor on its
@@ -55,6 +58,11 @@ def lidar(features: Features, views: Groups, *, delta: float = 1e-4, epsilon: fl
     """
     require_same_order(features, views=views)
     delta, epsilon = _not_negative(delta, "delta"), _not_negative(epsilon, "epsilon")
+    if epsilon > _MOST_EPSILON:
+        raise ValueError(
+            f"`epsilon` must be at most {_MOST_EPSILON}, got {epsilon!r}: shares of the variance plus more are no shares any longer, and "
+            "the number is no rank. 1e-8 is the published value."
+        )
     x = as_features(features)
     refuse_nonfinite(x, "features")
     codes, names = as_labels(views, x.shape[-2], "views")

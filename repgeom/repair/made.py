@@ -8,14 +8,13 @@ from repgeom.data.numbers import real_number, whole_number
 from repgeom.data.settings import own_settings
 
 if TYPE_CHECKING:
-    from sklearn.preprocessing import StandardScaler
-
-    from repgeom.repair.transformers import RemoveTop, Whiten
+    from repgeom.repair.transformers import RemoveTop, Standardize, Whiten
 
 
 @own_settings
-def standardize() -> StandardScaler:
-    """Subtract each column's mean and divide by its standard deviation: scikit-learn's `StandardScaler`.
+def standardize() -> Standardize:
+    """Subtract each column's mean and divide by its standard deviation: scikit-learn's `StandardScaler`, which
+    here refuses NaN and infinity.
 
     Helps where a few columns hold most of the variance. A column that does not vary is only centred. Values
     beyond 1e150 overflow in it to infinity: divide them first.
@@ -27,9 +26,9 @@ def standardize() -> StandardScaler:
     array([[-1., -1.],
            [ 1.,  1.]])
     """
-    from sklearn.preprocessing import StandardScaler
+    from repgeom.repair.transformers import Standardize
 
-    return StandardScaler()
+    return Standardize()
 
 
 @own_settings

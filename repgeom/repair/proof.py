@@ -10,13 +10,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from repgeom.data.arrays import finite_matrix, unit_rows
+from repgeom.data.arrays import ZeroVarianceError, finite_matrix, unit_rows
 from repgeom.data.kinds import Features, Groups, Labels
 from repgeom.data.labels import as_labels
 from repgeom.data.notebook import ShownInNotebook
 from repgeom.data.numbers import whole_number
 from repgeom.data.row_names import require_same_order
 from repgeom.data.settings import own_settings
+from repgeom.data.sources import nonfinite_error_of
 from repgeom.inference.estimate import Estimate, estimate_or_reason
 from repgeom.inference.holdout import FEWEST_ROWS, fitted_half
 from repgeom.inference.intervals import check_confidence
@@ -43,7 +44,7 @@ class RepairProof(ShownInNotebook):
             accuracy_low and accuracy_high, and gained with gained_low and gained_high: accuracy after less before, row by row.
             Intervals of `gained` hold for all repairs at once (Bonferroni). NaN where none is known; `table.attrs["no_interval"]` says why.
         fitted: the transformers by name, fitted on the first half.
-        left_out: default repairs that these rows cannot be fitted with, and why.
+        left_out: default repairs that these rows cannot be fitted with, or whose result is not finite, and why.
         n_fitted, n_read: rows of the two halves.
     """
 
@@ -63,9 +64,11 @@ class RepairProof(ShownInNotebook):
 
     @property
     def sentence(self) -> str:
-        """The best one and what it gains, in one sentence; '' without one."""
+        """The best one and what it gains, in one sentence; that none is sure to help; or, without labels, that nothing can say so."""
+        if "gained" not in self.table:
+            return "without labels nothing says whether a repair helps"
         if self.best is None:
-            return ""
+            return "none is sure to help"
         row, before = self.table.loc[self.best], self.table.loc[AS_THEY_ARE]
         return (
             f"{self.best}, fitted on {self.n_fitted:,} rows, raises the kNN accuracy of {self.n_read:,} others from "
@@ -73,8 +76,7 @@ class RepairProof(ShownInNotebook):
         )
 
     def __repr__(self) -> str:
-        found = self.sentence or "none is sure to help"
-        return f"<RepairProof of {len(self.fitted)} repairs: {found}>"
+        return f"<RepairProof of {len(self.fitted)} repairs: {self.sentence}>"
 
 
 @own_settings
@@ -110,7 +112,8 @@ def compare_repairs(
         `RepairProof`, with `table`, `best`, `sentence` and the fitted transformers.
 
     Raises:
-        ValueError: fewer than 20 rows, k out of range, and what a repair raises; else as `effective_rank`.
+        TypeError: `repairs` is no dict.
+        ValueError: fewer than 20 rows, rows that are all equal, k out of range, and what a repair raises; else as `effective_rank`.
 
     Four classes stand along four columns; three others are thirty times as large, and decide every cosine:
 
@@ -123,6 +126,10 @@ def compare_repairs(
     """
     check_confidence(confidence)
     require_same_order(features, labels=labels, groups=groups)
+    if repairs is not None and not isinstance(repairs, Mapping):
+        raise TypeError(
+            f"`repairs` must be a dict of transformers by name, such as {{'whiten': rg.repair.whiten()}}, got a {type(repairs).__name__}."
+        )
     source = opened(features)
     n = source.n_samples
     most = whole_number(max_rows)
@@ -131,7 +138,10 @@ def compare_repairs(
     chosen = np.arange(n)
     if n > most:
         chosen = np.sort(np.random.default_rng(seed).choice(n, most, replace=False))
-    rows = finite_matrix(source.rows(chosen), "features")
+    rows = source.rows(chosen)
+    if not bool(torch.isfinite(rows).all()):
+        raise nonfinite_error_of(source, "features") or AssertionError("unreachable: a value is not finite")
+    rows = finite_matrix(rows, "features")
     classes = None if labels is None else as_labels(labels, n)[0][chosen]
     own = None if groups is None else as_labels(groups, n, "groups")[0][chosen]
     return proof_of(rows, classes, own, repairs, Settings(k=k, confidence=confidence, seed=seed))
@@ -162,16 +172,36 @@ def proof_of(
     held_groups = None if groups is None else groups[~fitted]
     held_classes = None if classes is None else torch.as_tensor(classes[~fitted])
     values = rows.cpu().numpy()
+    if bool((rows == rows[:1]).all()):
+        raise ZeroVarianceError("`features` has zero variance: all rows are equal, so no repair can help.")
     made, left_out = _fitted(values[fitted], repairs)
     held = values[~fitted]
+    repaired = {}
+    for name in list(made):
+        try:
+            repaired[name] = _transformed(made[name], held, name)
+        except ValueError as error:
+            if repairs is not None:
+                raise
+            del made[name]
+            left_out[name] = str(error)
     judge = _Judge(torch.from_numpy(held), held_groups, held_classes, settings, len(made))
-    repaired = {name: torch.from_numpy(np.ascontiguousarray(one.transform(held))) for name, one in made.items()}
     if settings.least_gain is not None:
         repaired = judge.promising(repaired, settings.least_gain)
     table = [judge.row(AS_THEY_ARE, judge.held), *(judge.row(name, rows) for name, rows in repaired.items())]
     frame = pd.DataFrame(table).set_index("repair")
     frame.attrs["no_interval"] = list(judge.reasons)
     return RepairProof(frame, made, int(fitted.sum()), int((~fitted).sum()), left_out)
+
+
+def _transformed(transformer: Any, rows: np.ndarray, name: str) -> Tensor:
+    """Rows after a repair. Raises ValueError, which names the repair, where they are not finite."""
+    found = torch.from_numpy(np.ascontiguousarray(transformer.transform(rows)))
+    if not bool(torch.isfinite(found).all()):
+        raise ValueError(
+            f"the repair {name!r} gives values that are not finite, though `features` has none: divide the features by their largest."
+        )
+    return found
 
 
 def _fitted(rows: np.ndarray, repairs: Mapping[str, Any] | None) -> tuple[dict[str, Any], dict[str, str]]:

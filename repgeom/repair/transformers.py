@@ -5,9 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils import assert_all_finite
 from sklearn.utils.validation import check_is_fitted
+from torch import Tensor
 
 from repgeom.data.arrays import chunk_rows
 
@@ -54,6 +58,35 @@ class _Moments:
         return variances[::-1].clip(min=0), vectors[:, ::-1]
 
 
+def _as_array(X: Any) -> Any:
+    """A tensor as an array, without its gradient; anything else as it is, for scikit-learn to check."""
+    if not isinstance(X, Tensor):
+        return X
+    X = X.detach().cpu()
+    return (X.float() if X.dtype == torch.bfloat16 else X).numpy()
+
+
+class Standardize(StandardScaler):  # type: ignore[misc]
+    """scikit-learn's `StandardScaler`, which refuses NaN as the other repairs do; made by `repgeom.repair.standardize`."""
+
+    def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Standardize:
+        """Add rows X (n_samples, n_features) to mean and variance; y is not read."""
+        assert_all_finite(_as_array(X), input_name="X")
+        super().partial_fit(_as_array(X), y, sample_weight)
+        return self
+
+    def transform(self, X: Any, copy: bool | None = None) -> Any:
+        """Rows X (n_samples, n_features) less the mean, over the standard deviation."""
+        check_is_fitted(self)
+        assert_all_finite(_as_array(X), input_name="X")
+        return super().transform(_as_array(X), copy)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = False
+        return tags
+
+
 class RemoveTop(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
     """Subtracts the mean and the leading k principal directions; made by `repgeom.repair.remove_top`."""
 
@@ -62,7 +95,7 @@ class RemoveTop(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type:
 
     def fit(self, X: Any, y: Any = None) -> RemoveTop:
         """Find the directions of rows X (n_samples, n_features); y is not read."""
-        rows = validate_data(self, X, dtype=_TYPES, ensure_min_samples=2)
+        rows = validate_data(self, _as_array(X), dtype=_TYPES, ensure_min_samples=2)
         n, d = rows.shape
         if self.k >= max(2, d) and self.k > 0:
             raise ValueError(f"`k={self.k}` directions of {d} features leave nothing; take fewer than {d}.")
@@ -80,7 +113,7 @@ class RemoveTop(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type:
     def transform(self, X: Any) -> NDArray[Any]:
         """Rows X (n_samples, n_features) less the mean and what lies along the directions, in their own type."""
         check_is_fitted(self)
-        rows = validate_data(self, X, dtype=_TYPES, reset=False)
+        rows = validate_data(self, _as_array(X), dtype=_TYPES, reset=False)
         about = rows - self.mean_.astype(rows.dtype)
         directions = self.directions_.astype(rows.dtype)
         left: NDArray[Any] = about - (about @ directions.T) @ directions
@@ -95,7 +128,7 @@ class Whiten(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type: ig
 
     def fit(self, X: Any, y: Any = None) -> Whiten:
         """Find the covariance of rows X (n_samples, n_features); y is not read."""
-        rows = validate_data(self, X, dtype=_TYPES, ensure_min_samples=2)
+        rows = validate_data(self, _as_array(X), dtype=_TYPES, ensure_min_samples=2)
         moments = _Moments(rows)
         variances, vectors = moments.directions("`whiten`")
         self.mean_ = moments.mean
@@ -110,7 +143,7 @@ class Whiten(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type: ig
     def transform(self, X: Any) -> NDArray[Any]:
         """Rows X (n_samples, n_features) whitened, in their own type."""
         check_is_fitted(self)
-        rows = validate_data(self, X, dtype=_TYPES, reset=False)
+        rows = validate_data(self, _as_array(X), dtype=_TYPES, reset=False)
         whitened: NDArray[Any] = (rows - self.mean_.astype(rows.dtype)) @ self.whitening_.astype(rows.dtype)
         return _in_range(whitened)
 

@@ -242,7 +242,10 @@ def _values(table: Any, measure: str) -> dict[str, dict[float, float]]:
     """{corruption: {severity: value}} of one measure. Raises ValueError for a value that is there twice."""
     rows = table[table["measure"] == measure]
     if not len(rows):
-        raise ValueError(f"the table has no measure {measure!r}; it has {', '.join(sorted(set(table['measure'])))}.")
+        there = sorted(set(table["measure"]))
+        accuracies = [name for name in there if name.startswith("knn_accuracy") and not name.endswith("_drop")]
+        advice = f' `measure="{accuracies[0]}"` reads the accuracy of its neighbours.' if accuracies else ""
+        raise ValueError(f"the table has no measure {measure!r}; it has {', '.join(there)}.{advice}")
     found: dict[str, dict[float, float]] = {}
     for name, severity, value in zip(rows["corruption"], rows["severity"], rows["value"], strict=True):
         curve = found.setdefault(name, {})

@@ -1,5 +1,7 @@
 """Intrinsic dimension: against loops over rows, scikit-dimension's numbers, planted clouds, and rows that spoil it."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -143,7 +145,7 @@ def test_rows_of_a_group_are_no_neighbours(method):
     found = rg.intrinsic_dimension(frames, method=method, k=METHODS[method], groups=groups)
     expected = slow(method, sorted_distances(frames, groups), METHODS[method])
     assert found.value == pytest.approx(expected, rel=1e-4 if method == "gride" else 1e-9)
-    assert found.se is not None
+    assert (found.se is None) == (found.value > 8)  # of 4 columns: frames of one video are all as far away
     assert rg.intrinsic_dimension(frames[:120], groups=groups[:120]).warnings == (
         "no interval: 120 different rows in 40 groups are too few for halves with 2 neighbours",
     )
@@ -222,7 +224,14 @@ REFUSED = {
     "k of one": (cloud(), {"method": "mle", "k": 1}, r"at least 2 for mle, got 1"),
     "half a k": (cloud(), {"method": "gride", "k": 1.5}, r"at least 1 for gride, got 1.5"),
     "k of all rows": (cloud(20), {"method": "mle", "k": 20}, r"`k` must be a whole number from 1 to 19 here, got 20"),
-    "twice k of all rows": (cloud(20), {"method": "gride", "k": 10}, r"from 1 to 19 here, got 20"),
+    "twice k of all rows": (
+        cloud(20),
+        {"method": "gride", "k": 10},
+        r"`k` must be from 1 to 9 for gride, got 10: .* has 19 of 20",
+    ),
+    "one scale of many": (cloud(120), {"scales": [1, 30, 200]}, r"`scales` must be from 1 to 59 for gride, got 200"),
+    "a scale for scales": (cloud(), {"scales": 3}, r"`scales` must be a list of whole numbers, .* got 3"),
+    "half a scale": (cloud(), {"scales": [1, 2.5]}, r"`scales` must be whole numbers of at least 1 for gride, got 2.5"),
     "one point": (np.ones((50, 3)), {}, r"has 1 different rows of 50"),
     "two points": (np.repeat([[0.0], [1.0]], 40, 0), {}, r"has 2 different rows of 80"),
     "a lattice": (lattice(), {}, r"the 2 nearest of every row of `features` lie equally far away"),
@@ -238,3 +247,42 @@ def test_what_has_no_dimension_is_refused(x, options, message):
     call = rg.intrinsic_dimension_curve if "scales" in options else rg.intrinsic_dimension
     with pytest.raises(ValueError, match=message):
         call(x, **options)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("scale", [1e160, 1e200, 1e290, 1e-200, 1e-300, np.float32(1e30), np.float32(1e-30)])
+def test_the_unit_of_the_features_does_not_matter(method, scale):
+    x = cloud().astype(np.asarray(scale).dtype)
+    found, plain = rg.intrinsic_dimension(scale * x, method=method), rg.intrinsic_dimension(x, method=method)
+    rel = 1e-4 if x.dtype == np.float32 else 1e-6
+    assert (found.value, found.low, found.high) == pytest.approx((plain.value, plain.low, plain.high), rel=rel)
+    assert found.scale == pytest.approx(plain.scale * float(scale), rel=1e-6)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("d", [1, 2, 3])
+def test_values_that_are_rounded_carry_a_warning_and_no_interval_above_the_number_of_columns(method, d):
+    x = np.random.default_rng(0).standard_normal((1000, d))
+    tied = rg.intrinsic_dimension(x.round(1 if d > 1 else 3), method="twonn")
+    found = rg.intrinsic_dimension(x.round(1 if d > 1 else 3), method=method)
+    assert tied.value > d
+    if found.value > d:
+        assert found.low is found.high is found.se is None
+        assert any(
+            re.search(rf"no interval: more dimensions than columns \({d}\), .* rounded", w) for w in found.warnings
+        )
+    else:
+        assert found.low is not None
+
+
+def test_bits_are_many_dimensions_by_their_ties_and_say_so():
+    found = rg.intrinsic_dimension(np.random.default_rng(0).standard_normal((120, 8)) > 0)
+    assert found.value > 8
+    assert found.low is None
+    assert any("more dimensions than columns (8)" in w for w in found.warnings)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_value_just_above_the_number_of_columns_keeps_its_interval(seed):
+    found = rg.intrinsic_dimension(np.random.default_rng(seed).uniform(size=(300, 1)))
+    assert found.low is not None

@@ -198,7 +198,7 @@ REFUSED = {
         pd.DataFrame(X),
         pd.DataFrame(X).iloc[::-1],
         {},
-        r"`b` has the rows of `features` in another order",
+        r"`b` has the rows of `a` in another order",
     ),
     "a stack": (X[None], X[None], {}, r"`a` must be \(n_samples, n_features\), got shape \(1, 60, 5\)"),
 }
@@ -208,3 +208,18 @@ REFUSED = {
 def test_clouds_that_cannot_be_compared_are_refused(a, b, options, message):
     with pytest.raises(ValueError, match=message):
         rg.modality_gap(a, b, **options)
+
+
+@pytest.mark.parametrize("paired", [True, False])
+def test_the_share_may_be_0_where_the_gap_may_be(paired):
+    zeros = 0
+    for seed in range(20):
+        x, y = clouds(gap=0.3 * (seed % 3), seed=seed)
+        found = rg.modality_gap(x, y, paired=paired, normalize=None)
+        zeros += found.squared.low == 0
+        assert (found.squared.low == 0) == (found.share.low == 0)
+    assert zeros
+    x = np.random.default_rng(0).standard_normal((200, 6))
+    shuffled = np.random.default_rng(1).permutation(x)
+    found = rg.modality_gap(x, shuffled, paired=False)
+    assert found.squared.low == found.share.low == 0

@@ -166,3 +166,12 @@ def test_where_no_row_changed_the_interval_says_how_few_rows_were_asked(groups):
     low, high = bonett_price(torch.zeros(n), normal_quantile(0.95))
     assert (table.lost_low[0], table.lost_high[0]) == pytest.approx((low, high))
     assert low < 0 < high
+
+
+@pytest.mark.parametrize("principal", [True, False])
+@pytest.mark.parametrize("row", [3, 77, 119])
+def test_the_users_row_is_named(principal, row):
+    x = np.random.default_rng(0).standard_normal((120, 8))
+    x[row, 5] = np.nan
+    with pytest.raises(ValueError, match=rf"nan at row {row}, column 5 \(shape \(120, 8\)"):
+        rg.truncation_curve(x, principal=principal)

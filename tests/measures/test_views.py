@@ -113,3 +113,9 @@ X, VIEWS = views_of(6, 2, 3)
 def test_what_lidar_cannot_answer_is_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize("epsilon", [1, 0.01, 2.0])
+def test_an_epsilon_that_leaves_the_range_is_refused(epsilon):
+    with pytest.raises(ValueError, match=r"`epsilon` must be at most 0\.001, got"):
+        rg.lidar(X, VIEWS, epsilon=epsilon)

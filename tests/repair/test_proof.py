@@ -130,3 +130,35 @@ def test_settings_out_of_range_are_refused(settings, message):
         compare_repairs(*classes(), **settings)
     with pytest.raises(ValueError, match="10 rows; one half is fitted on"):
         compare_repairs(*classes(10))
+
+
+def test_what_cannot_help_says_so():
+    x, labels = classes()
+    assert "without labels nothing says whether a repair helps" in repr(compare_repairs(x))
+    assert compare_repairs(x).sentence == "without labels nothing says whether a repair helps"
+    assert compare_repairs(x, labels).sentence == "none is sure to help"
+    with pytest.raises(ValueError, match="all rows are equal, so no repair can help"):
+        compare_repairs(np.ones((60, 4)), np.arange(60) % 2)
+    with pytest.raises(TypeError, match=r"`repairs` must be a dict of transformers by name, .* got a list"):
+        compare_repairs(x, labels, repairs=[remove_top(1)])
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_a_repair_that_overflows_is_left_out_or_named():
+    x, labels = classes()
+    proof = compare_repairs(x * 1e200, labels)
+    assert any(
+        "'standardize' gives values that are not finite, though `features` has none" in why
+        for why in proof.left_out.values()
+    )
+    assert set(proof.left_out).isdisjoint(proof.fitted)
+    with pytest.raises(ValueError, match="the repair 'mine' gives values that are not finite"):
+        compare_repairs(x * 1e200, labels, repairs={"mine": StandardScaler()})
+
+
+def test_the_users_row_is_named_where_rows_are_drawn():
+    x, labels = classes()
+    x[397, 2] = np.nan
+    drawn = next(seed for seed in range(9) if 397 in np.random.default_rng(seed).choice(400, 200, replace=False))
+    with pytest.raises(ValueError, match=r"nan at row 397, column 2 \(shape \(400, 12\)"):
+        compare_repairs(x, labels, max_rows=200, seed=drawn)

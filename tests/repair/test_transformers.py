@@ -4,6 +4,7 @@ import pickle
 
 import numpy as np
 import pytest
+import torch
 from sklearn.base import clone
 from sklearn.covariance import ledoit_wolf_shrinkage
 from sklearn.decomposition import PCA
@@ -103,3 +104,17 @@ def test_repairs_stand_in_pipelines_and_are_cloned_and_pickled():
 def test_what_cannot_be_repaired_is_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize("made", [standardize, remove_top, whiten])
+def test_all_repairs_refuse_nan_and_take_tensors_that_need_a_gradient(made):
+    x = rows()
+    wrong = x.copy()
+    wrong[3, 2] = np.nan
+    with pytest.raises(ValueError, match="NaN"):
+        made().fit(wrong)
+    with pytest.raises(ValueError, match="NaN"):
+        made().fit(x).transform(wrong)
+    tensor = torch.tensor(x, requires_grad=True)
+    np.testing.assert_allclose(made().fit_transform(tensor), made().fit_transform(x))
+    made().fit_transform(tensor.bfloat16())

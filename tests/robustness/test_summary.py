@@ -288,3 +288,11 @@ def test_a_measure_of_clean_images_only_has_no_area():
     table = pd.DataFrame([("clean", 0, "mean_norm", 1.0)], columns=["corruption", "severity", "measure", "value"])
     with pytest.raises(ValueError, match="the table has mean_norm of clean images only"):
         rg.robustness.severity_auc(table, measure="mean_norm")
+
+
+@pytest.mark.parametrize("score", [rg.robustness.mean_corruption_accuracy, rg.robustness.severity_auc])
+@pytest.mark.parametrize("name", ["knn_accuracy", "knn_accuracy_k5"])
+def test_an_accuracy_that_is_there_is_named_where_the_usual_one_is_not(score, name):
+    frame = table({"fog": {1: 0.5, 3: 0.4}}, clean=0.9, measure=name)
+    with pytest.raises(ValueError, match=rf'`measure="{name}"` reads the accuracy of its neighbours'):
+        score(frame)
