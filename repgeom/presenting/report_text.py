@@ -149,4 +149,11 @@ def _drift(r: Report, screen: Screen) -> list[str]:
         Column("what it is", meanings, left=True, goes=0),
     ]
     head = f"Corrupted, row by row: {r.name} against {r.corrupted} (unmoved rows have drift 0, ratios and overlaps 1)"
-    return [*screen.sentence(head, further="  "), *(table_lines(columns, screen, indent=2) or []), ""]
+    lines = [*screen.sentence(head, further="  "), *(table_lines(columns, screen, indent=2) or [])]
+    reasons: dict[str, list[str]] = {}  # of values that are missing: they stay where the last column goes
+    for label, value, _, meaning in rows:
+        if value == "–":
+            reasons.setdefault(meaning, []).append(label)
+    for meaning, labels in reasons.items():
+        lines += screen.sentence(f"{', '.join(labels)}: {meaning}", first="  ", further="    ")
+    return [*lines, ""]

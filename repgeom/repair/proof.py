@@ -274,8 +274,11 @@ class _Judge:
             return found
         before, here = self.neighbours(self.held), self.neighbours(rows)
         accuracy = here.votes(self.classes).estimate(confidence, share_of_rows=True)
+        found |= self.ends("accuracy", "accuracy_", accuracy)
+        if name == AS_THEY_ARE:  # against itself
+            return found | {"gained": 0.0, "gained_low": 0.0, "gained_high": 0.0}
         gained = here.votes_gained(before, self.classes).estimate(self.of_all, least=-1.0)
-        return found | self.ends("accuracy", "accuracy_", accuracy) | self.ends("gained", "gained_", gained)
+        return found | self.ends("gained", "gained_", gained)
 
     def ends(self, name: str, prefix: str, e: Estimate) -> dict[str, float]:
         """A value and its interval as columns; NaN where there is none, and why is kept."""
