@@ -19,7 +19,7 @@ release = rg.__version__
 version = release
 
 extensions = ["myst_nb", "sphinx.ext.autodoc", "matplotlib.sphinxext.plot_directive"]
-exclude_patterns = ["_build", "generated/measures.md", "generated/findings.md"]
+exclude_patterns = ["_build"]
 templates_path: list[str] = []
 
 html_theme = "furo"

@@ -1,4 +1,4 @@
-"""Pages of the site that are made of the code: measures, findings, the API, and pages that lie elsewhere in the project.
+"""Pages of the site that only its build needs: the API, and pages that lie elsewhere in the project.
 
 They are written to `docs/generated` at each build and are not kept.
 """
@@ -15,11 +15,7 @@ from types import ModuleType
 from typing import Any
 
 import repgeom as rg
-from repgeom.auditing.purposes import EVERY
-from repgeom.auditing.rule import Rule
-from repgeom.auditing.rules import RULES
 from repgeom.data.kinds import KINDS
-from repgeom.measures.measure import GROUPS, Measure, called_alone, measures
 
 DOCS = Path(__file__).parent
 ROOT = DOCS.parent
@@ -64,7 +60,7 @@ BROUGHT = {
 
 def write() -> None:
     """Write every generated page, and touch none that is as it was, so that the next build is quick."""
-    pages = {"measures": measures_page(), "findings": findings_page(), **api_pages()}
+    pages = api_pages()
     for source, name in BROUGHT.items():
         pages[name] = brought_page(source)
     GENERATED.mkdir(exist_ok=True)
@@ -75,88 +71,6 @@ def write() -> None:
         path = GENERATED / f"{name}.md"
         if not path.exists() or path.read_text() != text:
             path.write_text(text)
-
-
-# Measures ---------------------------------------------------------------------------------------------------------
-
-
-def measures_page() -> str:
-    """Every record of a measure by group: what is asked, by what, what it cannot tell, and how it is defined."""
-    parts = []
-    for group in GROUPS:
-        of_group = [m for m in (*measures(), *called_alone()) if m.group == group]
-        parts += [f"## {group}", "", "| you ask | measure | it cannot tell |", "| --- | --- | --- |"]
-        parts += [
-            f"| {m.question} | [{m.label.strip()}](#measure-{m.name}) | {_cell(m.cannot_tell)} |" for m in of_group
-        ]
-        parts += ["", *(line for m in of_group for line in _measure_lines(m))]
-    return "\n".join(parts)
-
-
-def _measure_lines(m: Measure) -> list[str]:
-    facts = {
-        "Call": _call_of(m),
-        "Formula": m.formula,
-        "Convention": m.convention,
-        "Rows needed": m.rows_needed,
-        "Interval": "yes, also by `rg.estimate`" if m.functional is not None else m.no_interval,
-        "Healthier": m.better or "neither way",
-        "Unit": m.unit,
-        "Unchanged by": ", ".join(m.invariances),
-        "Also called": ", ".join(m.aliases),
-        "Source": m.source,
-    }
-    return [f"(measure-{m.name})=", "", f"### {m.label.strip()}", "", *_table(facts), ""]
-
-
-def _table(facts: dict[str, str]) -> list[str]:
-    rows = [f"| {name} | {_cell(value)} |" for name, value in facts.items() if value]
-    return ["| | |", "| --- | --- |", *rows]
-
-
-def _cell(text: str) -> str:
-    return (
-        text.replace("|", r"\|").replace("*", r"\*").replace("_", r"\_")
-        if "`" not in text
-        else text.replace("|", r"\|")
-    )
-
-
-def _call_of(m: Measure) -> str:
-    """How a user gets the number: its function where it is public, and the audit's row."""
-    name = m.function.__name__
-    ways = []
-    if name in rg.__all__:
-        ways.append(f"{{py:func}}`rg.{name} <repgeom.{name}>`")
-    if m.needs:
-        ways.append(f'`report["{m.name}"]` of an audit')
-    return ", ".join(ways)
-
-
-# Findings ---------------------------------------------------------------------------------------------------------
-
-
-def findings_page() -> str:
-    """Every rule of a verdict: thresholds, purpose, causes, what to try, where the thresholds come from."""
-    return "\n".join(line for rule in RULES for line in _rule_lines(rule))
-
-
-def _rule_lines(rule: Rule) -> list[str]:
-    purposes = "every purpose" if rule.purposes == EVERY else ", ".join(rule.purposes)
-    facts = {
-        "Reads": rule.meaning,
-        "Warns": _limit(rule.worse, rule.warn),
-        "Fails": _limit(rule.worse, rule.fail),
-        "Speaks for": purposes,
-        "Likely causes": rule.causes,
-        "Try": rule.advice,
-        "Thresholds": rule.source,
-    }
-    return [f"(rule-{rule.name})=", "", f"## {rule.name}", "", *_table(facts), ""]
-
-
-def _limit(worse: str, limit: float | None) -> str:
-    return "never" if limit is None else f"{worse} {limit:g}"
 
 
 # The API ----------------------------------------------------------------------------------------------------------
@@ -282,10 +196,25 @@ def brought_page(source: str) -> str:
 
 
 def moved_links(app: Any, name: str, text: list[str]) -> None:
-    """Change the links of a page of the site that lead out of it, as Sphinx reads it."""
+    """Change the links of a page of the site that lead out of it, as Sphinx reads it; names of a list of functions become links."""
     if not name.startswith("generated/"):
         folder = (DOCS / name).parent
         text[0] = _LINK.sub(lambda link: _moved(link, folder, folder), text[0])
+    if name == "measures":
+        text[0] = linked_names(text[0])
+
+
+def linked_names(text: str) -> str:
+    """Lines of tables in which names of functions link to the reference. In the file they are plain, for who reads it there."""
+    shown = set(documented_names())
+
+    def linked(name: re.Match[str]) -> str:
+        short = name[1].removeprefix("rg.")
+        if f"repgeom.{short}" not in shown:
+            return name[0]
+        return f"{{py:obj}}`{name[1]} <repgeom.{short}>`"
+
+    return re.sub(r"^\|.*$", lambda line: re.sub(r"(?<!})`([\w.]+)`", linked, line[0]), text, flags=re.MULTILINE)
 
 
 _LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)\s]+)\)")

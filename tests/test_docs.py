@@ -6,7 +6,7 @@ import re
 import pytest
 
 import repgeom as rg
-from docs import docstrings, generate, hanging, site_checks
+from docs import catalogue, docstrings, generate, hanging, site_checks
 from repgeom.auditing.rules import RULES
 from repgeom.data.kinds import KINDS
 from repgeom.measures.measure import every_record
@@ -40,14 +40,37 @@ def test_no_argument_is_any_where_a_name_says_more(name):
         assert said, f"annotate `{parameter.name}` of {name} with a name of repgeom/data/kinds.py, not with Any"
 
 
+@pytest.mark.parametrize("name", ["measures", "findings"])
+def test_pages_that_are_kept_are_those_of_the_code(name):
+    text = (generate.DOCS / f"{name}.md").read_text()
+    assert text == catalogue.with_part(text, catalogue.part_of(name)), "run `python -m docs.catalogue`"
+    assert "{include}" not in text
+
+
 def test_every_measure_and_every_rule_is_on_its_page():
-    page = generate.measures_page()
+    page = (generate.DOCS / "measures.md").read_text()
     for m in every_record():
-        assert f"### {m.label.strip()}\n" in page
-        assert m.question in page
-    page = generate.findings_page()
+        assert f"### {m.name}\n" in page
+        assert f"| {m.question} | [{m.label.strip()}](#{m.name}) |" in page
+    page = (generate.DOCS / "findings.md").read_text()
     for rule in RULES:
         assert f"## {rule.name}\n" in page
+
+
+@pytest.mark.parametrize("page", sorted(generate.DOCS.glob("*.md")), ids=lambda page: page.stem)
+def test_links_inside_a_page_lead_to_one_of_its_headings(page):
+    headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    anchors = {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    assert set(re.findall(r"\]\(#([^)]+)\)", page.read_text())) <= anchors
+
+
+def test_names_in_tables_of_functions_become_links_in_the_site():
+    page = ["| `effective_rank` `probes.knn_accuracy` `rg.audit` | `report[0]` `nothing` |\nand `audit`"]
+    generate.moved_links(None, "measures", page)
+    assert page == [
+        "| {py:obj}`effective_rank <repgeom.effective_rank>` `probes.knn_accuracy` {py:obj}`rg.audit <repgeom.audit>` "
+        "| `report[0]` `nothing` |\nand `audit`"
+    ]
 
 
 @pytest.mark.parametrize(
