@@ -23,6 +23,7 @@ from repgeom.auditing.preparation import (
     prepared,
 )
 from repgeom.auditing.purposes import TRANSFER, check_purpose
+from repgeom.auditing.readings import notes_on_shape
 from repgeom.auditing.readings_beside import notes_on_purpose
 from repgeom.auditing.report import Report
 from repgeom.auditing.row_identity import RowIdentity, row_marks, scored_rows
@@ -204,7 +205,8 @@ def _audited(
     more_exact = processes.by_first(functools.partial(_second_pass, tally, options, titles, again))
     if more_exact is not None:
         tally.adopt(given(more_exact, name="features-again"))
-    return processes.by_first(functools.partial(report_of, tally, options, name=name or titles.name, titles=titles))
+    said = functools.partial(report_of, name=name or titles.name, titles=titles, may_be_transposed=again)
+    return processes.by_first(functools.partial(said, tally, options))
 
 
 def _with_preparation(
@@ -245,20 +247,25 @@ def _refuse_unreadable(tally: AuditTally, options: Options, titles: Titles) -> N
         raise _too_few(tally)
 
 
-def report_of(tally: AuditTally, options: Options, *, name: str, titles: Titles) -> Report:
-    """The report on rows that have been added up."""
+def report_of(
+    tally: AuditTally, options: Options, *, name: str, titles: Titles, may_be_transposed: bool = False
+) -> Report:
+    """The report on rows that have been added up; `may_be_transposed`: they came as one array, not batch by batch."""
     _refuse_unreadable(tally, options, titles)
     overflow = tally.overflowed()
     if overflow is not None:
         raise too_large_error(overflow)
     evidence = evidence_of(tally, titles.reference, titles.corrupted, k=options.k)
+    shape: tuple[str, ...] = ()
+    if may_be_transposed:
+        shape = notes_on_shape(evidence)
     return Report.of(
         evidence,
         _located(judge(evidence, options.thresholds, options.purpose), titles),
         purpose=options.purpose,
         name=name,
         dtype=str(tally.dtypes["rows"]).removeprefix("torch."),
-        notes=(*titles.notes, *evidence.notes, *notes_on_purpose(evidence, options.purpose)),
+        notes=(*titles.notes, *shape, *evidence.notes, *notes_on_purpose(evidence, options.purpose)),
         seed=options.seed,
         contributions={name: found.compact() for name, found in evidence.contributions.items()},
         rows=RowIdentity(

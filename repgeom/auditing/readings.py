@@ -12,6 +12,7 @@ import numpy as np
 
 from repgeom.auditing.evidence import Evidence
 from repgeom.auditing.finding import NONE, Numbered
+from repgeom.inference.correction import FEWEST_FOR_INTERVAL
 from repgeom.inference.population import Population
 from repgeom.measures import rank
 from repgeom.reading.first_places import SHOWN
@@ -21,6 +22,8 @@ from repgeom.spectral.isotropic import isotropic_baseline
 FADED = 2e-3
 # Rows over features that give a corrected rank no interval but are still enough for a verdict, with these margins of it.
 _MARGINS = ((1.0, 0.1), (0.5, 0.2), (0.0, 0.35))
+NO_INTERVAL = "no interval: "  # how the warning of an estimate begins that says why
+MOST_TRANSPOSED = 4096  # features that a representation has, at most: more rows than that are no transposed columns
 _TOO_FEW = 0.5  # of the rows: an effective rank beyond that, from few rows, is mostly the model's
 
 Reading = Callable[[Evidence], float | None]
@@ -37,7 +40,7 @@ def summary(e: Evidence) -> str:
             f"reads {rank.effective_rank(e.spectrum):.4g} of {e.n_features:,} dimensions in these {e.n_samples:,} rows"
         )
     estimate = e.estimates["effective_rank"]
-    value, low, high, _ = rank_with_margin(e)
+    value, low, high, margin = rank_with_margin(e)
     if _undecided(e):
         return (
             f"too few rows to say how many of {e.n_features:,} dimensions are in use: {e.n_samples:,} rows, of which an "
@@ -45,10 +48,27 @@ def summary(e: Evidence) -> str:
         )
     if estimate.low is not None:
         return f"uses about {value:.4g} of {e.n_features:,} dimensions (95 %: {low:.4g} to {high:.4g})"
-    margin = (high - value) / value
     return (
-        f"uses about {value:.4g} of {e.n_features:,} dimensions (no 95 % interval, see the notes; the verdict allows for "
-        f"{margin:.0%} either way)"
+        f"uses about {value:.4g} of {e.n_features:,} dimensions (no 95 % interval: {_no_interval(e)}; the verdict "
+        f"allows for {margin:.0%} either way)"
+    )
+
+
+def _no_interval(e: Evidence) -> str:
+    """Say in a few words why the effective rank has no interval."""
+    if e.n_samples < FEWEST_FOR_INTERVAL:
+        return f"only {e.n_samples:,} rows, and it needs {FEWEST_FOR_INTERVAL}"
+    said = next((w for w in e.estimates["effective_rank"].warnings if w.startswith(NO_INTERVAL)), NO_INTERVAL)
+    return said.removeprefix(NO_INTERVAL).split("; ")[0] or "none is known to hold"
+
+
+def notes_on_shape(e: Evidence) -> tuple[str, ...]:
+    """Ask whether a file is transposed, where rows are far fewer than columns."""
+    if e.n_samples > MOST_TRANSPOSED or 4 * e.n_samples >= e.n_features:
+        return ()
+    return (
+        f"{e.n_samples:,} rows are few beside {e.n_features:,} columns: is the file transposed? Rows are samples, columns are "
+        "features; if it is, audit `x.T`.",
     )
 
 
@@ -106,11 +126,11 @@ def _share_of(e: Evidence, factor: float) -> float:
 
 def rank_sentence(e: Evidence, value: float) -> str:
     """Say how small the share is, and by what."""
-    words = f"a share of {value:.3f} of its dimensions is in use, from a line (0) to all alike (1)"
+    words = f"only {100 * value:.2g} % of its dimensions are in use (0 %: a line; 100 %: all directions alike)"
     if "effective_rank_sigma" in e.estimates:
         words += (
-            f": effective rank {e.estimates['effective_rank'].value:.4g} by variance, "
-            f"{e.estimates['effective_rank_sigma'].value:.4g} by spread, of {e.n_features:,}"
+            f": effective rank {e.estimates['effective_rank'].value:.4g} "
+            f"(σ: {e.estimates['effective_rank_sigma'].value:.4g}) of {e.n_features:,}"
         )
     return words + without_dominating(e)
 

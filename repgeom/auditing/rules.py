@@ -72,7 +72,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         name="noise_at_a_point",
-        meaning="the same where the rows have no structure: a point with noise",
+        meaning="how far rows spread, over the length of their mean, where all directions are alike: a point and noise",
         worse="below",
         warn=0.3,
         fail=0.15,
@@ -84,7 +84,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         name="rank_share",
-        meaning="the share of dimensions in use, from a line (0) to all alike (1)",
+        meaning="the share of dimensions in use: 0 is a line, 1 is all directions alike",
         worse="below",
         warn=0.12,
         fail=0.08,

@@ -16,6 +16,7 @@ from repgeom.cli.output import check_writable
 from repgeom.cli.results import add_result_files, check_result_files, deliver_result_files
 from repgeom.cli.row_options import add_row_options, add_saying_options, names_of, row_options
 from repgeom.cli.rule_list import ListRules
+from repgeom.cli.thresholds import thresholds_of
 from repgeom.presenting.screen import screen_of
 
 if TYPE_CHECKING:
@@ -129,7 +130,7 @@ def run(args: argparse.Namespace) -> int:
     check_result_files(args.json, args.junit, args.markdown)
     read = [*args.features, args.labels, args.groups, args.row_ids, args.reference, args.corrupted]
     check_no_input([args.json, args.html, args.junit, args.markdown], read)
-    thresholds = dict(_parsed_threshold(text) for text in args.threshold)
+    thresholds = thresholds_of(args.threshold)
     gate = Gate.of(args, len(args.features))
     judged = gate.judged(_audited(args, thresholds))
     # All processes of a group hold the same reports; one of them writes.
@@ -180,7 +181,7 @@ def _audited(args: argparse.Namespace, thresholds: dict[str, tuple[float | None,
     # These imports are heavy, so they wait until the command runs: `repgeom --help` stays quick.
     from repgeom.auditing.audit import audit
     from repgeom.auditing.comparing import check_row_ids, with_row_ids
-    from repgeom.data.files import open_source, read_labels
+    from repgeom.data.files import labels_by, open_source, read_labels
     from repgeom.data.places import shown_name
     from repgeom.data.processes import Processes
 
@@ -195,7 +196,7 @@ def _audited(args: argparse.Namespace, thresholds: dict[str, tuple[float | None,
     if args.labels is not None:
         labels = read_labels(args.labels, key=args.labels_key)
     if args.groups is not None:
-        groups = read_labels(args.groups, key=args.groups_key)
+        groups = labels_by(args.groups, args.groups_key, "groups-key")
     if args.reference is not None:
         reference = open_source(
             args.reference, key=args.reference_key or args.key, **_said_of(args.reference, args, said)
@@ -209,7 +210,9 @@ def _audited(args: argparse.Namespace, thresholds: dict[str, tuple[float | None,
         for path, name in zip(args.features, names, strict=True):
             try:
                 if args.labels_column is not None:
-                    labels = processes.agreed(functools.partial(read_labels, path, key=args.labels_column, **layout))
+                    labels = processes.agreed(
+                        functools.partial(labels_by, path, args.labels_column, "labels-column", **layout)
+                    )
                 source = processes.agreed(
                     functools.partial(open_source, path, key=args.key, format=args.format, **said)
                 )
@@ -253,23 +256,3 @@ def _json(reports: Sequence[Report], keep_scores: bool) -> str:
     objects = [first.to_json(keep_scores=keep_scores)]
     objects += [report.to_json(against=first, keep_scores=keep_scores) for report in others]
     return "[\n" + ",\n".join(objects) + "\n]"
-
-
-def _parsed_threshold(text: str) -> tuple[str, tuple[float | None, float | None]]:
-    """`RULE=WARN,FAIL` as (rule, (warn, fail)); None, written "none", switches one or both of them off."""
-    name, _, values = text.partition("=")
-    if values.strip().lower() == "none":
-        values = "none,none"
-    try:
-        warn, fail = map(_number_or_none, values.split(","))
-    except ValueError:
-        raise ValueError(
-            f"--threshold takes RULE=WARN,FAIL such as rank_share=0.2,0.1 (or none), got {text!r}."
-        ) from None
-    return name.strip(), (warn, fail)
-
-
-def _number_or_none(text: str) -> float | None:
-    if text.strip().lower() == "none":
-        return None
-    return float(text)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -129,7 +130,12 @@ class Judged:
 def read_reports(path: str) -> list[Report]:
     """The reports of a JSON file that `repgeom audit --json` wrote. Raises ValueError for what is none, OSError."""
     from repgeom.auditing.report import Report
+    from repgeom.data.places import no_such_file
 
+    if not os.path.lexists(path):
+        raise no_such_file(path)
+    if os.path.isdir(path):
+        raise ValueError(f"{path} is a folder. Give the file that `repgeom audit --json` wrote.")
     try:
         found = json.loads(Path(path).read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:

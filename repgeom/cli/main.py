@@ -12,7 +12,7 @@ from repgeom.cli.ending import ERROR, INTERRUPTED, described, interruptible, tra
 from repgeom.cli.joining import is_first_process
 from repgeom.cli.output import flush_output, print_text, readable_streams, say
 from repgeom.cli.supervising import supervised
-from repgeom.presenting.escaping import printable
+from repgeom.cli.wrong_arguments import wrong_argument
 
 COMMANDS = (
     audit,
@@ -98,8 +98,8 @@ def _interrupted(args: argparse.Namespace) -> int:
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        """As argparse does, with what the user typed escaped."""
-        super().error(printable(message))
+        """One line in place of argparse's list of all options, with what the user typed escaped."""
+        self.exit(ERROR, wrong_argument(self, message) + "\n")
 
 
 def _parser() -> argparse.ArgumentParser:

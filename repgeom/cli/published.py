@@ -108,12 +108,19 @@ def _opened(args: argparse.Namespace) -> Any:
         raise ValueError(f"--most must be at least 2, got {args.most}.")
     n = args.n_images or layout_named(args.name).n
     rows = np.unique(np.linspace(0, n - 1, min(n, args.most)).round().astype(int))
-    corruptions = args.corruptions
-    if len(corruptions) == 1:
-        corruptions = corruptions[0]
+    named = [_corruption_named(name) for name in args.corruptions]
+    corruptions = named[0] if len(named) == 1 else named
     return published(
         args.name, args.folder, clean=args.clean, corruptions=corruptions, rows=rows, n_images=args.n_images
     )
+
+
+def _corruption_named(said: str) -> str:
+    """A corruption's own name, "all" or "mCE": capitals, hyphens and spaces do not matter."""
+    name = said.strip().lower().replace("-", "_").replace(" ", "_")
+    if name == "mce":
+        return "mCE"
+    return name
 
 
 def _photographs(folder: str) -> list[Any]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import fnmatch
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from repgeom.data.columns import (
+    LIKE_LABELS,
     NUMBER,
     TEXT,
     UNREAD,
@@ -59,13 +61,13 @@ def choose(columns: Mapping[str, Column], asked: Selection, where: str, way_out:
     left_out = dict.fromkeys(_matching(asked.drop, columns, where), "dropped on request")
     if asked.labels is not None:
         if asked.labels not in columns:
-            raise _unknown([asked.labels], columns, where)
+            raise unknown_column([asked.labels], columns, where, option="labels-column", labels=True)
         left_out[asked.labels] = "taken as labels"
     rest = {name: column for name, column in columns.items() if name not in left_out}
     if asked.key is not None:
         names = [asked.key] if asked.key in columns else list(patterns_of(asked.key, "key"))
         if unknown := [name for name in names if name not in columns]:
-            raise _unknown(unknown, columns, where)
+            raise unknown_column(unknown, columns, where)
         return _named(names, columns, left_out, where)
     if asked.columns:
         return _named(_matching(asked.columns, rest, where), columns, left_out, where)
@@ -82,15 +84,34 @@ def _matching(patterns: Sequence[str], columns: Iterable[str], where: str) -> li
         exact = [name for name in columns if name == pattern]
         fitting = exact or [name for name in columns if fnmatch.fnmatchcase(name, pattern)]
         if not fitting:
-            raise _unknown([pattern], columns, where)
+            raise unknown_column([pattern], columns, where)
         found += fitting
     return list(dict.fromkeys(found))
 
 
-def _unknown(names: Sequence[str], columns: Iterable[str], where: str) -> ValueError:
+def unknown_column(
+    names: Sequence[str], columns: Iterable[str], where: str, *, option: str = "", labels: bool = False
+) -> ValueError:
+    """The error for columns that a table has not, with those that may be meant.
+
+    Args:
+        names: what was asked for.
+        columns: the table's own.
+        where: the table's name.
+        option: of the command line, by which it was asked for.
+        labels: whether a column of labels was asked for.
+    """
     all_names = list(columns)
     shown = ", ".join(all_names[:20]) + f" and {len(all_names) - 20} more" * (len(all_names) > 20)
-    return ValueError(f"{where} has no column {', '.join(map(repr, names))}; its columns are {shown}.")
+    close = [found for name in names for found in difflib.get_close_matches(name, all_names)]
+    if labels:
+        close += [name for name in all_names if _words(name) & _LABELS]
+    text = f"{where} has no column {', '.join(map(repr, names))}; its columns are {shown}."
+    if close:
+        text += f" Did you mean {' or '.join(map(repr, list(dict.fromkeys(close))[:3]))}?"
+    if option:
+        text += f" `--{option} NAME` names it."
+    return ValueError(text)
 
 
 def _named(names: Sequence[str], columns: Mapping[str, Column], left_out: dict[str, str], where: str) -> Columns:
@@ -212,7 +233,7 @@ def _why_no_feature(name: str, column: Column) -> str:
     if words & _IDS:
         return "an id, by its name and its whole numbers"
     if words & _LABELS:
-        return "labels, by its name and its whole numbers"
+        return LIKE_LABELS
     return ""
 
 

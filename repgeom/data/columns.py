@@ -7,6 +7,7 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 
 NUMBER, VECTOR, TEXT, OTHER = "number", "vector", "text", "other"
+LIKE_LABELS = "labels, by its name and its whole numbers"  # why a column is left out
 UNREAD = "unread"  # vectors, by their looks, which could not be read
 
 
@@ -48,7 +49,7 @@ class Columns:
         for name, why in self.left_out.items():
             by_reason.setdefault(why, []).append(name)
         if by_reason:
-            parts = (f"{shortened(names)} ({why})" for why, names in by_reason.items())
+            parts = (f"{shortened(names)} ({why}{_way_in(why, names)})" for why, names in by_reason.items())
             text += f" Left out: {'; '.join(parts)}."
         return text
 
@@ -106,6 +107,13 @@ def require_distinct(names: Iterable[str], where: str) -> None:
             f"{where}: {counts[twice[0]]} columns are called {twice[0]!r}, and either might be meant. Give each column a name of "
             "its own."
         )
+
+
+def _way_in(why: str, names: Sequence[str]) -> str:
+    """How a column that looks like labels is taken as such; empty for others."""
+    if why != LIKE_LABELS:
+        return ""
+    return f"; give `--labels-column {names[0]}` to use {'it' if len(names) == 1 else 'one'}"
 
 
 def counted(names: Sequence[str]) -> str:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from repgeom.data.arrays import as_tensor, flattened
 from repgeom.data.choice import chosen_arrays
-from repgeom.data.column_choice import choose, settled_by_options
+from repgeom.data.column_choice import choose, settled_by_options, unknown_column
 from repgeom.data.columns import VECTOR, Selection, patterns_of
 from repgeom.data.formats import FORMATS, LABEL_FORMATS, TEXT_TABLES, Opener
 from repgeom.data.formats.stored import StoredArray, StoredTable, damage_named, extension_of
@@ -92,11 +92,16 @@ def read_labels(path: str | os.PathLike[str], *, key: str | None = None, **layou
     Reads what `open_source` reads (a 1-D array, n x 1, or one column of a table), and `.txt` with one label per line.
     `layout`: `header` and `delimiter` of a text table, as `open_source`.
     """
+    return labels_by(path, key, "labels-key", **layout)
+
+
+def labels_by(path: str | os.PathLike[str], key: str | None, option: str, **layout: Any) -> np.ndarray:
+    """Labels as `read_labels` reads them; `option` of the command line names the key, for messages."""
     places = places_of(os.fsdecode(path))
     labels = []
     for place in places:
         with place.at_hand():
-            labels.append(_labels_at(place, key, layout))
+            labels.append(_labels_at(place, key, option, layout))
         place.check()
         place.let_go()
     for place, values in zip(places, labels, strict=True):
@@ -198,10 +203,10 @@ def _with_partitions(array: StoredArray, place: Place) -> StoredArray:
     return dataclasses.replace(array, notes=(*array.notes, note))
 
 
-def _labels_at(place: Place, key: str | None, layout: Mapping[str, Any]) -> np.ndarray:
+def _labels_at(place: Place, key: str | None, option: str, layout: Mapping[str, Any]) -> np.ndarray:
     """The labels in a file, or the one that the folder it lies in gives all its rows."""
     if key is None or key not in place.partitions:
-        return _labels(place.path, key, layout)
+        return _labels(place.path, key, option, layout)
     arrays = _opened(place.path, FORMATS, layout)
     if key in arrays:
         raise ValueError(
@@ -215,11 +220,13 @@ def _labels_at(place: Place, key: str | None, layout: Mapping[str, Any]) -> np.n
     return np.full(n_rows.pop(), place.partitions[key])
 
 
-def _labels(path: str, key: str | None, layout: Mapping[str, Any]) -> np.ndarray:
+def _labels(path: str, key: str | None, option: str, layout: Mapping[str, Any]) -> np.ndarray:
     arrays, where = _opened(path, FORMATS | LABEL_FORMATS, layout), _where(path, key)
     if key is None and isinstance(arrays, StoredTable):
         key = _only_column(arrays)
-    found = chosen_arrays(path, arrays, key, "labels-key", labels=True)
+    if isinstance(arrays, StoredTable) and key is not None and key not in arrays and "*" not in key:
+        raise unknown_column([key], arrays, path, option=option, labels=True)
+    found = chosen_arrays(path, arrays, key, option, labels=True)
     return np.concatenate([_labels_of_array(path, _readable(path, array, where), where) for array in found])
 
 

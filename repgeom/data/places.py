@@ -148,7 +148,7 @@ def _local_files(name: str) -> dict[str, dict[str, str]]:
     if os.path.lexists(path):  # of a link that leads nowhere it is said when it is opened
         return {path: {}}
     if not glob.has_magic(path):
-        raise FileNotFoundError(f"There is no file {path}.{_nearby(path)}")
+        raise no_such_file(path)
     # Only folders are passed over: a pipe or a broken link among the shards is refused when it is opened.
     found = glob.glob(_in_literal_folder(path), recursive=True)
     matches = [match for match in found if not os.path.isdir(match) or extension_of(match) == ZARR]
@@ -170,6 +170,11 @@ def _refuse_store(path: str) -> None:
     for mark in ("zarr.json", ".zgroup", ".zarray"):
         if os.path.exists(os.path.join(path, mark)):
             raise ValueError(f"{path} is a Zarr store. Give it a name that ends in {ZARR}, or a link with such a name.")
+
+
+def no_such_file(path: str) -> FileNotFoundError:
+    """The error that says that a file is not there, with the names that are close to it."""
+    return FileNotFoundError(f"There is no file {path}.{_nearby(path)}")
 
 
 def _nearby(path: str) -> str:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from repgeom.data.formats.stored import natural
+from repgeom.data.places import no_such_file
 from repgeom.data.unchanged import OpenedFile
 
 IMAGES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".ppm"}
@@ -46,7 +47,7 @@ def texts_from(path: str, column: str | None = None, labels_column: str | None =
         FileNotFoundError, ValueError: no such file; no texts; a column that is not there, or several that could be meant.
     """
     if not Path(path).exists():
-        raise FileNotFoundError(f"There is no file {path}.")
+        raise no_such_file(path)
     OpenedFile.of(path)  # devices and pipes are refused before they are opened
     extension = Path(path).suffix.lower()
     if extension in (".txt", ".text", ""):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from repgeom.auditing.finding import LEVELS, Finding
+from repgeom.data.formats.stored import listing
 from repgeom.presenting.columns import Column, table_lines
 from repgeom.presenting.screen import Screen
 from repgeom.presenting.text import number, quoted, without_interval
@@ -44,7 +46,7 @@ def profile_text(profile: LayerProfile, screen: Screen | None = None, *, every: 
     layers = "1 layer" if len(profile) == 1 else f"{len(profile)} layers"
     title = f"{profile.name}: {layers}, {worst.n_samples:,} rows each"
     first, *others = screen.sentence(title, first=f"{worst.level.upper()}  ", further="  ")
-    lines = [screen.coloured(first, worst.level), *others, *_rows(profile, screen, every)]
+    lines = [screen.coloured(first, worst.level), *others, *_rows(profile, screen, every), *_found(profile, screen)]
     for layer, why in profile.unmeasured.items():
         lines += screen.sentence(f"Not measured: {layer} ({why}).", further="  ")
     for note in profile.notes:
@@ -95,11 +97,35 @@ def _ranks(profile: LayerProfile, screen: Screen, head: str) -> Column:
     return Column(head, full, shortens=_INTERVALS, brief=[screen.shown(without_interval(value)) for value in values])
 
 
+def _found(profile: LayerProfile, screen: Screen) -> list[str]:
+    """What is wrong, once for all layers of one level in which it comes first, the worst level first."""
+    groups: dict[tuple[str, str], list[tuple[str, Finding]]] = {}
+    for layer, report in profile.items():
+        if report.level != "ok":
+            first = report.findings[0]
+            groups.setdefault((first.level, first.name), []).append((layer, first))
+    lines = []
+    for (level, _), members in sorted(groups.items(), key=lambda item: -LEVELS.index(item[0][0])):
+        names = screen.names([layer for layer, _ in members])
+        named = {layer: name for (layer, _), name in zip(members, names, strict=True)}
+        layer, finding = next((one for one in members if one[0] == profile.worst), members[0])
+        where = named[layer]
+        if len(members) > 1:
+            where = f"{len(members)} of {len(profile)} layers ({listing(names, most=4)}); in {named[layer]}"
+        head, *others = screen.sentence(f"{where}: {finding.reason}", first=f"  {level.upper():<5}", further=" " * 7)
+        lines += [screen.coloured(head, level), *others]
+        for what, words in (("likely", finding.causes), ("try", finding.advice)):
+            lines += screen.sentence(f"{what}: {words}", first=" " * 7, further=" " * 9)
+    return lines
+
+
 def _verdict(profile: LayerProfile) -> str:
     worst = profile[profile.worst]
-    n_bad = sum(report.level == worst.level for report in profile.values())
+    bad = [layer for layer, report in profile.items() if report.level == worst.level]
     text = f"Verdict: {worst.level.upper()} for {worst.purpose}"
     if worst.level == "ok":
         return f"{text}, all layers."
-    others = "" if n_bad == 1 else f" and {n_bad - 1} more"
-    return f"{text}: {profile.worst}{others} of {len(profile)} layers."
+    says = {("fail", True): "fails", ("fail", False): "fail", ("warn", True): "warns", ("warn", False): "warn"}
+    names = [profile.worst, *(layer for layer in bad if layer != profile.worst)]
+    layers = "1 layer" if len(profile) == 1 else f"{len(profile)} layers"
+    return f"{text}: {len(bad)} of {layers} {says[worst.level, len(bad) == 1]}: {listing(names, most=4)}."

@@ -143,7 +143,7 @@ def _drift(r: Report, screen: Screen) -> list[str]:
         return []
     names, values, limits, meanings = ([screen.shown(row[i]) for row in rows] for i in range(4))
     columns = [
-        Column("", [name.replace("_", " ") for name in names], left=True, fewest=16),
+        Column("", names, left=True, fewest=16),
         Column("value", values),
         Column("95 % interval", limits, goes=1),
         Column("what it is", meanings, left=True, goes=0),

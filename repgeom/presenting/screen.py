@@ -30,8 +30,8 @@ class Screen:
 
     Attributes:
         width: cells of a line. Tables never take more.
-        wraps: whether sentences are broken between words too. Not where output is piped: there a sentence is one line, so
-            that `grep` finds it.
+        wraps: whether sentences are broken between words too. Not where output is piped and COLUMNS says no width: there a
+            sentence is one line, so that `grep` finds it.
         colour: whether verdicts and headings are coloured.
         encoding: of the stream. What it has no sign for is spelled out before widths are counted.
     """
@@ -82,7 +82,8 @@ class Screen:
 def screen_of(stream: TextIO | None, *, colour: bool = True) -> Screen:
     """The screen behind a stream such as `sys.stdout`.
 
-    The width is COLUMNS of the environment, else the terminal's, else `PIPED`. Colour is as the environment wants it
+    The width is COLUMNS of the environment, else the terminal's, else `PIPED`. Sentences are broken in a terminal, and where
+    COLUMNS says a width. Colour is as the environment wants it
     (https://no-color.org, https://force-color.org, in Python's own order): none with NO_COLOR, then always with FORCE_COLOR,
     else in a terminal that is not TERM=dumb.
 
@@ -96,7 +97,8 @@ def screen_of(stream: TextIO | None, *, colour: bool = True) -> Screen:
     """
     terminal = _is_terminal(stream)
     encoding = getattr(stream, "encoding", None) or "utf-8"
-    return Screen(_width(stream, terminal), terminal, colour and _is_coloured(terminal), encoding)
+    wraps = terminal or _said_width() > 0
+    return Screen(_width(stream, terminal), wraps, colour and _is_coloured(terminal), encoding)
 
 
 def _is_terminal(stream: TextIO | None) -> bool:
@@ -107,8 +109,7 @@ def _is_terminal(stream: TextIO | None) -> bool:
 
 
 def _width(stream: TextIO | None, terminal: bool) -> int:
-    said = os.environ.get("COLUMNS", "")
-    width = int(said) if said.isascii() and said.isdigit() else 0
+    width = _said_width()
     if not width and terminal and stream is not None:
         try:
             width = os.get_terminal_size(stream.fileno()).columns
@@ -116,6 +117,14 @@ def _width(stream: TextIO | None, terminal: bool) -> int:
             width = 0
         width = width or TERMINAL
     return max(NARROWEST, width or PIPED)
+
+
+def _said_width() -> int:
+    """COLUMNS of the environment; 0 where it says no width."""
+    said = os.environ.get("COLUMNS", "")
+    if said.isascii() and said.isdigit():
+        return int(said)
+    return 0
 
 
 def _is_coloured(terminal: bool) -> bool:

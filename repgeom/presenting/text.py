@@ -11,6 +11,7 @@ from repgeom.auditing.purposes import PURPOSES
 from repgeom.robustness.drift import MEASURES as DRIFT_MEASURES
 
 THESE_ROWS = "in these rows"
+_SPELLED = {"knn": "kNN", "cka": "CKA", "l2": "L2", "sigma": "(σ)"}  # words of names, as labels have them
 
 if TYPE_CHECKING:
     from repgeom.auditing.report import Report
@@ -113,12 +114,22 @@ def threshold(f: Finding) -> str:
     return f"{f.name} {f.worse} {limit:g} ({f.source})"
 
 
+def drift_label(name: str) -> str:
+    """A measure of drift as tables call it, spelled as in the table of measures."""
+    return " ".join(_SPELLED.get(word, word) for word in name.split("_"))
+
+
 def drift_rows(r: Report) -> list[tuple[str, str, str, str]]:
-    """Name, value, interval and meaning of each measure of what corruption did; empty where nothing was compared."""
+    """Label, value, interval and meaning of each measure of what corruption did; empty where nothing was compared."""
     if r.drift is None:
         return []
     columns = (r.drift[c] for c in ("measure", "value", "low", "high", "note"))
     return [
-        (name, number(value), "–" if math.isnan(low) else interval((low, high)), note or DRIFT_MEASURES.get(name, ""))
+        (
+            drift_label(name),
+            number(value),
+            "–" if math.isnan(low) else interval((low, high)),
+            note or DRIFT_MEASURES.get(name, ""),
+        )
         for name, value, low, high, note in zip(*columns, strict=True)
     ]

@@ -55,16 +55,21 @@ LAYOUTS = {
 def layout_named(name: str) -> Layout:
     """Return the layout of this set. Raises ValueError with all names where there is none."""
     for layout in LAYOUTS.values():
-        if layout.name.lower() == str(name).lower():
+        if _letters(layout.name) == _letters(str(name)):
             return layout
-    raise ValueError(f"`name` must be one of {', '.join(LAYOUTS)}, got {name!r}.")
+    raise ValueError(f"no published set is called {name!r}; there are {', '.join(LAYOUTS)}.")
+
+
+def _letters(name: str) -> str:
+    """The letters and digits of a name: capitals, hyphens and spaces do not tell two sets apart."""
+    return "".join(sign for sign in name.lower() if sign.isalnum())
 
 
 def lacking(folder: Path, layout: Layout, missing: Sequence[str]) -> str:
     """Say which files or folders of a set are not there, and what can be done."""
     return (
         f"{folder} lacks {', '.join(missing)} of {layout.name} ({in_short(layout)}). Give the folder that holds them; of a part of "
-        "the set name the corruptions that you have: `corruptions=[...]`."
+        "the set name the corruptions that you have: `--corruptions NAME ...` (`corruptions=[...]` in Python)."
     )
 
 

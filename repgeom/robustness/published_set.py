@@ -132,7 +132,7 @@ def published(
     layout = layout_named(name)
     place = Path(folder).expanduser()
     if not place.is_dir():
-        raise FileNotFoundError(f"{place} is not a folder; `folder` is where {layout.name} was unpacked.")
+        raise FileNotFoundError(f"{place} is not a folder. Give the one in which {layout.name} was unpacked.")
     wanted = list(names(layout.family)) if corruptions == "all" else named_corruptions(corruptions)
     n = layout.n if n_images is None else n_images
     source: PublishedArrays | PublishedFolders
