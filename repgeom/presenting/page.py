@@ -81,7 +81,7 @@ def sentence_of(reports: Sequence[Report]) -> str:
     purposes = dict.fromkeys(r.purpose for r in reports)
     purpose = f"for {next(iter(purposes))}" if len(purposes) == 1 else "for their purposes"
     if len(reports) == 1:
-        return f"{purpose}: {reports[0].headline}."
+        return f"{purpose}: {reports[0].summary}."
     times = Counter(r.level for r in reports)
     n = len(reports)
     if times["ok"] == n:

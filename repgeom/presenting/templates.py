@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -54,7 +55,7 @@ def templates(folder: str | os.PathLike[str] | None = None) -> Environment:
         number=number,
         version=__version__,
     )
-    made.filters.update(printable=lambda text: printable(str(text)), shortened=shortened)
+    made.filters.update(printable=lambda text: printable(str(text)), shortened=shortened, together=_together)
     return made
 
 
@@ -66,6 +67,11 @@ def own_templates() -> Environment:
 
 def _short_names(names: Iterable[Any], most: int) -> list[str]:
     return told_apart([printable(str(name)) for name in names], most)
+
+
+def _together(text: str) -> str:
+    """A sentence in which no line ends between a number and its percent sign."""
+    return re.sub(r"(?<=\d) (?=%)", "\u00a0", printable(str(text)))
 
 
 def _shown(value: Any) -> Any:

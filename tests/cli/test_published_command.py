@@ -127,7 +127,7 @@ def test_frost_is_compared_with_photographs(here, capsys):
 
 
 ERRORS = {
-    "set": (["CIFAR-C", "set"], "`name` must be one of CIFAR-10-C"),
+    "set": (["CIFAR-C", "set"], "no published set is called 'CIFAR-C'; there are CIFAR-10-C"),
     "folder": (["CIFAR-10-C", "nowhere"], "nowhere is not a folder"),
     "corruption": (["CIFAR-10-C", "set", "--corruptions", "fog", "--n-images", "24"], "set lacks fog.npy of CIFAR-10-C"),
     "clean": (["CIFAR-10-C", "set", "--clean", "no.npy", "--corruptions", "contrast", "--n-images", "24"], "`clean` (no.npy) is no file"),

@@ -60,7 +60,7 @@ def test_labels_of_tables(tmp_path: Path, extension: str, values: list[object]) 
         ValueError, match=rf"y\{extension} holds several arrays: id \(\(2,\), text\), label .*`--labels-key NAME`"
     ):
         read_labels(path)
-    with pytest.raises(ValueError, match=r"no 'x' among its arrays: id"):
+    with pytest.raises(ValueError, match=r"no column 'x'; its columns are id"):
         read_labels(path, key="x")
 
 

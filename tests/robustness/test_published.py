@@ -302,7 +302,7 @@ def test_a_file_that_is_no_image_of_the_set_is_named(content, message, folders, 
 
 
 WRONG = {
-    "set": ({"name": "CIFAR-C"}, ValueError, "`name` must be one of CIFAR-10-C, CIFAR-100-C, Tiny-ImageNet-C, ImageNet-C, ImageNet-C-bar, got 'CIFAR-C'"),
+    "set": ({"name": "CIFAR-C"}, ValueError, "no published set is called 'CIFAR-C'; there are CIFAR-10-C, CIFAR-100-C, Tiny-ImageNet-C, ImageNet-C, ImageNet-C-bar."),
     "no folder": ({"folder": "nowhere"}, FileNotFoundError, "nowhere is not a folder"),
     "the published number": ({"n_images": None}, ValueError, r"CIFAR-10-C has \(50000, 32, 32, 3\)"),
     "corruption": ({"corruptions": "fogg"}, ValueError, "Did you mean 'fog'"),
