@@ -183,7 +183,7 @@ def damaged(here):
         (["teacher.npy", "--reference", "whole.npy"], "`features` has 300 rows and `reference` 50"),
         (["teacher.npy", "--corrupted", "whole.npy"], "`features` has 300 rows and `corrupted` 50"),
         (["teacher.npy", "--threshold", "rank_share"], "RULE=WARN,FAIL"),
-        (["teacher.npy", "--threshold", "rank=1,1"], "which no rule has"),
+        (["teacher.npy", "--threshold", "rank=1,1"], "no rule has this name"),
     ],
 )
 def test_bad_input_is_one_paragraph_and_leaves_no_file(here, capsys, args, words):
