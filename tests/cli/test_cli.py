@@ -61,7 +61,7 @@ def test_corrupted_features_add_a_table(here, capsys):
     assert run("audit", "teacher.npy", "--corrupted", "noisy.npy", "--labels", "labels.npy") == 0
     out = capsys.readouterr().out
     assert "Corrupted, row by row: teacher.npy against noisy.npy" in out
-    assert "knn accuracy drop" in out
+    assert "kNN accuracy drop" in out
     assert "95 % interval" in out
 
 
