@@ -157,7 +157,7 @@ def test_several_reports_of_other_names_are_matched_by_order(here, capsys):
         ("", "is no JSON"), ("hello", "is no JSON"), ("{", "is no JSON"), ("[" * 100_000, "is no JSON"), ("[]", "holds no report"),
         ("3", "holds no report"), ('["a"]', "holds no report"), ("null", "holds no report"), ("{}", "is no report of schema version"),
         ('{"schema_version": 4}', "not a whole report"), ('{"schema_version": 99}', "`schema_version` is 99"),
-        ("é".encode("latin-1"), "is no JSON"), (None, "No such file"),
+        ("é".encode("latin-1"), "is no JSON"), (None, "There is no file"),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize(
