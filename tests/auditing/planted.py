@@ -50,7 +50,7 @@ def stub(*, n=1000, d=100, **known):
 
 
 def estimated(value, low=None, high=None):
-    return SimpleNamespace(value=value, low=low, high=high)
+    return SimpleNamespace(value=value, low=low, high=high, warnings=())
 
 
 def of_ranks(by_variance, by_spread=None, low=None, high=None, **known):
