@@ -6,6 +6,7 @@ import functools
 import inspect
 import pickle
 import tempfile
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -38,6 +39,13 @@ def public() -> dict[str, Any]:
             if inspect.isfunction(member) or (inspect.isclass(member) and member is not Any):
                 found.setdefault(member, f"{place}.{name}".strip("."))
     return {name: member for member, name in found.items()}
+
+
+def of_few_rows(measure: Callable[..., Any], r: "Rows") -> Any:
+    """SVCCA or PWCCA, which say that these rows are few."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "(SVCCA|PWCCA) of")
+        return measure(r.x, r.y)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -260,7 +268,7 @@ CALLS: dict[str, Callable[[Rows], Any]] = {
     "power_law": lambda r: rg.power_law(r.x, first=1),
     "principal_angles": lambda r: rg.principal_angles(r.x, r.y, k=max(1, min(2, r.n - 1, r.x.shape[1]))),
     "procrustes_distance": lambda r: rg.procrustes_distance(r.x, r.y),
-    "pwcca": lambda r: rg.pwcca(r.x, r.y),
+    "pwcca": lambda r: of_few_rows(rg.pwcca, r),
     "rankme": lambda r: rg.rankme(r.x),
     "rbf_cka": lambda r: [rg.rbf_cka(r.x, other, debiased=d) for other in (r.x, r.y) for d in (True, False)],
     "rsa": lambda r: [rg.rsa(r.x, r.y, distance=d) for d in ("correlation", "cosine", "euclidean")],
@@ -271,7 +279,7 @@ CALLS: dict[str, Callable[[Rows], Any]] = {
     "token_geometry": lambda r: rg.token_geometry(r.x, np.arange(r.n) % max(2, r.n // 4)),
     "token_geometry_by_layer": lambda r: rg.token_geometry_by_layer({"a": r.x, "b": r.x}, np.arange(r.n) % 2),
     "truncation_curve": lambda r: rg.truncation_curve(r.x, r.labels, k=max(1, min(3, r.n - 1)), principal=r.n >= 20),
-    "svcca": lambda r: rg.svcca(r.x, r.y),
+    "svcca": lambda r: of_few_rows(rg.svcca, r),
     "uniformity": lambda r: rg.uniformity(r.x),
     "corruptions.Draws": _draws,
     "corruptions.add_noise": lambda r: corruptions.add_noise(images(), 0.1),

@@ -153,7 +153,8 @@ def intrinsic_dimension_curve(
     Raises:
         ValueError: as `intrinsic_dimension`.
 
-    >>>     >>> plane = np.random.default_rng(0).uniform(size=(500, 2)) @ np.eye(2, 9)
+    >>> import numpy as np
+    >>> plane = np.random.default_rng(0).uniform(size=(500, 2)) @ np.eye(2, 9)
     >>> intrinsic_dimension_curve(plane, scales=[1, 8]).value.round(1).tolist()
     [2.0, 1.9]
     """
