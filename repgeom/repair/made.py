@@ -20,7 +20,6 @@ def standardize() -> Standardize:
     beyond 1e150 overflow in it to infinity: divide them first.
 
     Raises:
-        TypeError: in `fit` and `transform`, rows on a GPU: bring them by `.cpu()`.
 
     >>> standardize().fit_transform([[0.0, 10.0], [2.0, 30.0]])
     array([[-1., -1.],
@@ -46,7 +45,6 @@ def remove_top(k: int = 1) -> RemoveTop:
     Raises:
         ValueError: k is not a whole number of at least 0; in `fit`, k is not below the number of features, or rows vary along fewer
             directions.
-        TypeError: in `fit` and `transform`, rows on a GPU: bring them by `.cpu()`.
 
     >>> remove_top(1).fit_transform([[3.0, 1.0], [-3.0, 1.0], [0.0, 2.0], [0.0, 0.0]]).round(12) + 0.0
     array([[ 0.,  0.],
@@ -78,7 +76,6 @@ def whiten(shrinkage: float | str = "ledoit-wolf") -> Whiten:
 
     Raises:
         ValueError: another shrinkage; in `fit`, rows that are all equal.
-        TypeError: in `fit` and `transform`, rows on a GPU: bring them by `.cpu()`.
 
     >>> whiten(shrinkage=0).fit_transform([[3.0, 0.0], [-3.0, 0.0], [0.0, 0.1], [0.0, -0.1]]).round(3) + 0.0
     array([[ 1.414,  0.   ],

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from repgeom.terminal import Screen
 from repgeom_examples.distillation import (
     findings,
     report,
@@ -18,8 +19,6 @@ from repgeom_examples.distillation import (
 from repgeom_examples.distillation.configs import Config, Setting
 from repgeom_examples.distillation.grid import cells_of
 from repgeom_examples.distillation.verdicts import NOT_RUN
-
-from repgeom.terminal import Screen
 
 from .planted_results import CLIP, CONFIG, failed, kept, planted, row_of, student
 
