@@ -20,6 +20,7 @@ def standardize() -> Standardize:
     beyond 1e150 overflow in it to infinity: divide them first.
 
     Raises:
+        ValueError: in `fit` and `transform`, rows that hold NaN or infinity.
 
     >>> standardize().fit_transform([[0.0, 10.0], [2.0, 30.0]])
     array([[-1., -1.],
