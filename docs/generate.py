@@ -31,20 +31,7 @@ TITLES = {
     "probes": "Neighbours and probes",
     "spectral": "Spectra",
 }
-SUBMODULES = (
-    "corruptions",
-    "demo",
-    "files",
-    "models",
-    "monitors",
-    "pages",
-    "probes",
-    "repair",
-    "robustness",
-    "terminal",
-    "testing",
-    "types",
-)
+SUBMODULES = tuple(sorted(name for name in rg.__all__ if inspect.ismodule(getattr(rg, name))))
 # Pages that lie elsewhere and are read there too: where they stand in the site.
 BROUGHT = {
     "CONTRIBUTING.md": "contributing",

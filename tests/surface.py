@@ -6,15 +6,15 @@ import inspect
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import repgeom as rg
+from docs.generate import SUBMODULES
 from repgeom.cli.completion import _commands_of
 from repgeom.cli.main import _parser
 
 SCHEMA = Path(rg.__file__).parent / "auditing" / "report.schema.json"
-MODULES = ("", *sorted(name for name in rg.__all__ if isinstance(getattr(rg, name), ModuleType)))
+MODULES = ("", *SUBMODULES)
 HEAD = """\
 # What stays as it is
 
