@@ -156,7 +156,7 @@ def _knn_probe(rows):
 def _transformed(transformer, rows):
     """A transformer runs in the settings of its host: scikit-learn's own check of sizes overflows."""
     with np.errstate(all="ignore"):
-        return transformer.fit_transform(np.asarray(rows.x))
+        return transformer.fit_transform(rows.x)
 
 
 def _repaired(rows):

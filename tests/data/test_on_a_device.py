@@ -16,11 +16,9 @@ pytestmark = pytest.mark.gpu
 # Their rows come from a file, or their training draws its own numbers on each device.
 ELSEWHERE = {"open_source", "demo.digit_features", "demo.digit_halves", "demo.encode", "demo.info_nce", "demo.pull_together",
              "demo.train_encoder"}  # fmt: skip
-# scikit-learn's, which say themselves that they do not take such rows: see below.
-SCIKIT_LEARNS = {"repair.remove_top", "repair.standardize", "repair.whiten"}
 # Quantised images: tests/corruptions compares them grey level by grey level.
 PICTURES = {"corruptions.apply", "corruptions.corrupt", "corruptions.draw", "robustness.band_noise"}
-TENSORS = sorted(CALLS.keys() - ELSEWHERE - SCIKIT_LEARNS - PICTURES)
+TENSORS = sorted(CALLS.keys() - ELSEWHERE - PICTURES)
 QUICK = ("effective_rank", "spectrum", "estimate", "linear_cka", "mutual_knn", "health", "audit", "probes.LinearProbe", "uniformity")  # fmt: skip
 DIFFERENTIABLE = {
     "effective_rank": lambda x, y: rg.effective_rank(x),
@@ -123,18 +121,6 @@ def assert_paths_agree(there, here):
     for mine, theirs in zip(there.path, here.path, strict=True):
         assert (mine.C, mine.accuracy) == pytest.approx((theirs.C, theirs.accuracy), rel=1e-6)
         assert (mine.loss, mine.objective) == pytest.approx((theirs.loss, theirs.objective), rel=0.01, abs=1e-6)
-
-
-@pytest.mark.parametrize("name", sorted(SCIKIT_LEARNS))
-def test_a_transformer_says_to_bring_rows_to_the_cpu(name, device):
-    transformer = getattr(rg.repair, name.removeprefix("repair."))()
-    x = rows(device).x
-    fitted = transformer.fit(x.cpu())
-    if device == "cpu":
-        return
-    for call in (transformer.fit, fitted.transform):
-        with pytest.raises(TypeError, match=r"Use Tensor\.cpu\(\)"):
-            call(x)
 
 
 @pytest.mark.parametrize("name", QUICK)
