@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
-from typing import Any
-from unittest import mock
 
 import torch
 from torch import nn
@@ -20,7 +16,8 @@ from repgeom.models import Preprocessing
 from repgeom.probes.linear import DEFAULT_C
 from repgeom.probes.logistic import LogisticPath
 from repgeom_examples.distillation import training
-from repgeom_examples.distillation.configs import PRESETS, Config, Training
+from repgeom_examples.distillation.configs import Config, Training
+from repgeom_examples.distillation.presets import PRESETS
 from repgeom_examples.distillation.students import make_student
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
@@ -38,18 +35,17 @@ def cells(setting: Setting) -> Iterator[Number]:
     as_input = Preprocessing(side, side, CLIP_MEAN, CLIP_STD)
     rates: dict[tuple[int, str], float] = {}
 
-    def train(width: int, objective: str = "cosine") -> None:
+    def train(width: int, objective: str = "cosine", precision: str = "float32") -> None:
         student = make_student("cnn", width, WIDTH, 42).to(setting.device)
         training.train_student(
-            student, images, [target], objective, Training(epochs=1), as_input=as_input, augmented=False, seed=42,
+            student, images, [target], objective, Training(epochs=1, precision=precision), as_input=as_input, augmented=False, seed=42,
             tick=lambda n: None,
         )  # fmt: skip
 
     for precision in ("bfloat16", "float32"):
         for width in (1, 4):
             for objective in ("cosine", "cosine+infonce"):
-                with precision_of(precision):
-                    rate = n / seconds_of(lambda w=width, o=objective: train(w, o), 1)
+                rate = n / seconds_of(lambda w=width, o=objective, p=precision: train(w, o, p), 1)
                 rates[width, precision] = rate
                 yield Number(f"images a second, width {width}, {precision}, {objective}", rate)
     resized = seconds_of(lambda: [as_input(part) for part in images.split(64)], 3)
@@ -67,13 +63,6 @@ def cells(setting: Setting) -> Iterator[Number]:
             "images a second, the teacher CLIP ViT-B/32",
             len(pixels) / seconds_of(lambda: model(pixel_values=pixels), 3),
         )
-
-
-def precision_of(precision: str) -> AbstractContextManager[Any]:
-    """Training multiplies in bfloat16 on a GPU; without that it is float32, with torch's own choice for convolutions."""
-    if precision == "bfloat16":
-        return contextlib.nullcontext()
-    return mock.patch.object(training, "mixed_precision", return_value=contextlib.nullcontext())
 
 
 def hours(config: Config, rate: dict[int, float]) -> float:

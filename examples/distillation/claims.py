@@ -28,10 +28,12 @@ def _change(key: str, of: Callable[[Models], int], to: Callable[[Models], int]) 
     return lambda m: m.student(key, to(m)) - m.student(key, of(m))
 
 
-def _alike(config: Config, key: str, name: str, within: tuple[float, float], published: dict[int, str]) -> list[Test]:
+def _alike(
+    config: Config, setting: Setting, key: str, name: str, within: tuple[float, float], published: dict[int, str]
+) -> list[Test]:
     """Tests that a number is the same at every width as at the smallest, under the cosine objective."""
     ratio = key.startswith("log_")
-    smallest, *others = sorted(config.widths)
+    smallest, *others = sorted(config.widths_of(setting))
 
     def change(width: int) -> Statistic:
         return lambda m: m.student(key, width) - m.student(key, smallest)
@@ -56,9 +58,9 @@ def _collapse(config: Config, setting: Setting) -> list[Test]:
 
     tests = [
         Test(f"effective rank at width {w} over the teacher's", kept(w), 0, KEPT, published.get(w, "–"), ratio=True)
-        for w in config.widths
+        for w in config.widths_of(setting)
     ]
-    return [*tests, *_alike(config, "log_effective_rank", "effective rank", ALIKE, {2: "1.04", 4: "1.05"})]
+    return [*tests, *_alike(config, setting, "log_effective_rank", "effective rank", ALIKE, {2: "1.04", 4: "1.05"})]
 
 
 def _objective_not_architecture(config: Config, setting: Setting) -> list[Test]:
@@ -82,7 +84,7 @@ def _expansion(config: Config, setting: Setting) -> list[Test]:
     """With InfoNCE the effective rank grows; in the published setting as much as published."""
 
     def expansion(m: Models) -> Measured:
-        widths = m.config.widths
+        widths = m.config.widths_of(m.setting)
         each = [
             m.student("log_effective_rank", w, objective=m.contrastive) - m.student("log_effective_rank", w)
             for w in widths
@@ -107,7 +109,7 @@ def _dino(config: Config, setting: Setting) -> list[Test]:
     if setting.teacher not in DINO_LIKE:
         return []
     clips = sorted((s for s in config.settings if s.teacher in CLIP_LIKE), key=lambda s: s.data != setting.data)
-    smallest = min(config.widths)
+    smallest = min(config.widths_of(setting))
 
     def against_clip(m: Models) -> Measured:
         if not clips:
@@ -146,10 +148,10 @@ def _leading_directions(config: Config, setting: Setting) -> list[Test]:
 
     tests = [
         Test(f"variance at width {w} in the teacher's leading {k} directions", share(w), 0.9, math.inf, "above 0.9")
-        for w in config.widths
+        for w in config.widths_of(setting)
     ]
-    alike = dict.fromkeys(config.widths, "indistinguishable")
-    return [*tests, *_alike(config, "captured", "the same", CAPTURED_ALIKE, alike)]
+    alike = dict.fromkeys(config.widths_of(setting), "indistinguishable")
+    return [*tests, *_alike(config, setting, "captured", "the same", CAPTURED_ALIKE, alike)]
 
 
 def _uniformity(config: Config, setting: Setting) -> list[Test]:

@@ -104,8 +104,9 @@ def configured(arguments: argparse.Namespace) -> Any:
     Raises:
         ValueError: a name that is not there, a path without its teacher or data.
     """
-    from .configs import PRESETS, Setting
-    from .objectives import OBJECTIVES
+    from .configs import Setting
+    from .objectives import objective_of
+    from .presets import PRESETS
     from .students import ARCHITECTURES
 
     config = PRESETS[arguments.preset or DEFAULT]
@@ -127,11 +128,16 @@ def configured(arguments: argparse.Namespace) -> Any:
         config = dataclasses.replace(
             config, settings=tuple(dataclasses.replace(s, **{**own, **setting}) for s in config.settings)
         )
-    grid: dict[str, Any] = {name: tuple(given[name]) for name in ("widths", "objectives", "seeds") if given.get(name)}
+    names = ("widths", "objectives", "seeds", "more_seeds")
+    grid: dict[str, Any] = {name: tuple(given[name]) for name in names if given.get(name) is not None}
     config = dataclasses.replace(config, **grid)
-    unknown = [o for o in config.objectives if o not in OBJECTIVES]
-    if unknown:
-        raise ValueError(f"unknown objective {unknown[0]!r}; there are {', '.join(OBJECTIVES)}.")
+    if "widths" in grid:
+        # What a preset says of single settings gives way.
+        config = dataclasses.replace(
+            config, settings=tuple(dataclasses.replace(s, widths=None) for s in config.settings)
+        )
+    for objective in (*config.objectives, *(v for s in config.settings for v in s.variants)):
+        objective_of(objective, config.training)
     unknown = [a for s in config.settings for a in s.architectures if a not in ARCHITECTURES]
     if unknown:
         raise ValueError(f"unknown architecture {unknown[0]!r}; there are {', '.join(ARCHITECTURES)}.")
@@ -143,8 +149,16 @@ def configured(arguments: argparse.Namespace) -> Any:
     return config
 
 
-SETTING = ("teacher", "teacher_path", "data", "data_path", "n_train", "n_test", "student_input", "image_size", "architectures", "augmented")  # fmt: skip
-TRAINING = ("epochs", "batch_size", "learning_rate", "infonce_weight", "infonce_temperature", "rank_weight")
+SETTING = ("teacher", "teacher_path", "data", "data_path", "n_train", "n_test", "student_input", "image_size", "architectures", "variants", "augmented", "teacher_transform")  # fmt: skip
+TRAINING = (
+    "epochs",
+    "batch_size",
+    "learning_rate",
+    "infonce_weight",
+    "infonce_temperature",
+    "rank_weight",
+    "precision",
+)
 
 
 def _own(like: Setting, setting: dict[str, Any]) -> dict[str, Any]:
@@ -190,7 +204,7 @@ def _positive(text: str) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """Of all commands."""
-    from .configs import PRESETS
+    from .presets import PRESETS
 
     parser = argparse.ArgumentParser(
         prog="repgeom-distill",

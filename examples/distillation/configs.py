@@ -1,12 +1,29 @@
-"""What is run: frozen settings, saved with every run. The presets at the end are written out in full."""
+"""What is run: frozen settings, saved with every run."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from .stored import fingerprint
+
+
+def short(name: str) -> str:
+    """A name without the module that it is from: "package.module:function" is "function" in tables and file names."""
+    return name.rpartition(":")[2]
+
+
+def refuse_twice(what: str, values: Sequence[Any]) -> None:
+    """The same cell twice is not two.
+
+    Raises:
+        ValueError: a value stands there twice.
+    """
+    twice = [value for value in values if values.count(value) > 1]
+    if twice:
+        raise ValueError(f"{what}: {twice[0]} is there twice; the same cell twice is not two.")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,23 +60,33 @@ class Setting:
     data: str  # a name of data/load.py
     teacher_path: str | None = None  # folder or hub name of a checkpoint; None for the usual one
     data_path: str | None = None  # where the images' files are
+    teacher_features: tuple[str, str] | None = None  # of "features": files of the images to train and to test on
+    teacher_transform: str = "none"  # "center", "whiten" or "cone=C": what is done to the teacher's features
     n_train: int | None = None  # images to train on; None for all
     n_test: int | None = None  # images to measure on; None for all
     student_input: str = "teacher"  # "teacher": the size that the teacher sees; "native": the size of the images
     image_size: int = 224  # pixels per side of images that are read from a folder
-    architectures: tuple[str, ...] = ()  # further students, at the smallest width, with cosine if the run has it
-    augmented: bool = False  # the largest width again, on crops and flips
+    widths: tuple[int, ...] | None = None  # of this setting's students; None for the run's
+    architectures: tuple[str, ...] = ()  # further students, at the smallest width, with each objective of the run
+    variants: tuple[str, ...] = ()  # further objectives, for the paper's CNN at the smallest width
+    augmented: bool = False  # the largest width again, on crops and, where labels survive them, flips
     teacher_training: TeacherTraining = TeacherTraining()  # of a teacher that is trained here; else not used
 
     def __post_init__(self) -> None:
-        twice = [a for a in ("cnn", *self.architectures) if ("cnn", *self.architectures).count(a) > 1]
-        if twice:
-            raise ValueError(f"architectures: {twice[0]} is there twice (the grid itself is of cnn).")
+        refuse_twice("architectures (the grid itself is of cnn)", [short(a) for a in ("cnn", *self.architectures)])
+        refuse_twice("variants", self.variants)
+        refuse_twice("widths", self.widths or ())
 
     @property
     def name(self) -> str:
         """For tables and file names."""
-        return f"{self.teacher.rpartition(':')[2]}-{self.data}"
+        name = f"{short(self.teacher)}-{self.data}"
+        if self.teacher_transform != "none":
+            name += f"-{self.teacher_transform}"
+        return name
+
+
+PRECISIONS = ("float32", "bfloat16")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,10 +98,13 @@ class Training:
     learning_rate: float = 1e-3  # of Adam
     infonce_weight: float = 1.0
     infonce_temperature: float = 0.1
-    rank_weight: float = 1.0  # of `cosine+rank`
+    rank_weight: float = 1.0  # of the term `rank`; further terms have weight 1, or what stands behind @weight=
     crop_padding: float = 0.125  # of the side: 4 pixels of 32; for the augmentation control and second views
+    precision: str = "float32"  # of the student's layers: "float32" (no TF32) as published, or "bfloat16"
 
     def __post_init__(self) -> None:
+        if self.precision not in PRECISIONS:
+            raise ValueError(f"precision is one of {', '.join(PRECISIONS)}, got {self.precision!r}.")
         for name in ("learning_rate", "infonce_temperature"):
             if not 0 < getattr(self, name) < math.inf:
                 raise ValueError(f"{name.replace('_', ' ')} must be a number above 0, got {getattr(self, name):g}.")
@@ -83,6 +113,11 @@ class Training:
                 raise ValueError(
                     f"{name.replace('_', ' ')} must be a number of at least 0, got {getattr(self, name):g}."
                 )
+
+    def weight_of(self, term: str) -> float:
+        """The weight of a term that is added to another."""
+        weights = {"infonce": self.infonce_weight, "infonce-views": self.infonce_weight, "rank": self.rank_weight}
+        return weights.get(term, 1.0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,6 +131,8 @@ class Evaluation:
     leading: int = 20  # teacher's directions whose share of a student's variance is taken
     infonce_temperature: float = 0.1  # of InfoNCE as a measurement
     infonce_batch: int = 64
+    curve_steps: int = 50  # rank, captured variance and cone are read after so many steps of training, and each epoch
+    curve_images: int = 512  # of the images to test on, for those readings
 
     @property
     def strongest(self) -> float:
@@ -112,20 +149,26 @@ class Config:
     widths: tuple[int, ...] = (1, 2, 4)  # S, M, L
     objectives: tuple[str, ...] = ("cosine", "cosine+infonce")
     seeds: tuple[int, ...] = (42, 123, 456)
+    more_seeds: tuple[int, ...] = ()  # of the models alone that claims about noise compare
     training: Training = Training()
     evaluation: Evaluation = Evaluation()
 
     def __post_init__(self) -> None:
-        names = [setting.name for setting in self.settings]
-        for what, values in {
-            "widths": self.widths,
-            "objectives": self.objectives,
-            "seeds": self.seeds,
-            "settings": names,
-        }.items():
-            twice = [v for v in values if values.count(v) > 1]
-            if twice:
-                raise ValueError(f"{what}: {twice[0]} is there twice; the same cell twice is not two.")
+        refuse_twice("widths", self.widths)
+        refuse_twice("objectives", self.objectives)
+        refuse_twice("seeds", self.seeds + self.more_seeds)
+        refuse_twice("settings", [setting.name for setting in self.settings])
+
+    def widths_of(self, setting: Setting) -> tuple[int, ...]:
+        """The widths of a setting's students."""
+        return setting.widths or self.widths
+
+    @property
+    def plain(self) -> str:
+        """The objective that what stands beside the grid keeps, so that it differs in one thing only."""
+        if "cosine" in self.objectives:
+            return "cosine"
+        return self.objectives[0]
 
     @property
     def fingerprint(self) -> str:
@@ -152,109 +195,3 @@ def _made(kind: type, saved: Any) -> Any:
     if "settings" in found:
         found["settings"] = tuple(_made(Setting, setting) for setting in found["settings"])
     return kind(**found)
-
-
-# ---- presets ----
-
-# What results depend on is written out: a default that changes must not change a preset.
-TINY_CLIP = TeacherTraining(
-    n_images=20_000, epochs=8, batch_size=128, learning_rate=1e-3, width=128, depth=4, out=256, temperature=0.15, seed=0
-)
-TINY_DINO = TeacherTraining(
-    n_images=10_000, epochs=6, batch_size=128, learning_rate=1e-3, width=128, depth=4, out=512, temperature=0.1, seed=0
-)
-QUICK_CLIP = dataclasses.replace(TINY_CLIP, n_images=6_000, epochs=3, width=64, depth=2)
-QUICK_DINO = dataclasses.replace(TINY_DINO, n_images=4_000, epochs=2, width=64, depth=2, out=256)
-SHAPES_CLIP = Setting(
-    teacher="tiny-clip",
-    data="shapes10",
-    n_train=4_096,
-    n_test=2_000,
-    student_input="native",
-    architectures=("no-bottleneck", "residual", "global-pool"),
-    augmented=True,
-    teacher_training=TINY_CLIP,
-)
-SHAPES_DINO = Setting(
-    teacher="tiny-dino",
-    data="shapes10",
-    n_train=4_096,
-    n_test=2_000,
-    student_input="native",
-    architectures=("no-bottleneck", "residual", "global-pool"),
-    augmented=True,
-    teacher_training=TINY_DINO,
-)
-CIFAR10_CLIP = Setting(
-    teacher="clip",
-    teacher_path="openai/clip-vit-base-patch32",
-    data="cifar10",
-    data_path="data",
-    n_train=None,
-    n_test=None,
-    student_input="teacher",
-    architectures=("no-bottleneck", "residual", "global-pool"),
-    augmented=True,
-)
-CIFAR100_DINO = Setting(
-    teacher="dinov2",
-    teacher_path="facebook/dinov2-small",
-    data="cifar100",
-    data_path="data",
-    n_train=None,
-    n_test=None,
-    student_input="teacher",
-    architectures=(),
-    augmented=False,
-)
-PUBLISHED = Config(
-    name="",
-    settings=(),
-    widths=(1, 2, 4),
-    objectives=("cosine", "cosine+infonce"),
-    seeds=(42, 123, 456),
-    training=Training(
-        epochs=5,
-        batch_size=64,
-        learning_rate=1e-3,
-        infonce_weight=1.0,
-        infonce_temperature=0.1,
-        rank_weight=1.0,
-        crop_padding=0.125,
-    ),
-    evaluation=Evaluation(
-        sigmas=(0.02, 0.05, 0.1, 0.2),
-        spaces=("normalized", "pixel"),
-        noise_seed=0,
-        probe_C=1.0,
-        leading=20,
-        infonce_temperature=0.1,
-        infonce_batch=64,
-    ),
-)
-QUICK = dataclasses.replace(PUBLISHED, widths=(1, 2), seeds=(42, 123))
-QUICK_SETTINGS = (
-    dataclasses.replace(
-        SHAPES_CLIP,
-        n_train=1_536,
-        n_test=1_000,
-        architectures=("global-pool",),
-        augmented=False,
-        teacher_training=QUICK_CLIP,
-    ),
-    dataclasses.replace(
-        SHAPES_DINO,
-        n_train=1_536,
-        n_test=1_000,
-        architectures=(),
-        augmented=False,
-        teacher_training=QUICK_DINO,
-    ),
-)
-PRESETS: dict[str, Config] = {
-    "quick": dataclasses.replace(QUICK, name="quick", settings=QUICK_SETTINGS),
-    "embedded": dataclasses.replace(PUBLISHED, name="embedded", settings=(SHAPES_CLIP, SHAPES_DINO)),
-    "paper-cifar10-clip": dataclasses.replace(PUBLISHED, name="paper-cifar10-clip", settings=(CIFAR10_CLIP,)),
-    "paper-cifar100-dinov2": dataclasses.replace(PUBLISHED, name="paper-cifar100-dinov2", settings=(CIFAR100_DINO,)),
-    "paper": dataclasses.replace(PUBLISHED, name="paper", settings=(CIFAR10_CLIP, CIFAR100_DINO)),
-}

@@ -6,6 +6,7 @@ import torch
 
 from .configs import Config
 from .grid import Cell
+from .objectives import objective_of
 from .preparing import Prepared, sizing
 from .students import make_student
 
@@ -17,6 +18,7 @@ def cost(cell: Cell, p: Prepared, config: Config) -> float:
     noisy = n_test * len(evaluation.sigmas) * len(evaluation.spaces)
     if cell.kind == "teacher":
         return float(noisy) * flops_per_image(cell, p)
+    training = objective_of(cell.objective, training).training
     trained = 3 * training.epochs * (n_train - n_train % training.batch_size)
     return float(noisy + n_test + n_train + trained) * flops_per_image(cell, p)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 
-from .configs import Config, Setting
+from .configs import Config, Setting, short
 from .students import BASE
 
 
@@ -26,7 +26,8 @@ class Cell:
         """What it is, without the seed."""
         if self.kind == "teacher":
             return "teacher"
-        return f"{self.architecture}-w{self.width}-{self.objective}{'-augmented' if self.augmented else ''}"
+        augmented = "-augmented" if self.augmented else ""
+        return f"{short(self.architecture)}-w{self.width}-{self.objective}{augmented}"
 
     @property
     def name(self) -> str:
@@ -41,17 +42,36 @@ def cells_of(config: Config) -> list[Cell]:
     for seed in config.seeds:
         for setting in config.settings:
             found += [dataclasses.replace(cell, seed=seed) for cell in _students(config, setting)]
+    for seed in config.more_seeds:
+        for setting in config.settings:
+            found += [dataclasses.replace(cell, seed=seed) for cell in compared_under_noise(config, setting)]
     return found
 
 
 def _students(config: Config, setting: Setting) -> Iterator[Cell]:
-    # What stands beside the grid differs from the paper's own objective in one thing only.
-    plain = "cosine" if "cosine" in config.objectives else config.objectives[0]
-    smallest, largest = min(config.widths), max(config.widths)
+    """The grid, and what stands beside it and differs from it in one thing only."""
+    smallest = min(config.widths_of(setting))
     for objective in config.objectives:
-        for width in config.widths:
+        for width in config.widths_of(setting):
             yield Cell(setting.name, "student", BASE, width, objective)
     for architecture in setting.architectures:
-        yield Cell(setting.name, "student", architecture, smallest, plain)
+        for objective in config.objectives:
+            yield Cell(setting.name, "student", architecture, smallest, objective)
+    for objective in setting.variants:
+        if objective not in config.objectives:
+            yield Cell(setting.name, "student", BASE, smallest, objective)
+    yield from _augmented(config, setting)
+
+
+def compared_under_noise(config: Config, setting: Setting) -> Iterator[Cell]:
+    """The smallest and the largest student, and the largest on crops: their accuracies scatter most over seeds."""
+    widths = config.widths_of(setting)
+    if len(widths) > 1:
+        for width in (min(widths), max(widths)):
+            yield Cell(setting.name, "student", BASE, width, config.plain)
+        yield from _augmented(config, setting)
+
+
+def _augmented(config: Config, setting: Setting) -> Iterator[Cell]:
     if setting.augmented:
-        yield Cell(setting.name, "student", BASE, largest, plain, augmented=True)
+        yield Cell(setting.name, "student", BASE, max(config.widths_of(setting)), config.plain, augmented=True)

@@ -1,9 +1,10 @@
-"""What a student minimises. An objective is one function of a `Batch`; a new one is that and a row of `OBJECTIVES`."""
+"""What a student minimises: a sum of terms. A term is one function of a `Batch`; a new one is that and a row of `TERMS`."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -30,7 +31,7 @@ class Batch:
     training: Training
 
 
-Objective = Callable[[Batch], Tensor]
+Term = Callable[[Batch], Tensor]
 
 
 def cosine(batch: Batch) -> Tensor:
@@ -48,32 +49,82 @@ def infonce(batch: Batch) -> Tensor:
     return contrast(batch.student, batch.teacher, batch.training.infonce_temperature)
 
 
-def cosine_infonce(batch: Batch) -> Tensor:
-    """cosine + weight · InfoNCE of student against teacher."""
-    return cosine(batch) + batch.training.infonce_weight * infonce(batch)
+def infonce_views(batch: Batch) -> Tensor:
+    """InfoNCE of the student against itself on another view: the proposal of the paper's first version."""
+    return contrast(batch.student, batch.second_view(), batch.training.infonce_temperature)
 
 
-def cosine_infonce_views(batch: Batch) -> Tensor:
-    """cosine + weight · InfoNCE of the student against itself on another view: v1's proposal."""
-    between = contrast(batch.student, batch.second_view(), batch.training.infonce_temperature)
-    return cosine(batch) + batch.training.infonce_weight * between
-
-
-def cosine_rank(batch: Batch) -> Tensor:
-    """cosine + weight · the share of the teacher's effective rank, in this batch, that the student lacks."""
+def rank(batch: Batch) -> Tensor:
+    """The share of the teacher's effective rank, in this batch, that the student lacks."""
     # Cut at 0: to use more dimensions than the teacher earns nothing.
     kept = batch_rank(batch.student) / batch_rank(batch.teacher)
-    return cosine(batch) + batch.training.rank_weight * (1 - kept).clamp(min=0).to(batch.student.dtype)
+    return (1 - kept).clamp(min=0).to(batch.student.dtype)
 
 
-OBJECTIVES: dict[str, Objective] = {
+TERMS: dict[str, Term] = {
     "cosine": cosine,
-    "cosine+infonce": cosine_infonce,
-    "cosine+infonce-views": cosine_infonce_views,
-    "infonce": infonce,
     "mse": mse,
-    "cosine+rank": cosine_rank,
+    "infonce": infonce,
+    "infonce-views": infonce_views,
+    "rank": rank,
 }
+# What may follow a name with @, and the field of `Training` that it sets; a weight is that of every term but the first.
+SETTINGS: dict[str, tuple[str, type]] = {
+    "temperature": ("infonce_temperature", float),
+    "weight": ("", float),
+    "epochs": ("epochs", int),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Objective:
+    """A weighted sum of terms, and how it is trained."""
+
+    terms: tuple[tuple[float, Term], ...]
+    training: Training
+
+    def __call__(self, batch: Batch) -> Tensor:
+        (weight, first), *others = self.terms
+        total = weight * first(batch)
+        for weight, term in others:
+            total = total + weight * term(batch)
+        return total
+
+
+def objective_of(name: str, training: Training) -> Objective:
+    """What a name stands for: "cosine+infonce" is a sum of `TERMS`, "cosine+infonce@temperature=0.05" sets what it says.
+
+    Raises:
+        ValueError: an unknown term or setting, or a value that is out of range.
+    """
+    sum_of, *settings = name.split("@")
+    fields: dict[str, Any] = {}
+    weight = None
+    for setting in settings:
+        key, value = _setting(setting)
+        if key == "weight":
+            weight = float(value)
+        else:
+            fields[SETTINGS[key][0]] = value
+    names = sum_of.split("+")
+    unknown = [term for term in names if term not in TERMS]
+    if unknown:
+        raise ValueError(f"unknown objective {unknown[0]!r}; there are {', '.join(TERMS)}, and sums of them with +.")
+    first, *others = names
+    terms = [(1.0, TERMS[first])]
+    terms += [(training.weight_of(term) if weight is None else weight, TERMS[term]) for term in others]
+    return Objective(tuple(terms), dataclasses.replace(training, **fields))
+
+
+def _setting(text: str) -> tuple[str, float | int]:
+    """A setting behind @ as its name and its value."""
+    key, _, value = text.partition("=")
+    if key not in SETTINGS:
+        raise ValueError(f"unknown setting @{text} of an objective; there are {', '.join(f'@{k}=' for k in SETTINGS)}.")
+    try:
+        return key, SETTINGS[key][1](value)
+    except ValueError:
+        raise ValueError(f"@{key}= of an objective needs a number, got {value!r}.") from None
 
 
 def contrast(queries: Tensor, keys: Tensor, temperature: float) -> Tensor:

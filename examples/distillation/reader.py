@@ -77,14 +77,15 @@ class Models:
     @property
     def small(self) -> int:
         """The smallest width, the paper's S."""
-        return min(self.config.widths)
+        return min(self.config.widths_of(self.setting))
 
     @property
     def large(self) -> int:
         """The largest width, the paper's L."""
-        if len(self.config.widths) < 2:
+        widths = self.config.widths_of(self.setting)
+        if len(widths) < 2:
             raise Missing("two widths at least are needed")
-        return max(self.config.widths)
+        return max(widths)
 
     @property
     def contrastive(self) -> str:

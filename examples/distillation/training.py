@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor, nn
 
 from .configs import Training
-from .objectives import OBJECTIVES, Batch
+from .objectives import Batch, Objective, objective_of
 from .views import crop_flip
 
 Input = Callable[[Tensor], Tensor]  # uint8 images as they lie to what the student sees
@@ -38,8 +37,8 @@ def train_student(
         student: on the images' device.
         images: (n, 3, h, w), uint8.
         targets: the teacher's features (n, d), one for all epochs, or with `augmented` those of each epoch's view.
-        objective: a name of `OBJECTIVES`.
-        training: epochs, batch size and the rest.
+        objective: a name that `objective_of` knows.
+        training: epochs, batch size and the rest, where the objective does not say otherwise.
         as_input: resizing and normalisation.
         augmented: epoch e sees view e of every image.
         seed: of the order of the images and of second views.
@@ -49,6 +48,8 @@ def train_student(
         Diverged: the loss became NaN or infinite; the message says in which epoch.
         ValueError: fewer images than one batch.
     """
+    minimised = objective_of(objective, training)
+    training = minimised.training
     n, step = len(images), training.batch_size
     if n < step:
         raise ValueError(f"{n} images to train on do not fill one batch of {step}.")
@@ -60,7 +61,7 @@ def train_student(
 
     def embed(pixels: Tensor) -> Tensor:
         x = as_input(pixels).contiguous(memory_format=torch.channels_last)
-        with mixed_precision(images.device):
+        with precision_of(training.precision, images.device):
             z: Tensor = student(x)
         # Objectives are worked out in float32, whatever precision the network ran in.
         return z.float()
@@ -84,7 +85,7 @@ def train_student(
                 view = crop_flip(pixels, rows, 1_000_000 * (seed + 1) + number, training.crop_padding)
                 return embed(view)
 
-            loss = _loss(objective, Batch(embed(pixels), target[rows], second_view, training))
+            loss = _loss(minimised, objective, Batch(embed(pixels), target[rows], second_view, training))
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             optimizer.step()
@@ -96,16 +97,24 @@ def train_student(
     return losses
 
 
-def mixed_precision(device: torch.device) -> AbstractContextManager[object]:
-    """On a GPU the network runs in bfloat16; on a CPU in float32."""
-    if device.type == "cuda":
-        return torch.autocast("cuda", torch.bfloat16)
-    return contextlib.nullcontext()
+@contextlib.contextmanager
+def precision_of(name: str, device: torch.device) -> Iterator[None]:
+    """The precision in which a student's layers multiply: float32 without TF32 on every device, or bfloat16."""
+    if name == "bfloat16":
+        with torch.autocast(device.type, torch.bfloat16):
+            yield
+        return
+    before = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = before
 
 
-def _loss(objective: str, batch: Batch) -> Tensor:
+def _loss(minimised: Objective, name: str, batch: Batch) -> Tensor:
     """A rank is not defined of rows that are not finite, or all equal: then the student is lost."""
     try:
-        return OBJECTIVES[objective](batch)
+        return minimised(batch)
     except ValueError as error:
-        raise Diverged(f"{objective} is not defined for this batch: {error}") from None
+        raise Diverged(f"{name} is not defined for this batch: {error}") from None

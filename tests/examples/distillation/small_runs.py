@@ -56,7 +56,7 @@ GRID = "--data digits --widths 1 2 --objectives cosine cosine+infonce --seeds 1 
 GRID = [*GRID.split(), "--architectures", "global-pool", "--augmented", "--batch-size", "32", "--device", "cpu"]
 
 
-N_CELLS = 1 + 2 * (4 + 1 + 1)
+N_CELLS = 1 + 2 * (4 + 2 + 1)
 
 
 def arguments(out, *more, teacher="make"):

@@ -16,7 +16,7 @@ from repgeom_examples.distillation import (
 from .small_runs import N_CELLS, arguments, assert_same, contents, one_line
 
 ERRORS = {
-    "objective": ("--objectives cosine nonsense", "unknown objective 'nonsense'; there are cosine, cosine+infonce"),
+    "objective": ("--objectives cosine nonsense", "unknown objective 'nonsense'; there are cosine, mse, infonce"),
     "architecture": ("--architectures nonsense", "'nonsense'; there are"),
     "teacher": ("--teacher nonsense", "unknown teacher 'nonsense'; there are clip, dinov2"),
     "data": ("--data nonsense", "unknown data 'nonsense'; there are cifar10, cifar100"),
@@ -132,6 +132,6 @@ def test_a_disk_that_fills_up_costs_one_cell(planted, whole, tmp_path, monkeypat
         patch.setattr(stored, "write_whole", full)
         assert cli.main(arguments(out)) == 2
     assert "No space left on device" in one_line(capsys)
-    assert len(contents(out)) == 7
+    assert len(contents(out)) == 8
     assert cli.main(arguments(out)) == 0
     assert_same(out, whole)

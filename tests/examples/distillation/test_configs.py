@@ -9,16 +9,20 @@ from repgeom_examples.distillation import (
     cli,
     configs,
     grid,
+    presets,
 )
 
 from .small_runs import configured
 
 
 def test_presets_are_the_papers():
-    assert list(configs.PRESETS) == ["quick", "embedded", "paper-cifar10-clip", "paper-cifar100-dinov2", "paper"]
-    assert cli.DEFAULT == "embedded"
-    paper = configs.PRESETS["paper"]
-    assert [(s.teacher, s.data) for s in paper.settings] == [("clip", "cifar10"), ("dinov2", "cifar100")]
+    names = ["packaged", "quick", "embedded", "paper-cifar10-clip", "paper-cifar100-dinov2", "paper"]
+    assert list(presets.PRESETS) == names
+    assert presets.PRESETS[cli.DEFAULT].name == cli.DEFAULT
+    paper = presets.PRESETS["paper"]
+    assert [(s.teacher, s.data) for s in paper.settings[:2]] == [("clip", "cifar10"), ("dinov2", "cifar100")]
+    # Claim 4 compares teachers on the same images.
+    assert {(s.teacher, s.data) for s in paper.settings[2:]} == {("clip", "cifar100"), ("dinov2", "cifar10")}
     assert (paper.widths, paper.seeds) == ((1, 2, 4), (42, 123, 456))
     assert paper.objectives == ("cosine", "cosine+infonce")
     assert (paper.training.epochs, paper.training.batch_size, paper.training.learning_rate) == (5, 64, 1e-3)
@@ -30,16 +34,16 @@ def test_presets_are_the_papers():
         64,
     )
     assert {(s.n_train, s.n_test, s.student_input) for s in paper.settings} == {(None, None, "teacher")}
-    assert [s.name for s in paper.settings] == [
-        configs.PRESETS[f"paper-{name}"].settings[0].name for name in ("cifar10-clip", "cifar100-dinov2")
+    assert [s.name for s in paper.settings[:2]] == [
+        presets.PRESETS[f"paper-{name}"].settings[0].name for name in ("cifar10-clip", "cifar100-dinov2")
     ]
-    embedded = configs.PRESETS["embedded"]
+    embedded = presets.PRESETS["embedded"]
     assert (len(embedded.settings), embedded.widths, embedded.seeds) == (2, paper.widths, paper.seeds)
 
 
-@pytest.mark.parametrize("name", configs.PRESETS)
+@pytest.mark.parametrize("name", presets.PRESETS)
 def test_a_config_comes_back_from_json(name):
-    config = dataclasses.replace(configs.PRESETS[name], seeds=(7,))
+    config = dataclasses.replace(presets.PRESETS[name], seeds=(7,))
     again = configs.Config.from_dict(json.loads(json.dumps(config.to_dict())))
     assert again == config
     assert hash(again) == hash(config)  # lists have become tuples everywhere
@@ -55,11 +59,13 @@ def test_cells_of_a_grid():
         "dino-digits--teacher",
         "clip-cifar10--cnn-w2-mse-s5",
     ]
-    assert len(cells) == len({c.name for c in cells}) == 2 + 2 * (4 + 3) + 2 * 4
-    assert [c.seed for c in cells[2:]] == [5] * 11 + [3] * 11
+    assert len(cells) == len({c.name for c in cells}) == 2 + 2 * (4 + 2 * 2 + 1) + 2 * 4
+    assert [c.seed for c in cells[2:]] == [5] * 13 + [3] * 13
     beside = [c for c in cells if c.architecture != "cnn" or c.augmented]
     assert {(c.setting, c.architecture, c.width, c.objective, c.augmented) for c in beside} == {
+        ("clip-cifar10", "residual", 1, "mse", False),
         ("clip-cifar10", "residual", 1, "cosine", False),
+        ("clip-cifar10", "global-pool", 1, "mse", False),
         ("clip-cifar10", "global-pool", 1, "cosine", False),
         ("clip-cifar10", "cnn", 2, "cosine", True),
     }
@@ -94,10 +100,13 @@ def test_the_command_line_becomes_a_config():
     assert config.settings == (configs.Setting("clip", "cifar10", "there", "here"),)
     assert (config.name, config.widths, config.objectives, config.seeds) == ("mine", (1, 3), ("mse",), (-4,))
     assert config.training == configs.Training(epochs=9, infonce_weight=0.5)
-    assert configured() == configs.PRESETS["embedded"]
-    assert configured("--preset", "paper", "--out", "elsewhere") == configs.PRESETS["paper"]
+    assert configured() == presets.PRESETS[cli.DEFAULT]
+    assert configured("--preset", "paper", "--out", "elsewhere") == presets.PRESETS["paper"]
     assert configured("--preset", "paper", "--data-path", "d").settings[1].data_path == "d"
-    assert configured("--teacher", "tiny-clip", "--data", "shapes100").settings[0].teacher_training == configs.TINY_CLIP
+    assert (
+        configured("--preset", "embedded", "--teacher", "tiny-clip", "--data", "shapes100").settings[0].teacher_training
+        == presets.TINY_CLIP
+    )
 
 
 def test_another_teacher_does_not_take_a_presets_checkpoint():

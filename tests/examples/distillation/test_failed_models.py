@@ -23,7 +23,7 @@ def nothing(batch):
 @pytest.fixture
 def failed(planted, tmp_path, monkeypatch, capsys):
     """A run one of whose objectives is never a number."""
-    monkeypatch.setitem(objectives.OBJECTIVES, "bad", nothing)
+    monkeypatch.setitem(objectives.TERMS, "bad", nothing)
     out = tmp_path / "small"
     assert cli.main(arguments(out, "--objectives", "bad", "cosine", "--no-augmented", "--architectures")) == 0
     return out, capsys.readouterr().out
@@ -57,7 +57,7 @@ def test_a_cell_that_diverges_is_missing_and_not_zero(failed, capsys):
     assert "the loss became nan" in (out / "report" / "report.html").read_text()
 
 
-@pytest.mark.parametrize("objective", objectives.OBJECTIVES)
+@pytest.mark.parametrize("objective", objectives.TERMS)
 @pytest.mark.parametrize("rate", ["1e30", "1e6"])
 def test_a_rate_that_is_far_too_high_never_stops_the_run(objective, rate, planted, tmp_path, capsys):
     """One batch: the last loss is a number, the weights after it need not be."""

@@ -61,7 +61,7 @@ def test_failed_models_are_absent_and_no_bar_of_zero():
     ax = figures.plot_ranks(CONFIG, cells, CLIP.name, axes())
     assert not [label.get_text() for label in ax.get_xticklabels() if "w4" in label.get_text()]
     assert all(bar.get_height() > 0 for bar in ax.patches)
-    assert len(ax.patches) == 1 + 4 + 1
+    assert len(ax.patches) == 1 + 4 + 2
 
 
 @pytest.mark.parametrize("name", figures.FIGURES)

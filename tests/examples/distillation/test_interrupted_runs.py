@@ -83,7 +83,7 @@ def test_an_interrupted_run_says_that_it_goes_on(planted, whole, tmp_path, monke
         return objectives.cosine(batch)
 
     with monkeypatch.context() as patch:
-        patch.setitem(objectives.OBJECTIVES, "cosine", interrupt)
+        patch.setitem(objectives.TERMS, "cosine", interrupt)
         assert cli.main(arguments(out)) == 130
     assert "interrupted; the same command goes on from here" in capsys.readouterr().err
     assert 1 < len(contents(out)) < N_CELLS

@@ -36,7 +36,7 @@ def seen(monkeypatch):
         found.append(batch)
         return objectives.cosine(batch)
 
-    monkeypatch.setitem(objectives.OBJECTIVES, "spy", spy)
+    monkeypatch.setitem(objectives.TERMS, "spy", spy)
     return found
 
 
@@ -119,7 +119,7 @@ def test_second_views_differ_by_batch_epoch_and_seed():
         return pixels.float() / 255
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(objectives.OBJECTIVES, "spy", spy)
+        patch.setitem(objectives.TERMS, "spy", spy)
         for seed in (0, 1, 2):
             student = students.make_student("cnn", 1, 3, 0)
             settings = dataclasses.replace(SMALL, epochs=3)
@@ -133,7 +133,7 @@ def test_second_views_of_a_long_training_are_not_those_of_the_next_seed(monkeypa
     """At the paper's 50,000 images."""
     numbers = {}
     monkeypatch.setattr(training, "crop_flip", lambda pixels, rows, view, padding: drawn.append(view) or pixels)
-    monkeypatch.setitem(objectives.OBJECTIVES, "spy", lambda b: b.second_view().square().mean())
+    monkeypatch.setitem(objectives.TERMS, "spy", lambda b: b.second_view().square().mean())
     images = numbered(200, 1).expand(50_000 // 200, 200, 3, 1, 1).flatten(0, 1)
     settings = configs.Training(epochs=25, batch_size=25_000)
     for seed in (42, 43):
@@ -171,7 +171,7 @@ def test_training_is_adams_by_a_plain_loop():
     assert found == pytest.approx([np.mean(losses[:2]), np.mean(losses[2:])], rel=1e-4)
 
 
-@pytest.mark.parametrize("objective", objectives.OBJECTIVES)
+@pytest.mark.parametrize("objective", objectives.TERMS)
 @pytest.mark.parametrize("augmented", [False, True])
 def test_the_same_seed_gives_the_same_weights_bit_for_bit(objective, augmented):
     images, targets = numbered(16), [torch.randn(16, 5, generator=torch.Generator().manual_seed(e)) for e in range(2)]
@@ -195,12 +195,12 @@ def test_divergence_is_told_with_its_epoch(bad, monkeypatch):
         count.append(1)
         return batch.student.sum() * (bad if len(count) == 3 else 1)
 
-    monkeypatch.setitem(objectives.OBJECTIVES, "bad", objective)
+    monkeypatch.setitem(objectives.TERMS, "bad", objective)
     with pytest.raises(training.Diverged, match=r"the loss became (nan|-?inf) in epoch 2 of 3"):
         trained(students.make_student("cnn", 1, 2, 0), numbered(16), [torch.ones(16, 2)], "bad", configs.Training(3, 8))
 
 
-@pytest.mark.parametrize("objective", objectives.OBJECTIVES)
+@pytest.mark.parametrize("objective", objectives.TERMS)
 def test_a_rate_that_is_far_too_high_raises_nothing_but_diverged(objective):
     with contextlib.suppress(training.Diverged):
         settings = configs.Training(4, 8, learning_rate=1e30)
