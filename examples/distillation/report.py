@@ -14,10 +14,10 @@ from .findings import TABLES, Findings
 from .report_text import RULE, disagreements, heading, markdown, sentence
 from .table_text import shown, value_of
 from .tables import ledger_table
-from .verdicts import CONTRADICTED, NOT_RUN, SUPPORTED, UNDECIDED, Entry
+from .verdicts import CONTRADICTED, DOES_NOT_APPLY, NOT_RUN, SUPPORTED, UNDECIDED, Entry
 
 # How the page shows a verdict.
-KINDS = {SUPPORTED: "ok", UNDECIDED: "warn", CONTRADICTED: "fail", NOT_RUN: "soft"}
+KINDS = {SUPPORTED: "ok", UNDECIDED: "warn", CONTRADICTED: "fail", DOES_NOT_APPLY: "soft", NOT_RUN: "soft"}
 
 
 def write(found: Findings, folder: Path) -> list[Path]:

@@ -15,14 +15,18 @@ from .configs import Config, Setting
 from .reader import Missing, Models
 from .uncertainty import Measured, Summary
 
-SUPPORTED, CONTRADICTED, UNDECIDED, NOT_RUN = "supported", "contradicted", "undecided", "not run"
+SUPPORTED, CONTRADICTED, UNDECIDED = "supported", "contradicted", "undecided"
+DOES_NOT_APPLY, NOT_RUN = "does not apply", "not run"
 
 Statistic = Callable[[Models], Measured]
 
 
 @dataclasses.dataclass(frozen=True)
 class Test:
-    """A statistic, the range in which it bears a claim out, and what the paper has for it."""
+    """A statistic, the range in which it bears a claim out, and what the paper has for it.
+
+    `given` are preconditions, tests themselves: where one is contradicted, this test does not apply.
+    """
 
     __test__ = False  # not one of pytest's
 
@@ -32,26 +36,34 @@ class Test:
     high: float
     published: str
     ratio: bool = False  # the statistic is a logarithm and shown as a ratio
+    given: tuple[Test, ...] = ()
+    n_seeds: int = 2  # fewer decide nothing
 
 
 @dataclasses.dataclass(frozen=True)
 class Claim:
-    """A sentence of the paper, and its tests in a setting."""
+    """A sentence of the paper, or a question of our own, and its tests in a setting."""
 
     number: int
     text: str
     tests: Callable[[Config, Setting], list[Test]]
     needs: str = "such cells"  # what a setting must have for the claim to have tests in it
+    ours: bool = False  # a question that the paper does not ask
 
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """A test as it came out. `reason` says why there is no value, or which seeds were left out."""
+    """A test as it came out.
+
+    `reason` says why there is no value, why it is undecided, or which seeds were left out.
+    """
 
     test: Test
     summary: Summary | None
     verdict: str
     reason: str
+    seeds_needed: int | None = None  # with so many seeds an undecided test would be decided; None where none would do
+    outlook: str = ""  # the same as a sentence: "about 9 seeds would decide"
 
     @property
     def rule(self) -> str:
@@ -63,12 +75,18 @@ class Row:
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-    """A claim in one setting with its verdict."""
+    """A claim in one setting with its verdict, its tests, and what must hold for the tests to be asked."""
 
     claim: Claim
     setting: Setting
     verdict: str
     rows: list[Row]
+    preconditions: list[Row] = dataclasses.field(default_factory=list)
+
+    @property
+    def ours(self) -> bool:
+        """Whether this is a question that the paper does not ask."""
+        return self.claim.ours
 
 
 def decided(summary: Summary, low: float, high: float) -> str:
