@@ -123,6 +123,7 @@ def geometry(features: Tensor, teacher: Tensor, evaluation: Evaluation) -> tuple
     record = {
         "effective_rank": rank,
         "effective_rank_sigma": rank_sigma,
+        "population_rank": _population_rank(features),
         "n_components_90": int(rg.n_components(spectrum, variance=0.9)),
         "variance_ratio": spectrum.variance_ratio.tolist(),
         "captured": captured,
@@ -133,6 +134,16 @@ def geometry(features: Tensor, teacher: Tensor, evaluation: Evaluation) -> tuple
         "uniformity": uniformity,
     }
     return record, {name: value.float() for name, value in arrays.items()}
+
+
+def _population_rank(features: Tensor) -> dict[str, Any]:
+    """Effective rank of all images like these, which these few read too low: value, interval (None without) and warnings."""
+    try:
+        found = rg.estimate(features, normalize="l2")
+    # Too few rows, or rows that are all one.
+    except ValueError as error:
+        return {"value": None, "low": None, "high": None, "warnings": [str(error)]}
+    return {"value": found.value, "low": found.low, "high": found.high, "warnings": list(found.warnings)}
 
 
 def _log_influence(units: Tensor, measure: str, value: float) -> Tensor:

@@ -121,6 +121,23 @@ def test_scale_of_embeddings_is_nothing(rng):
     assert scaled[0]["captured"] == pytest.approx(plain[0]["captured"])
 
 
+def test_the_rank_of_all_images_is_more_than_that_of_a_few(rng):
+    """64 dimensions of equal variance: 160 rows read about 50, the estimate is within a tenth of 64, the interval holds it."""
+    rows = torch.tensor(rng.standard_normal((160, 64)))
+    record, _ = evaluation.geometry(rows, rows, Evaluation())
+    assert record["effective_rank"] < 55
+    assert record["population_rank"]["value"] == pytest.approx(64, rel=0.1)
+    assert record["population_rank"]["low"] < 64 <= record["population_rank"]["high"] * (1 + 1e-9)
+    assert record["population_rank"]["warnings"] == []
+
+
+def test_a_rank_that_cannot_be_estimated_says_why(rng):
+    rows = torch.tensor(rng.standard_normal((3, 5)))
+    found = evaluation.geometry(rows, rows, Evaluation(leading=2))[0]["population_rank"]
+    assert (found["value"], found["low"], found["high"]) == (None, None, None)
+    assert "4" in found["warnings"][0]
+
+
 def test_the_teacher_against_itself(rng):
     _, t = embedded(rng)
     record, _ = evaluation.geometry(t, t, Evaluation(leading=4))
