@@ -2,6 +2,9 @@
 
 A record is `NAME.json` with a checksum of itself and of `NAME.safetensors`, which holds its arrays. The arrays are
 written first: a record that is there is whole, whenever the process was killed.
+
+`NAME.json` is one JSON object. Its "sha256" is that of the file's own bytes with those 64 digits left out, so that
+whoever has the file can check it: `record.schema.json` says what else stands there.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import shutil
 import socket
 import sys
@@ -25,6 +29,10 @@ from torch import Tensor
 
 from repgeom.files import write_whole
 
+FORMAT = 2
+SEAL = re.compile(r'"sha256": "([0-9a-f]{64})"')
+UNSEALED = '"sha256": ""'
+
 
 class Stored(NamedTuple):
     """A record of plain values, and the arrays that were saved with it, by name."""
@@ -37,6 +45,10 @@ class Damaged(ValueError):
     """A file does not have the checksum that it was written with."""
 
 
+class OtherFormat(ValueError):
+    """A file was written by a version that kept its records in another way."""
+
+
 class Busy(RuntimeError):
     """Another process holds the lock."""
 
@@ -44,14 +56,15 @@ class Busy(RuntimeError):
 def save(path: Path, record: Mapping[str, Any], arrays: Mapping[str, Tensor] | None = None) -> None:
     """Writes `path`.json and, with arrays, `path`.safetensors; infinity and NaN are refused in the record."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    whole: dict[str, Any] = {"record": dict(record), "arrays_sha256": None}
+    whole: dict[str, Any] = {"format": FORMAT, "sha256": "", "arrays_sha256": None, "record": dict(record)}
     if arrays:
         data = bytes_of({name: value.detach().cpu().contiguous() for name, value in arrays.items()})
         whole["arrays_sha256"] = hashlib.sha256(data).hexdigest()
-    text = json.dumps(whole, indent=1, allow_nan=False, ensure_ascii=False)
+    text = json.dumps(whole, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
     if arrays:
         write_whole(_beside(path, ".safetensors"), data)
-    write_whole(_beside(path, ".json"), json.dumps({"sha256": _sha(text)}) + "\n" + text + "\n")
+    # The place of the seal comes before the record, in which the same words may stand.
+    write_whole(_beside(path, ".json"), text.replace(UNSEALED, f'"sha256": "{_sha(text)}"', 1))
 
 
 def load(path: Path) -> Stored | None:
@@ -59,19 +72,31 @@ def load(path: Path) -> Stored | None:
 
     Raises:
         Damaged: the file, named, is not as it was written.
+        OtherFormat: the file, named, was written by another version.
     """
     file = _beside(path, ".json")
     try:
-        head, _, text = file.read_text(encoding="utf-8").partition("\n")
-        intact = json.loads(head)["sha256"] == _sha(text.removesuffix("\n"))
+        text = file.read_bytes().decode()
     except FileNotFoundError:
         return None
-    except (ValueError, KeyError, TypeError):
-        intact = False
-    if not intact:
+    except UnicodeDecodeError:
+        text = ""
+    if text.startswith('{"sha256"'):
+        raise OtherFormat(_other_format(file, 1))
+    seal = SEAL.search(text)
+    if seal is None or _sha(SEAL.sub(UNSEALED, text, count=1)) != seal[1]:
         raise Damaged(f"{file} is damaged: it does not have the checksum that it was written with.")
     whole = json.loads(text)
+    if whole["format"] != FORMAT:
+        raise OtherFormat(_other_format(file, whole["format"]))
     return Stored(whole["record"], _arrays(_beside(path, ".safetensors"), whole["arrays_sha256"]))
+
+
+def _other_format(file: Path, number: int) -> str:
+    return (
+        f"{file} was written by another version of repgeom (format {number}, this one reads {FORMAT}); read it with "
+        "that version, or run again in another folder with --out."
+    )
 
 
 def _arrays(file: Path, expected: str | None) -> dict[str, Tensor]:
@@ -86,7 +111,7 @@ def _arrays(file: Path, expected: str | None) -> dict[str, Tensor]:
 def made_once(path: Path, recipe: Mapping[str, Any], make: Callable[[], Stored]) -> Stored:
     """What is kept at `path`, or else made now and kept. Other processes that want the same wait for it.
 
-    A damaged file is named on standard error and made again.
+    A file that is damaged, or of another version, is named on standard error and made again.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with locked(path):
@@ -94,6 +119,9 @@ def made_once(path: Path, recipe: Mapping[str, Any], make: Callable[[], Stored])
             found = load(path)
         except Damaged as error:
             print(f"{error} It is made again.", file=sys.stderr)
+            found = None
+        except OtherFormat:
+            print(f"{_beside(path, '.json')} was kept by another version. It is made again.", file=sys.stderr)
             found = None
         # A path holds only twelve digits of a recipe's checksum, so the recipe itself decides.
         if found is None or found.record["recipe"] != plain(recipe):

@@ -1,7 +1,10 @@
 """Records on disk: checksums, locks, and what an interruption leaves."""
 
+import hashlib
+import json
 import math
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -39,21 +42,46 @@ def test_every_flipped_bit_is_noticed(ending, tmp_path, rng):
     stored.save(path, {"value": 0.123}, {"x": torch.tensor(rng.standard_normal(4))})
     file = path.with_name(f"r{ending}")
     whole = file.read_bytes()
-    for at in range(len(whole) - 1):  # the last byte of the record is its end of line
-        damaged = bytearray(whole)
-        damaged[at] ^= 1
-        file.write_bytes(damaged)
-        try:
-            found = stored.load(path)
-        except stored.Damaged as error:
-            assert str(file) in str(error)  # noqa: PT017
-        else:
-            assert ending == ".json"
-            assert found.record == {"value": 0.123}  # blank space between the words of the first line
-    for n in (0, 1, len(whole) // 2, len(whole) - 2):
+    for at in range(len(whole)):
+        for bit in range(8):
+            damaged = bytearray(whole)
+            damaged[at] ^= 1 << bit
+            file.write_bytes(damaged)
+            with pytest.raises(stored.Damaged, match=re.escape(str(file))):
+                stored.load(path)
+    for n in (0, 1, len(whole) // 2, len(whole) - 1):
         file.write_bytes(whole[:n])
         with pytest.raises(stored.Damaged, match=str(file)):
             stored.load(path)
+
+
+def test_a_record_is_one_json_value_whose_checksum_anybody_can_check(tmp_path):
+    record = {"sha256": "", "text": 'a "sha256": "" within', "value": 1e-9}
+    stored.save(tmp_path / "r", record, {"x": torch.ones(2)})
+    data = (tmp_path / "r.json").read_bytes()
+    whole = json.loads(data)
+    assert list(whole) == ["format", "sha256", "arrays_sha256", "record"]
+    assert (whole["format"], whole["record"]) == (2, record)
+    assert hashlib.sha256(data.replace(whole["sha256"].encode(), b"", 1)).hexdigest() == whole["sha256"]
+    assert hashlib.sha256((tmp_path / "r.safetensors").read_bytes()).hexdigest() == whole["arrays_sha256"]
+    assert stored.load(tmp_path / "r").record == record
+
+
+def test_a_record_of_another_version_is_not_called_damaged(tmp_path, monkeypatch, capsys):
+    text = json.dumps({"record": {"v": 1}, "arrays_sha256": None}, indent=1)
+    first = json.dumps({"sha256": hashlib.sha256(text.encode()).hexdigest()})
+    (tmp_path / "old.json").write_text(f"{first}\n{text}\n")
+    with pytest.raises(stored.OtherFormat, match=r"old.json was .* \(format 1, this one reads 2\).* with --out"):
+        stored.load(tmp_path / "old")
+    with monkeypatch.context() as patch:
+        patch.setattr(stored, "FORMAT", 3)
+        stored.save(tmp_path / "new", {"v": 1})
+    with pytest.raises(stored.OtherFormat, match=r"\(format 3, this one reads 2\)"):
+        stored.load(tmp_path / "new")
+    # What is kept beside runs can be had again.
+    found = stored.made_once(tmp_path / "old", {}, lambda: stored.Stored({"v": 2}, {}))
+    assert found.record["v"] == stored.load(tmp_path / "old").record["v"] == 2
+    assert "old.json was kept by another version. It is made again." in capsys.readouterr().err
 
 
 def test_a_record_without_its_arrays_is_damaged(tmp_path):
