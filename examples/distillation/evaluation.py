@@ -109,6 +109,7 @@ def geometry(features: Tensor, teacher: Tensor, evaluation: Evaluation) -> tuple
         raise Diverged("its embeddings of all test images are equal") from error
     rank_sigma = float(rg.effective_rank(spectrum, of="singular_values"))
     captured, captured_parts = _captured(units, target, evaluation.leading)
+    not_centred = _captured_not_centred(units, target)
     cosines = (units * target).sum(1)
     uniformity, uniformity_parts = _uniformity(units)
     contrast = infonce_per_image(units, target, evaluation.infonce_temperature, evaluation.infonce_batch)
@@ -128,7 +129,8 @@ def geometry(features: Tensor, teacher: Tensor, evaluation: Evaluation) -> tuple
         "variance_ratio": spectrum.variance_ratio.tolist(),
         "captured": captured,
         "captured_curve": rg.captured_variance(units, target).tolist(),
-        "captured_student_not_centred": _captured_not_centred(units, target, evaluation.leading),
+        "captured_student_not_centred": not_centred[min(evaluation.leading, len(not_centred)) - 1],
+        "captured_curve_student_not_centred": not_centred,
         "cosine": float(rg.cosine_alignment(units, target)),
         "infonce": float(contrast.mean()),
         "uniformity": uniformity,
@@ -180,10 +182,11 @@ def _leading(target: Tensor, k: int) -> Tensor:
     return rg.centered_svd(target).Vh[: min(k, target.shape[1], len(target) - 1)].mT
 
 
-def _captured_not_centred(units: Tensor, target: Tensor, k: int) -> float:
-    """As in the paper's figure: the teacher centred, the student not."""
-    directions = _leading(target, k)
-    return float((units @ directions).square().sum() / units.square().sum())
+def _captured_not_centred(units: Tensor, target: Tensor) -> list[float]:
+    """The curve of the paper's figure, by number of directions: the teacher centred, the student not."""
+    inside = (units @ _leading(target, target.shape[1])).square().sum(0)
+    curve: list[float] = (inside.cumsum(0) / units.square().sum()).tolist()
+    return curve
 
 
 def _uniformity(units: Tensor) -> tuple[float, Tensor]:

@@ -70,6 +70,9 @@ def test_geometry_is_the_slow_definitions(rng):
     assert record["captured_curve"][3] == pytest.approx(record["captured"])
     assert len(record["captured_curve"]) == 12
     assert record["captured_student_not_centred"] == pytest.approx(np.square(u @ leading(t, 4)).sum() / len(u))
+    for k in (1, 4, 12):
+        share = np.square(u @ leading(t, k)).sum() / len(u)
+        assert record["captured_curve_student_not_centred"][k - 1] == pytest.approx(share)
     assert record["captured_student_not_centred"] != pytest.approx(record["captured"], abs=0.01)
     assert record["cosine"] == pytest.approx((u * v).sum(1).mean())
     assert arrays["cosine"].numpy() == pytest.approx((u * v).sum(1), abs=4 * EPS32)
