@@ -204,6 +204,7 @@ def _positive(text: str) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """Of all commands."""
+    from .objectives import TERMS
     from .presets import PRESETS
 
     parser = argparse.ArgumentParser(
@@ -242,7 +243,7 @@ def parser() -> argparse.ArgumentParser:
     )
     grid = run.add_argument_group("the grid")
     grid.add_argument("--widths", type=_positive, nargs="+", help="of the students; 1, 2 and 4 are S, M and L")
-    grid.add_argument("--objectives", nargs="+", metavar="NAME", help="cosine, cosine+infonce, cosine+infonce-views, infonce, mse, cosine+rank")  # fmt: skip
+    grid.add_argument("--objectives", nargs="+", metavar="NAME", help=f"sums with + of {', '.join(TERMS)}; behind one @temperature=, @weight= (of all terms but the first) or @epochs=, as in cosine+infonce@temperature=0.05")  # fmt: skip
     grid.add_argument("--seeds", type=int, nargs="+", help="default 42 123 456")
     training = run.add_argument_group("training")
     training.add_argument("--epochs", type=_positive, help="default 5")

@@ -105,6 +105,9 @@ class Training:
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:
             raise ValueError(f"precision is one of {', '.join(PRECISIONS)}, got {self.precision!r}.")
+        for name in ("epochs", "batch_size"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name.replace('_', ' ')} must be at least 1, got {getattr(self, name)}.")
         for name in ("learning_rate", "infonce_temperature"):
             if not 0 < getattr(self, name) < math.inf:
                 raise ValueError(f"{name.replace('_', ' ')} must be a number above 0, got {getattr(self, name):g}.")

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from .configs import Training
-from .objectives import Batch, Objective, objective_of
+from .objectives import Objective, objective_of
+from .terms import Bank, Batch
 from .views import crop_flip
 
 Input = Callable[[Tensor], Tensor]  # uint8 images as they lie to what the student sees
@@ -54,6 +55,9 @@ def train_student(
     if n < step:
         raise ValueError(f"{n} images to train on do not fill one batch of {step}.")
     order = torch.Generator().manual_seed(seed)
+    # Of their own, so that what a term draws does not change the order of the images.
+    draws = torch.Generator().manual_seed(seed + 1_000_000)
+    banks = [Bank(target) for target in targets]
     student.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = torch.optim.Adam(student.parameters(), lr=training.learning_rate)
     student.train()
@@ -67,7 +71,7 @@ def train_student(
         return z.float()
 
     for epoch in range(training.epochs):
-        target = targets[epoch if augmented else 0]
+        bank = banks[epoch if augmented else 0]
         # Added up on the device: to read every loss would make the CPU wait for the GPU at each step.
         total = torch.zeros((), dtype=torch.float64, device=images.device)
         # Drawn on the CPU, so that the order is the same on every device.
@@ -85,7 +89,8 @@ def train_student(
                 view = crop_flip(pixels, rows, 1_000_000 * (seed + 1) + number, training.crop_padding)
                 return embed(view)
 
-            loss = _loss(minimised, objective, Batch(embed(pixels), target[rows], second_view, training))
+            batch = Batch(embed(pixels), bank.features[rows], second_view, training, rows, bank, draws)
+            loss = _loss(minimised, objective, batch)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             optimizer.step()

@@ -9,6 +9,7 @@ from repgeom_examples.distillation import (
     cli,
     configs,
     stored,
+    terms,
 )
 
 SMALL = configs.Training(epochs=2, batch_size=8)
@@ -119,3 +120,10 @@ def elsewhere(planted):
     """The environment of another process: one thread, and our teachers importable."""
     paths = [str(planted), *filter(None, [os.environ.get("PYTHONPATH")])]
     return {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(paths)}
+
+
+def batch_of(student, bank, rows, second_view=None, training=SMALL):
+    """What an objective sees of images that are these rows of all."""
+    return terms.Batch(
+        student, bank[rows], second_view, training, rows, terms.Bank(bank), torch.Generator().manual_seed(0)
+    )

@@ -16,7 +16,7 @@ from repgeom_examples.distillation import (
 from .small_runs import N_CELLS, arguments, assert_same, contents, one_line
 
 ERRORS = {
-    "objective": ("--objectives cosine nonsense", "unknown objective 'nonsense'; there are cosine, mse, infonce"),
+    "objective": ("--objectives cosine nonsense", "unknown objective 'nonsense'; there are cosine, mse, centered-cosine"),
     "architecture": ("--architectures nonsense", "'nonsense'; there are"),
     "teacher": ("--teacher nonsense", "unknown teacher 'nonsense'; there are clip, dinov2"),
     "data": ("--data nonsense", "unknown data 'nonsense'; there are cifar10, cifar100"),

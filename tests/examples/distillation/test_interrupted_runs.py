@@ -16,6 +16,7 @@ from repgeom_examples.distillation import (
     objectives,
     sharing,
     stored,
+    terms,
 )
 
 from .small_runs import N_CELLS, arguments, assert_same, contents, elsewhere, flip, one_line
@@ -80,7 +81,7 @@ def test_an_interrupted_run_says_that_it_goes_on(planted, whole, tmp_path, monke
         count.append(1)
         if len(count) == 6:
             raise KeyboardInterrupt
-        return objectives.cosine(batch)
+        return terms.cosine(batch)
 
     with monkeypatch.context() as patch:
         patch.setitem(objectives.TERMS, "cosine", interrupt)

@@ -14,6 +14,7 @@ from repgeom_examples.distillation import (
     configs,
     objectives,
     students,
+    terms,
     training,
     views,
 )
@@ -34,7 +35,7 @@ def seen(monkeypatch):
 
     def spy(batch):
         found.append(batch)
-        return objectives.cosine(batch)
+        return terms.cosine(batch)
 
     monkeypatch.setitem(objectives.TERMS, "spy", spy)
     return found
@@ -110,7 +111,7 @@ def test_second_views_differ_by_batch_epoch_and_seed():
         inputs.clear()
         batch.second_view()
         found.append(inputs[0])
-        return objectives.cosine(batch)
+        return terms.cosine(batch)
 
     inputs = []
 
