@@ -22,6 +22,7 @@ class Series:
         low, high: (n,) ends of intervals, drawn as a band or a bar; None without intervals, NaN where one is not known.
         compared: whether it is what the others are compared with: drawn in grey and dashed.
         look: which look it has, from 0, so that a thing looks alike in several charts; by default the first that is free.
+        points: in a line chart: whether its values are points without a line, as published numbers are.
 
     >>> Series("student", [3.0, 2.0, 1.0]).values
     array([3., 2., 1.])
@@ -33,6 +34,7 @@ class Series:
     high: Any = None
     compared: bool = False
     look: int | None = None
+    points: bool = False
 
     def __post_init__(self) -> None:
         for field in ("values", "low", "high"):
@@ -56,6 +58,7 @@ class LineChart:
         limits: ends of the vertical axis; those of the values by default.
         ordered: whether the order of the curves means something: their colours then run from dark to light.
         marked: whether each value gets a point.
+        x_log: whether the horizontal axis is logarithmic; `x` is then above 0.
 
     >>> LineChart("Spectrum", [1, 2], "direction", "share of variance", [Series("student", [0.7, 0.3])]).title
     'Spectrum'
@@ -71,6 +74,7 @@ class LineChart:
     limits: tuple[float, float] | None = None
     ordered: bool = False
     marked: bool = False
+    x_log: bool = False
 
 
 @own_settings

@@ -69,7 +69,7 @@ def lines_of(chart: LineChart) -> Lines:
     shown = _places(len(x), MOST_PLACES if len(chart.series) <= MANY_CURVES else MOST_PLACES // 2)
     across = Scale(float(x[0]) - 0.5, float(x[-1]) + 0.5)
     if not chart.x_names and len(x) > 1:
-        across = Scale(float(x[0]), float(x[-1]))
+        across = Scale(float(x[0]), float(x[-1]), chart.x_log)
     ends = [array for s in chart.series for array in (s.values, s.low, s.high) if array is not None]
     up = scale_of(ends, chart.limits, chart.log)
     places = np.round(SIZE * across.at(x[shown])).astype(int)
@@ -107,6 +107,15 @@ def dots_of(chart: DotChart) -> Dots:
 
 def looks_of(series: Sequence[Series], *, ordered: bool = False) -> list[Look]:
     """A look for each: a colour, dashes and a width of its own, or colours from dark to light where the order counts."""
+    return [_spotted(look) if s.points else look for s, look in zip(series, _lined(series, ordered), strict=True)]
+
+
+def _spotted(look: Look) -> Look:
+    """The same colours for points without a line."""
+    return dataclasses.replace(look, classes=f"{look.classes} spots")
+
+
+def _lined(series: Sequence[Series], ordered: bool) -> list[Look]:
     own = [s for s in series if not s.compared]
     looks: list[Look] = []
     n_compared = 0
@@ -158,11 +167,14 @@ def _curve(s: Series, look: Look, shown: np.ndarray, places: np.ndarray, up: Sca
     if s.low is not None and s.high is not None:
         band = _band(places, _heights(_at(s.low, shown), up), _heights(_at(s.high, shown), up))
     points = ""
-    if marked and not s.compared:
+    if s.points or (marked and not s.compared):
         # A line of no length with round ends is a dot, whatever the chart's proportions.
         points = "".join(f"M{x} {y:.0f}h0" for x, y in zip(places, heights, strict=True) if np.isfinite(y))
     words = [number(float(value)) for value in values]
-    return Curve(s.name, look, _path(places, heights), band, points, words)
+    line = ""
+    if not s.points:
+        line = _path(places, heights)
+    return Curve(s.name, look, line, band, points, words)
 
 
 def _at(values: np.ndarray, shown: np.ndarray) -> np.ndarray:

@@ -39,6 +39,26 @@ def test_a_curve_is_broken_where_there_is_no_value():
     assert short.values[2:] == ["–"] * 3
 
 
+def test_on_a_logarithmic_axis_each_factor_of_ten_is_as_far_as_the_next():
+    chart = LineChart("title", [1, 10, 100], "direction", "share", [Series("a", [0, 1, 2])], limits=(0, 2), x_log=True)
+    found = lines_of(chart)
+    assert drawn(found.curves[0].line) == [(0, 1000), (500, 500), (1000, 0)]
+    assert [text for _, text in found.x_ticks] == ["1", "10", "100"]
+    assert found.names == ["1", "10", "100"]
+
+
+def test_points_without_a_line_look_otherwise_and_have_their_values():
+    chart = line_chart(
+        Series("ours", [1, 2, 3, 4, 5]), Series("published", [np.nan, 2, np.nan, 4], points=True), limits=(0, 5)
+    )
+    ours, published = lines_of(chart).curves
+    assert ours.points == ""
+    assert (published.line, published.points) == ("", "M250 600h0M750 200h0")
+    assert published.values[1] == "2"
+    assert "spots" in published.look.classes
+    assert "spots" not in ours.look.classes
+
+
 def test_a_band_lies_between_its_ends_and_only_where_both_are_known():
     s = Series("a", [2, 2, 2, 2, 2], low=[1, 1, np.nan, 0, 1], high=[3, 4, 3, np.nan, 3])
     found = lines_of(line_chart(s, limits=(0, 4), marked=True)).curves[0]
