@@ -12,6 +12,7 @@ TINY_CLIP = TeacherTraining(
 TINY_DINO = TeacherTraining(
     n_images=10_000, epochs=6, batch_size=128, learning_rate=1e-3, width=128, depth=4, out=512, temperature=0.1, seed=0
 )
+TEACHER_TRAINING = {"tiny-clip": TINY_CLIP, "tiny-dino": TINY_DINO}
 SHAPES_CLIP = Setting(
     teacher="tiny-clip",
     data="shapes10",
@@ -144,6 +145,7 @@ QUICK = dataclasses.replace(
     more_seeds=(),
 )
 
+DEFAULT = "embedded"
 PRESETS: dict[str, Config] = {
     "packaged": PACKAGED,
     "quick": QUICK,

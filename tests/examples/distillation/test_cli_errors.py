@@ -68,7 +68,7 @@ def test_a_gpu_that_is_not_there_is_named(device, planted, tmp_path, capsys):
     [
         ("--teacher clip", "preset embedded has several settings: give both --teacher and --data"),
         ("--data digits", "preset embedded has several settings: give both --teacher and --data"),
-        ("--teacher-path x", "preset embedded has several teachers: give --teacher and --data with --teacher-path"),
+        ("--teacher-path x", "preset embedded has several settings: give both --teacher and --data"),
         ("--objectives cosin", "unknown objective 'cosin'"),
     ],
 )

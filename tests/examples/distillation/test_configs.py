@@ -9,8 +9,11 @@ from repgeom_examples.distillation import (
     cli,
     configs,
     grid,
+    objectives,
     presets,
+    students,
 )
+from repgeom_examples.distillation.data.load import DATASETS
 
 from .small_runs import configured
 
@@ -18,7 +21,7 @@ from .small_runs import configured
 def test_presets_are_the_papers():
     names = ["packaged", "quick", "embedded", "paper-cifar10-clip", "paper-cifar100-dinov2", "paper"]
     assert list(presets.PRESETS) == names
-    assert presets.PRESETS[cli.DEFAULT].name == cli.DEFAULT
+    assert presets.PRESETS[presets.DEFAULT].name == presets.DEFAULT
     paper = presets.PRESETS["paper"]
     assert [(s.teacher, s.data) for s in paper.settings[:2]] == [("clip", "cifar10"), ("dinov2", "cifar100")]
     # Claim 4 compares teachers on the same images.
@@ -100,13 +103,45 @@ def test_the_command_line_becomes_a_config():
     assert config.settings == (configs.Setting("clip", "cifar10", "there", "here"),)
     assert (config.name, config.widths, config.objectives, config.seeds) == ("mine", (1, 3), ("mse",), (-4,))
     assert config.training == configs.Training(epochs=9, infonce_weight=0.5)
-    assert configured() == presets.PRESETS[cli.DEFAULT]
+    assert configured() == presets.PRESETS[presets.DEFAULT]
     assert configured("--preset", "paper", "--out", "elsewhere") == presets.PRESETS["paper"]
     assert configured("--preset", "paper", "--data-path", "d").settings[1].data_path == "d"
     assert (
         configured("--preset", "embedded", "--teacher", "tiny-clip", "--data", "shapes100").settings[0].teacher_training
         == presets.TINY_CLIP
     )
+
+
+def test_a_setting_of_ones_own_takes_nothing_of_a_preset_but_its_teachers_training():
+    own = configured("--preset", "embedded", "--teacher", "tiny-dino", "--data", "digits")
+    assert own.settings == (configs.Setting("tiny-dino", "digits", teacher_training=presets.TINY_DINO),)
+    assert (own.seeds, own.training) == (presets.PUBLISHED.seeds, presets.PUBLISHED.training)
+    # Where no preset is named, it is trained as published, whatever the default run does.
+    alone = configured("--teacher", "clip", "--data", "cifar10")
+    assert dataclasses.replace(alone, name="", settings=()) == presets.PUBLISHED
+    named = configured("--preset", "packaged", "--teacher", "clip", "--data", "cifar10")
+    assert (named.training, named.more_seeds) == (presets.PACKAGED.training, presets.PACKAGED.more_seeds)
+
+
+def test_what_is_asked_for_goes_into_every_setting_and_before_what_single_settings_say():
+    packaged = ("--preset", "packaged", "--variants", "mse")
+    config = configured(*packaged, "--n-train", "500")
+    assert {(s.n_train, s.variants) for s in config.settings} == {(500, ("mse",))}
+    assert {s.widths for s in configured(*packaged, "--widths", "3").settings} == {None}
+    seeds = configured(*packaged, "--seeds", "11")
+    assert (seeds.seeds, seeds.more_seeds) == ((11,), ())
+    assert configured(*packaged, "--seeds", "11", "--more-seeds", "5", "6").more_seeds == (5, 6)
+    assert configured(*packaged, "--more-seeds").more_seeds == ()
+    assert configured(*packaged, "--precision", "bfloat16").training.precision == "bfloat16"
+
+
+def test_help_names_what_the_registries_hold(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "1000")  # no name is broken at its hyphen
+    with pytest.raises(SystemExit):
+        cli.main(["run", "--help"])
+    shown = capsys.readouterr().out
+    known = [*objectives.TERMS, *DATASETS, *presets.PRESETS, *set(students.ARCHITECTURES) - {"cnn"}]
+    assert [name for name in known if name not in shown] == []
 
 
 def test_another_teacher_does_not_take_a_presets_checkpoint():
