@@ -9,7 +9,7 @@ from repgeom.pages import DotChart, LineChart, Series
 from .configs import Config
 from .evaluation import accuracy_key
 from .figures import mean_shares, of_the_grid
-from .tables import Cells, ModelRow, models, summary_of
+from .summaries import Cells, ModelRow, models, summary_of
 
 
 def charts_of(config: Config, cells: Cells) -> tuple[list[LineChart], list[DotChart]]:

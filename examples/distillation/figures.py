@@ -9,7 +9,7 @@ import numpy as np
 
 from .configs import Config
 from .evaluation import accuracy_key
-from .tables import Cells, ModelRow, models, summary_of
+from .summaries import Cells, ModelRow, models, summary_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -10,7 +10,8 @@ from . import stored
 from .configs import Config, Setting
 from .ledger import ledger
 from .running import results
-from .tables import Cells, geometry_table, noise_table, record_table
+from .summaries import Cells
+from .tables import geometry_table, noise_table, record_table
 from .verdicts import Entry
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from .figures import FIGURES
 from .findings import TABLES, Findings
 from .grid import cells_of
 from .students import BASE
+from .summaries import models
 from .table_text import aligned, escaped, piped, shown, value_of
-from .tables import models
 from .verdicts import CONTRADICTED, NOT_RUN, SUPPORTED, UNDECIDED, Entry
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from .configs import Config
 from .findings import settings_of
 from .grid import Cell, cells_of
 from .running import results
-from .tables import Cells
+from .summaries import Cells
 
 
 def text(out: Path, screen: Screen | None = None) -> str:

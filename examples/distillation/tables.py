@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-import torch
-
-import repgeom as rg
-
 from .configs import Config
 from .evaluation import accuracy_key
-from .grid import Cell, cells_of
-from .reader import Missing, Reader
-from .stored import Stored
-from .uncertainty import Summary, over_images, over_seeds
+from .summaries import Cells, ModelRow, mean_of, models, rank_of_mean, rank_of_mean_sigma, summary_of
+from .uncertainty import Summary
 from .verdicts import Entry, Row
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Cells = dict[Cell, Stored]
 GEOMETRY = {
     "effective_rank": "effective rank",
     "effective_rank_sigma": "of σ",
@@ -31,55 +23,20 @@ GEOMETRY = {
     "infonce": "InfoNCE",
     "uniformity": "uniformity",
 }
-# What each image adds to these is kept of their logarithm.
-RANKS = ("effective_rank", "effective_rank_sigma")
-
-
-@dataclasses.dataclass(frozen=True)
-class ModelRow:
-    """A model in one setting, its finished cells of all seeds, and the reasons of those that failed."""
-
-    setting: str
-    model: str
-    cell: Cell
-    done: list[Cell]
-    failed: list[str]
-    missing: int
-
-
-def models(config: Config, cells: Cells) -> list[ModelRow]:
-    """Every model of a run in order, finished or not."""
-    groups: dict[tuple[str, str], list[Cell]] = {}
-    for cell in cells_of(config):
-        groups.setdefault((cell.setting, cell.model), []).append(cell)
-    found = []
-    for (setting, model), wanted in groups.items():
-        there = [c for c in wanted if c in cells]
-        done = [c for c in there if cells[c].record["status"] == "done"]
-        failed = [_failure(c, cells[c].record["reason"]) for c in there if c not in done]
-        # The cells of a model differ in the seed alone, so the first one stands for all.
-        found.append(ModelRow(setting, model, wanted[0], done, failed, len(wanted) - len(there)))
-    order = [setting.name for setting in config.settings]
-    return sorted(found, key=lambda row: order.index(row.setting))
-
-
-def _failure(cell: Cell, reason: str) -> str:
-    if cell.kind == "teacher":
-        return reason
-    return f"seed {cell.seed}: {reason}"
+# Effective rank of all images like those measured, of which so few read too low.
+CORRECTED = "corrected for n"
 
 
 def geometry_table(config: Config, cells: Cells) -> pd.DataFrame:
     """Table 1: how each model's embeddings of the test images spread, and how they lie to the teacher's."""
 
     def row(model: ModelRow) -> dict[str, Any]:
-        records = [cells[c].record for c in model.done]
-        found: dict[str, Any] = {"parameters": None}
-        if records:
-            found["parameters"] = records[0].get("n_parameters")
+        found: dict[str, Any] = {"parameters": mean_of(model, cells, "n_parameters")}
         for key, name in GEOMETRY.items():
             found |= _columns(name, summary_of(model, cells, key))
-        found["dimensions for 90 %"] = _mean([r["n_components_90"] for r in records])
+            if key == "effective_rank":
+                found[CORRECTED] = mean_of(model, cells, "population_rank/value")
+        found["dimensions for 90 %"] = mean_of(model, cells, "n_components_90")
         return found
 
     return _table(config, cells, row)
@@ -105,8 +62,7 @@ def record_table(config: Config, cells: Cells) -> pd.DataFrame:
     """Where the paper's record disagrees with itself, both ways side by side, for each model of the published grid."""
 
     def row(model: ModelRow) -> dict[str, Any]:
-        records = [cells[c].record for c in model.done]
-        shares = [r["variance_ratio"] for r in records]
+        records = model.records(cells)
         noise = summary_of(model, cells, accuracy_key((config.evaluation.strongest, "normalized")))
         scatter = unbiased = None
         if noise is not None:
@@ -115,11 +71,12 @@ def record_table(config: Config, cells: Cells) -> pd.DataFrame:
                 # From ddof 0 to ddof 1.
                 unbiased = scatter * math.sqrt(noise.n_seeds / (noise.n_seeds - 1))
         return {
-            "rank from σ²": _mean([r["effective_rank"] for r in records]),
-            "rank from σ": _mean([r["effective_rank_sigma"] for r in records]),
-            "rank of the mean spectrum": _rank_of_mean(shares),
-            "captured, centred": _mean([r["captured"] for r in records]),
-            "captured, student not centred": _mean([r["captured_student_not_centred"] for r in records]),
+            "rank from σ²": mean_of(model, cells, "effective_rank"),
+            "rank from σ": mean_of(model, cells, "effective_rank_sigma"),
+            "rank of the mean spectrum": rank_of_mean([r["variance_ratio"] for r in records]),
+            "rank of the mean σ": rank_of_mean_sigma([r.get("singular_values", []) for r in records]),
+            "captured, centred": mean_of(model, cells, "captured"),
+            "captured, student not centred": mean_of(model, cells, "captured_student_not_centred"),
             "± over seeds, ddof 0": scatter,
             "± over seeds, ddof 1": unbiased,
         }
@@ -170,40 +127,7 @@ def _table(config: Config, cells: Cells, row: Callable[[ModelRow], dict[str, Any
     return pd.DataFrame(found)
 
 
-def summary_of(model: ModelRow, cells: Cells, key: str) -> Summary | None:
-    """Over the seeds that finished; a teacher has one and no seeds, so its interval is over images alone."""
-    reader = Reader(cells)
-    read = reader.of
-    if key in RANKS:
-        read = reader.rank
-    try:
-        found = [read(cell, key) for cell in model.done]
-    except Missing:
-        return None
-    if not found:
-        return None
-    if model.cell.kind == "teacher":
-        return over_images(found[0])
-    return over_seeds(found)
-
-
 def _columns(name: str, summary: Summary | None) -> dict[str, float | None]:
     if summary is None:
         return {name: None, f"{name} low": None, f"{name} high": None}
     return {name: summary.value, f"{name} low": summary.low, f"{name} high": summary.high}
-
-
-def _mean(values: Sequence[float]) -> float | None:
-    if not values:
-        return None
-    return sum(values) / len(values)
-
-
-def _rank_of_mean(shares: Sequence[Sequence[float]]) -> float | None:
-    """Effective rank of the spectrum averaged over seeds, as the paper takes it."""
-    if not shares:
-        return None
-    widest = max(len(s) for s in shares)
-    # A direction that a shorter spectrum lacks has no variance.
-    padded = torch.tensor([[*s, *[0.0] * (widest - len(s))] for s in shares], dtype=torch.float64)
-    return float(rg.effective_rank(rg.Spectrum.from_variances(padded.mean(0))))

@@ -8,6 +8,7 @@ import pytest
 
 from repgeom_examples.distillation import (
     ledger,
+    summaries,
     table_text,
     tables,
 )
@@ -95,7 +96,7 @@ def test_record_table_has_both_ways():
 
 def test_the_mean_spectrum_of_unequal_lengths():
     mean = np.array([0.55, 0.35, 0.1])
-    assert tables._rank_of_mean([[0.6, 0.4], [0.5, 0.3, 0.2]]) == pytest.approx(math.exp(log_rank(mean)))
+    assert summaries.rank_of_mean([[0.6, 0.4], [0.5, 0.3, 0.2]]) == pytest.approx(math.exp(log_rank(mean)))
 
 
 def test_ledger_table_is_the_ledger():
