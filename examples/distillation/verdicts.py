@@ -49,6 +49,7 @@ class Claim:
     tests: Callable[[Config, Setting], list[Test]]
     needs: str = "such cells"  # what a setting must have for the claim to have tests in it
     ours: bool = False  # a question that the paper does not ask
+    short: str = ""  # a few words for the table of all verdicts
 
 
 @dataclasses.dataclass(frozen=True)
