@@ -132,6 +132,8 @@ class Evaluation:
     noise_seed: int = 0  # the same draws for every model
     probe_C: float = 1.0  # of the linear probe
     leading: int = 20  # teacher's directions whose share of a student's variance is taken
+    leading_figure: int = 28  # where the paper's own figure reaches 90 %
+    neighbours: int = 10  # of mutual nearest neighbours with the teacher
     infonce_temperature: float = 0.1  # of InfoNCE as a measurement
     infonce_batch: int = 64
     curve_steps: int = 50  # rank, captured variance and cone are read after so many steps of training, and each epoch
