@@ -137,7 +137,7 @@ class Evaluation:
     infonce_temperature: float = 0.1  # of InfoNCE as a measurement
     infonce_batch: int = 64
     curve_steps: int = 50  # rank, captured variance and cone are read after so many steps of training, and each epoch
-    curve_images: int = 512  # of the images to test on, for those readings
+    curve_images: int = 256  # of the images to test on, for those readings
 
     @property
     def strongest(self) -> float:

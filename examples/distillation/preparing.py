@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch.nn import functional as F
+
+import repgeom as rg
 
 from .configs import Config, Setting
 from .data.images import Dataset
@@ -17,6 +21,7 @@ from .grid import Cell
 from .progress import progress_bar
 from .teachers.load import load_teacher
 from .teachers.teacher import Teacher
+from .training import as_they_are
 
 # Images, below which nothing can be measured.
 LEAST_TEST = 4
@@ -47,6 +52,11 @@ class Prepared:
     targets: list[torch.Tensor]  # the teacher's features of the training images as they are
     augmented: list[torch.Tensor]  # of each epoch's crops and flips; empty where not asked for
     teacher_test: torch.Tensor
+
+    @functools.cached_property
+    def teacher_directions(self) -> torch.Tensor:
+        """The teacher's principal directions (d, r), float64, of its centred unit rows of the images to test on."""
+        return rg.centered_svd(F.normalize(self.teacher_test.double())).Vh.mT
 
 
 def prepare(setting: Setting, config: Config, place: Place) -> Prepared:
@@ -82,7 +92,7 @@ def sizing(p: Prepared) -> Callable[[torch.Tensor], torch.Tensor]:
     """The function that brings images to the size that the student sees."""
     if p.setting.student_input == "teacher":
         return p.teacher.preprocessing.sized
-    return lambda pixels: pixels
+    return as_they_are
 
 
 def described(p: Prepared) -> dict[str, Any]:

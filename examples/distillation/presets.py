@@ -82,7 +82,7 @@ PUBLISHED = Config(
         infonce_temperature=0.1,
         infonce_batch=64,
         curve_steps=50,
-        curve_images=512,
+        curve_images=256,
     ),
 )
 CIFAR100_CLIP = dataclasses.replace(CIFAR10_CLIP, data="cifar100", architectures=(), augmented=False)

@@ -17,14 +17,15 @@ import torch
 from torch import nn
 
 from . import sharing, stored
-from .configs import Config, Training
+from .configs import Config
 from .costs import cost, flops_per_image, room
+from .curves import PASSES_OF_A_STEP, Curve
 from .evaluation import Model, measurements
 from .grid import Cell, cells_of
 from .preparing import Place, Prepared, described, prepare, sizing
 from .progress import progress_bar
 from .students import make_student, n_parameters
-from .training import Diverged, train_student
+from .training import Diverged, normalizing, precision_of, train_student
 
 
 class Refused(RuntimeError):
@@ -49,7 +50,9 @@ def run(config: Config, place: Place) -> None:
             # One process of a group writes the settings, the others read them.
             with stored.locked(place.out / "settings"):
                 _begin(config, place)
-            _run_cells(config, place)
+            # Teachers and measures too: no device may round to TF32 on its own.
+            with precision_of("float32", place.device):
+                _run_cells(config, place)
     except stored.Busy as busy:
         raise Refused(f"{place.out} is in use by {busy}; wait for it, or name another folder with --out.") from None
 
@@ -166,9 +169,8 @@ def _measured(
         model = Model(p.teacher.encode, p.teacher.preprocessing.sized, p.teacher.preprocessing)
         known = p.targets[0], p.teacher_test
     else:
-        # A training step is as much work as three forward passes: one forward, and about two for the gradients.
-        student, losses = _trained(cell, p, config.training, place, lambda n: advance(3 * n * flops))
-        about |= {"n_parameters": n_parameters(student), "losses": losses}
+        student, trained = _trained(cell, p, config, place, lambda n: advance(PASSES_OF_A_STEP * n * flops))
+        about |= trained
         model = Model(student, sizing(p), p.teacher.preprocessing)
     data, tick = p.dataset, lambda n: advance(n * flops)
     record, arrays = measurements(model, data.train, data.test, p.teacher_test, config.evaluation, tick, known)
@@ -176,26 +178,42 @@ def _measured(
 
 
 def _trained(
-    cell: Cell, p: Prepared, training: Training, place: Place, tick: Callable[[int], Any]
-) -> tuple[nn.Module, list[float]]:
-    """A trained student in evaluation mode, and the mean loss of each epoch."""
+    cell: Cell, p: Prepared, config: Config, place: Place, tick: Callable[[int], Any]
+) -> tuple[nn.Module, dict[str, Any]]:
+    """A trained student in evaluation mode, and how its training went."""
     targets = p.targets
     if cell.augmented:
         targets = p.augmented
     student = make_student(cell.architecture, cell.width, p.teacher.width, cell.seed).to(place.device)
-    sized = sizing(p)
+    curve = _curve(p, config)
     losses = train_student(
         student,
         p.dataset.train.pixels,
         targets,
         cell.objective,
-        training,
-        as_input=lambda pixels: p.teacher.preprocessing.normalized(sized(pixels)),
+        config.training,
+        as_input=normalizing(p.teacher.preprocessing, place.device),
+        sized=sizing(p),
         augmented=cell.augmented,
         seed=cell.seed,
         tick=tick,
+        curve=curve,
     )
-    return student.eval(), losses
+    found = {
+        "n_parameters": n_parameters(student),
+        "precision": config.training.precision,
+        "losses": losses,  # the mean of each epoch
+        "curve": curve.readings,
+    }
+    return student.eval(), found
+
+
+def _curve(p: Prepared, config: Config) -> Curve:
+    """The readings to be taken while a student is trained, on the first images to test on."""
+    evaluation = config.evaluation
+    pixels = sizing(p)(p.dataset.test.pixels[: evaluation.curve_images])
+    seen = p.teacher.preprocessing.normalized(pixels).contiguous(memory_format=torch.channels_last)
+    return Curve(seen, p.teacher_directions[:, : evaluation.leading], evaluation.curve_steps)
 
 
 def results(config: Config, out: Path) -> Iterator[tuple[Cell, stored.Stored]]:

@@ -8,12 +8,37 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor, nn
 
+from repgeom.models import Preprocessing
+
 from .configs import Training
+from .curves import Curve
 from .objectives import Objective, objective_of
 from .terms import Bank, Batch
 from .views import crop_flip
 
 Input = Callable[[Tensor], Tensor]  # uint8 images as they lie to what the student sees
+
+
+# Bytes of resized images that are kept on a CPU; of more, each batch is resized anew, a twelfth of a step at 224 pixels.
+KEPT_BYTES = 2_000_000_000
+RESIZED_AT_ONCE = 256
+
+
+def as_they_are(pixels: Tensor) -> Tensor:
+    """Images that have the student's size."""
+    return pixels
+
+
+def normalizing(preprocessing: Preprocessing, device: torch.device) -> Input:
+    """The same as `preprocessing.normalized` of uint8 images, bit for bit, in one piece of memory."""
+    # Copied to the device once, not at each step.
+    mean, std = (torch.tensor(v, device=device)[:, None, None] for v in (preprocessing.mean, preprocessing.std))
+
+    def normalized(pixels: Tensor) -> Tensor:
+        levels = pixels.to(torch.float32, memory_format=torch.channels_last)
+        return levels.div_(255).sub_(mean).div_(std)
+
+    return normalized
 
 
 class Diverged(RuntimeError):
@@ -31,6 +56,8 @@ def train_student(
     augmented: bool,
     seed: int,
     tick: Callable[[int], None],
+    sized: Input = as_they_are,
+    curve: Curve | None = None,
 ) -> list[float]:
     """Trains in place and returns the mean loss of each epoch.
 
@@ -40,10 +67,12 @@ def train_student(
         targets: the teacher's features (n, d), one for all epochs, or with `augmented` those of each epoch's view.
         objective: a name that `objective_of` knows.
         training: epochs, batch size and the rest, where the objective does not say otherwise.
-        as_input: resizing and normalisation.
+        as_input: normalisation.
         augmented: epoch e sees view e of every image.
-        seed: of the order of the images and of second views.
+        seed: of the order of the images, of second views and of what a term draws.
         tick: told how many images more were seen.
+        sized: uint8 images to uint8 images of the size that the student sees.
+        curve: reads the student now and then; its weights become the same with and without.
 
     Raises:
         Diverged: the loss became NaN or infinite; the message says in which epoch.
@@ -51,55 +80,115 @@ def train_student(
     """
     minimised = objective_of(objective, training)
     training = minimised.training
-    n, step = len(images), training.batch_size
-    if n < step:
-        raise ValueError(f"{n} images to train on do not fill one batch of {step}.")
+    n, size = len(images), training.batch_size
+    if n < size:
+        raise ValueError(f"{n} images to train on do not fill one batch of {size}.")
+    n_batches = n // size
     order = torch.Generator().manual_seed(seed)
-    # Of their own, so that what a term draws does not change the order of the images.
-    draws = torch.Generator().manual_seed(seed + 1_000_000)
-    banks = [Bank(target) for target in targets]
     student.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimizer = torch.optim.Adam(student.parameters(), lr=training.learning_rate)
     student.train()
+    banks = [Bank(target) for target in targets]
+    step = _Step(student, _Inputs(images, sized, as_input, augmented), minimised, objective, seed)
     losses: list[float] = []
 
-    def embed(pixels: Tensor) -> Tensor:
-        x = as_input(pixels).contiguous(memory_format=torch.channels_last)
-        with precision_of(training.precision, images.device):
-            z: Tensor = student(x)
-        # Objectives are worked out in float32, whatever precision the network ran in.
-        return z.float()
+    def follow(n_steps: int) -> None:
+        if curve is not None:
+            curve.follow(student, n_steps, n_batches, training.epochs * n_batches, size)
 
+    follow(0)
     for epoch in range(training.epochs):
         bank = banks[epoch if augmented else 0]
         # Added up on the device: to read every loss would make the CPU wait for the GPU at each step.
         total = torch.zeros((), dtype=torch.float64, device=images.device)
         # Drawn on the CPU, so that the order is the same on every device.
         permuted = torch.randperm(n, generator=order).to(images.device)
-        for i, rows in enumerate(permuted[: n - n % step].split(step)):
-            pixels = images[rows]
-            if augmented:
-                pixels = crop_flip(pixels, rows, epoch, training.crop_padding)
-
-            # Bound as defaults: the function keeps its own batch, whenever it is called.
-            def second_view(
-                pixels: Tensor = pixels, rows: Tensor = rows, number: int = i + epoch * (n // step)
-            ) -> Tensor:
-                # Other draws in every epoch, for every seed, and than those of the augmentation control.
-                view = crop_flip(pixels, rows, 1_000_000 * (seed + 1) + number, training.crop_padding)
-                return embed(view)
-
-            batch = Batch(embed(pixels), bank.features[rows], second_view, training, rows, bank, draws)
-            loss = _loss(minimised, objective, batch)
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            optimizer.step()
-            total += loss.detach()
-            tick(step)
-        losses.append(float(total) / (n // step))
+        for number, rows in enumerate(permuted[: n_batches * size].split(size), epoch * n_batches):
+            total += step(rows, bank, epoch, number)
+            tick(size)
+            follow(number + 1)
+        losses.append(float(total) / n_batches)
         if not torch.isfinite(total):
             raise Diverged(f"the loss became {losses[-1]} in epoch {epoch + 1} of {training.epochs}")
     return losses
+
+
+class _Inputs:
+    """The images as a student sees them: brought to size once where they then fit, or else batch by batch."""
+
+    def __init__(self, images: Tensor, sized: Input, as_input: Input, augmented: bool) -> None:
+        self.images, self.sized, self.as_input, self.augmented = images, sized, as_input, augmented
+        # Crops are cut before images are resized, and are others in every epoch.
+        self.kept = None if augmented else _resized_once(images, sized)
+
+    def plain(self, rows: Tensor, epoch: int, padding: float) -> Tensor:
+        """The batch of an epoch."""
+        if self.kept is not None:
+            return self._as_seen(self.kept[rows])
+        pixels = self.images[rows]
+        if self.augmented:
+            pixels = crop_flip(pixels, rows, epoch, padding)
+        return self._as_seen(self.sized(pixels))
+
+    def view(self, rows: Tensor, epoch: int, padding: float, number: int) -> Tensor:
+        """The batch, cropped and flipped as this number says."""
+        pixels = self.images[rows]
+        if self.augmented:
+            pixels = crop_flip(pixels, rows, epoch, padding)
+        return self._as_seen(self.sized(crop_flip(pixels, rows, number, padding)))
+
+    def _as_seen(self, pixels: Tensor) -> Tensor:
+        return self.as_input(pixels).contiguous(memory_format=torch.channels_last)
+
+
+def _resized_once(images: Tensor, sized: Input) -> Tensor | None:
+    """All images at the student's size, uint8; None where that is too much to keep."""
+    if sized is as_they_are:
+        return images
+    one = sized(images[:1])
+    room = KEPT_BYTES
+    if images.device.type == "cuda":
+        # Half of what is free, so that the student has the rest.
+        room = torch.cuda.mem_get_info(images.device)[0] // 2
+    if one.numel() * len(images) > room:
+        return None
+    kept = one.new_empty((len(images), *one.shape[1:]))
+    for rows in torch.arange(len(images), device=images.device).split(RESIZED_AT_ONCE):
+        kept[rows] = sized(images[rows])
+    return kept
+
+
+class _Step:
+    """One step of training: what a batch does to the student."""
+
+    def __init__(self, student: nn.Module, inputs: _Inputs, minimised: Objective, name: str, seed: int) -> None:
+        self.student, self.inputs, self.minimised, self.name, self.seed = student, inputs, minimised, name, seed
+        self.training = minimised.training
+        # Fused: one pass over the weights where the plain one makes ten.
+        self.optimizer = torch.optim.Adam(student.parameters(), lr=self.training.learning_rate, fused=True)
+        # Of their own, so that what a term draws does not change the order of the images.
+        self.draws = torch.Generator().manual_seed(seed + 1_000_000)
+
+    def __call__(self, rows: Tensor, bank: Bank, epoch: int, number: int) -> Tensor:
+        """Trains on these images, the batch of this number since the start, and returns the loss."""
+        padding = self.training.crop_padding
+
+        def second_view() -> Tensor:
+            # Other draws in every epoch, for every seed, and than those of the augmentation control.
+            return self._embed(self.inputs.view(rows, epoch, padding, 1_000_000 * (self.seed + 1) + number))
+
+        embedded = self._embed(self.inputs.plain(rows, epoch, padding))
+        batch = Batch(embedded, bank.features[rows], second_view, self.training, rows, bank, self.draws)
+        loss = _loss(self.minimised, self.name, batch)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimizer.step()
+        return loss.detach()
+
+    def _embed(self, seen: Tensor) -> Tensor:
+        with precision_of(self.training.precision, seen.device):
+            z: Tensor = self.student(seen)
+        # Objectives are worked out in float32, whatever precision the network ran in.
+        return z.float()
 
 
 @contextlib.contextmanager

@@ -46,6 +46,20 @@ def test_a_whole_run_has_every_cell_once(whole, capsys):
     assert f"{N_CELLS} of {N_CELLS} cells done, 0 failed, 0 remain" in capsys.readouterr().out
 
 
+def test_the_curve_of_a_student_ends_in_what_is_measured_of_it(whole):
+    """All 64 images to test on are read, so that the last reading is the record's own number."""
+    for name, (record, _) in contents(whole).items():
+        if name == "make-digits--teacher":
+            assert "curve" not in record
+            continue
+        assert record["precision"] == "float32"
+        readings = record["curve"]
+        assert [reading["step"] for reading in readings] == [0, 4]  # two epochs of two steps; the first ends too soon
+        for key in ("effective_rank", "captured"):
+            assert readings[-1][key] == pytest.approx(record[key], rel=1e-5), name
+            assert readings[0][key] != pytest.approx(record[key], rel=1e-3)
+
+
 def test_a_finished_run_is_only_read(copied, whole, monkeypatch, capsys):
     before = {p: (p.read_bytes(), p.stat().st_mtime_ns) for p in (copied / "cells").iterdir() if p.is_file()}
     shutil.rmtree(copied.parent / "cache")
