@@ -23,9 +23,9 @@ def parser() -> argparse.ArgumentParser:
         "students, measures what each kept of its teacher, and decides the paper's claims.",
     )
     commands = parser.add_subparsers(required=True, dest="command", metavar="COMMAND")
-    place = _place()
+    place, settings = _place(), _settings()
 
-    run = commands.add_parser("run", parents=[place, _settings()], help="train and measure what is missing of a run")
+    run = commands.add_parser("run", parents=[place, settings], help="train and measure what is missing of a run")
     run.add_argument("--out", metavar="DIR", help="the run's folder (default runs/PRESET); started again, it goes on")
     run.add_argument("--download", action="store_true", help="fetch CIFAR by torchvision, where that works")
 
@@ -33,8 +33,13 @@ def parser() -> argparse.ArgumentParser:
     report.add_argument("run", metavar="RUN", help="the run's folder")
     report.add_argument("--to", metavar="DIR", help="where to write (default RUN/report)")
 
-    status = commands.add_parser("status", help="what is done, what remains and how long it will take")
-    status.add_argument("run", metavar="RUN", help="the run's folder")
+    status = commands.add_parser(
+        "status",
+        parents=[settings],
+        help="what is done, what remains and how long it will take, of a run or of one that is not begun",
+    )
+    status.add_argument("run", metavar="RUN", nargs="?", help="the run's folder; none to ask what settings would take")
+    status.add_argument("--gflops", type=float, metavar="N", help="operations a second, in billions; without a RUN, measured here in a second")  # fmt: skip
 
     teacher = commands.add_parser("teacher", parents=[place], help="train a small teacher, and say how good it is")
     teacher.add_argument("teacher_name", metavar="NAME", help=" or ".join(TRAINED_HERE))

@@ -71,9 +71,13 @@ def _report(arguments: argparse.Namespace) -> int:
 def _status(arguments: argparse.Namespace) -> int:
     from repgeom.terminal import screen_of
 
-    from . import status
+    from . import projection, status
 
-    print(status.text(Path(arguments.run), screen_of(sys.stdout)))
+    screen = screen_of(sys.stdout)
+    if arguments.run is None:
+        print(projection.text(configured(arguments), arguments.gflops, screen))
+    else:
+        print(status.text(Path(arguments.run), screen))
     return 0
 
 

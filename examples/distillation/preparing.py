@@ -41,6 +41,11 @@ class Place:
         """The path of a model's record, without its ending."""
         return self.out / "cells" / cell.name
 
+    @property
+    def log(self) -> Path:
+        """Where each process notes what it has done."""
+        return self.out / "log.jsonl"
+
 
 @dataclasses.dataclass(frozen=True)
 class Prepared:
@@ -95,6 +100,11 @@ def sizing(p: Prepared) -> Callable[[torch.Tensor], torch.Tensor]:
     return as_they_are
 
 
+def student_side(p: Prepared) -> int:
+    """Pixels per side of the images that students see."""
+    return sizing(p)(p.dataset.test.pixels[:1]).shape[-1]
+
+
 def described(p: Prepared) -> dict[str, Any]:
     """What records say of their setting: whether its teacher and its images are real, and how many images there are."""
     return {
@@ -103,6 +113,7 @@ def described(p: Prepared) -> dict[str, Any]:
         "pretrained": p.teacher.pretrained,
         "teacher_recipe": dict(p.teacher.recipe),
         "width": p.teacher.width,
+        "student_side": student_side(p),
         "std": list(p.teacher.preprocessing.std),
         "data": p.dataset.name,
         "real_images": p.dataset.real,

@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from . import sharing, stored
-from .configs import Config
+from .configs import Config, Setting
 from .costs import cost, flops_per_image, room
 from .curves import PASSES_OF_A_STEP, Curve
 from .evaluation import Model, measurements
@@ -64,7 +64,7 @@ def _run_cells(config: Config, place: Place) -> None:
     waiting = [cell for cell in cells if cell not in finished]
     needed = {cell.setting for cell in waiting}
     # A setting whose models are all finished is left out: its teacher and its images need not be there.
-    prepared = {s.name: prepare(s, config, place) for s in config.settings if s.name in needed}
+    prepared = {s.name: _prepared(s, config, place) for s in config.settings if s.name in needed}
     costs = {cell: cost(cell, prepared[cell.setting], config) for cell in waiting}
     with progress_bar(sum(costs.values()), shown=place.bar and bool(waiting), leave=True) as bar:
         while waiting:
@@ -85,6 +85,14 @@ def _run_cells(config: Config, place: Place) -> None:
             if waiting and not n_taken:
                 # The rest is in the hands of other processes; should one die, its cell is free again.
                 time.sleep(0.5)
+
+
+def _prepared(setting: Setting, config: Config, place: Place) -> Prepared:
+    """A setting with its teacher's features; the log says how long that took."""
+    start = time.perf_counter()
+    found = prepare(setting, config, place)
+    sharing.note(place.log, "prepared", setting.name, round(time.perf_counter() - start, 2))
+    return found
 
 
 def _is_finished(config: Config, place: Place, cell: Cell) -> bool:
@@ -155,7 +163,9 @@ def _run_cell(cell: Cell, prepared: Prepared, config: Config, place: Place, adva
     except (Diverged, torch.OutOfMemoryError) as error:
         record, arrays = {"status": "failed", "reason": str(error)}, {}
     seconds = round(time.perf_counter() - start, 2)
-    stored.save(place.result(cell), {**about, "status": "done", **record, "seconds": seconds}, arrays)
+    whole = {**about, "status": "done", **record, "seconds": seconds}
+    stored.save(place.result(cell), whole, arrays)
+    sharing.note(place.log, whole["status"], cell.name, seconds)
 
 
 def _measured(

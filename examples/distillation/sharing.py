@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import platform
+import resource
+import socket
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -63,6 +67,31 @@ def _await(lock: Path, group: str) -> None:
         if time.monotonic() > end:
             raise stored.Busy(lock.read_text(encoding="utf-8") if lock.exists() else "nobody yet")
         time.sleep(0.1)
+
+
+def note(log: Path, what: str, name: str, seconds: float) -> None:
+    """Appends to a run's log, one JSON object a line, what this process has done; `files.schema.json` says what it holds."""
+    line = {
+        "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "host": socket.gethostname(),
+        "process": os.getpid(),
+        "what": what,
+        "name": name,
+        "seconds": seconds,
+        "peak_mb": round(_peak_bytes() / 1e6),
+    }
+    # One short write at the end of the file: lines of several processes do not mix.
+    with log.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(line) + "\n")
+
+
+def _peak_bytes() -> int:
+    """The most memory that this process has had."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    if sys.platform != "darwin":
+        # Linux counts in KiB, macOS in bytes.
+        peak *= 1024
+    return peak
 
 
 def machine(device: torch.device) -> dict[str, Any]:

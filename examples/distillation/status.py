@@ -6,11 +6,15 @@ from pathlib import Path
 
 from repgeom.terminal import Screen
 
-from .configs import Config
+from .configs import Config, Setting
+from .costs import Sizes, expected, work
 from .findings import settings_of
 from .grid import Cell, cells_of
 from .running import results
 from .summaries import Cells
+
+# Models that remain and are listed by name.
+LISTED = 20
 
 
 def text(out: Path, screen: Screen | None = None) -> str:
@@ -34,40 +38,63 @@ def text(out: Path, screen: Screen | None = None) -> str:
     lines += [f"  failed  {c.name}: {cells[c].record['reason']}" for c in failed]
     if failed:
         lines.append("  (a failed cell is tried again when its .json is removed)")
-    lines += [f"  remains {c.name}" for c in waiting]
-    if waiting:
-        lines.append(_outlook(config, cells, waiting))
+    lines += [f"  remains {c.name}" for c in waiting[:LISTED]]
+    if len(waiting) > LISTED:
+        lines.append(f"  and {len(waiting) - LISTED} more")
+    lines += _outlook(config, cells, waiting)
     screen = screen or Screen()
     return "\n".join(found for line in lines for found in screen.sentence(line, further="    "))
 
 
-def _outlook(config: Config, cells: Cells, waiting: list[Cell]) -> str:
-    """From the seconds of like cells, or of others scaled by their number of weights in the convolutions."""
-    done = {c: found.record["seconds"] for c, found in cells.items() if found.record["status"] == "done"}
-    students = {c: seconds for c, seconds in done.items() if c.kind == "student"}
+def _outlook(config: Config, cells: Cells, waiting: list[Cell]) -> list[str]:
+    """The work that is done and that remains, and by both the time."""
+    sizes = {setting.name: _sizes(setting, cells) for setting in config.settings}
+    seconds = {c: found.record["seconds"] for c, found in cells.items() if found.record["status"] == "done"}
+    works = {c: work(c, config, sizes[c.setting]) for c in (*seconds, *waiting)}
+    done, remaining = (sum(works[c] for c in some) for some in (seconds, waiting))
+    line = f"{flop(done)} done, {flop(remaining)} remain"
+    if done:
+        line += f"; {flop(done / sum(seconds.values()))} a second of one process so far"
+    if not waiting:
+        return [line]
+    students = [c for c in seconds if c.kind == "student"]
     if not students:
-        return "no student is finished yet, so there is no telling how long the rest will take"
-    total = 0.0
+        return [line, "no student is finished yet, so there is no telling how long the rest will take"]
+    left = 0.0
     for cell in waiting:
-        seconds = [s for c, s in done.items() if _kind(c) == _kind(cell)]
-        if not seconds:
-            seconds = [s * _weight(cell) / _weight(c) for c, s in students.items()]
-        total += sum(seconds) / len(seconds)
-    return f"about {_spoken(total)} of one process remain, by the cells that are done"
+        # Like cells tell best: small models reach fewer operations a second than large ones.
+        like = [c for c in students if _kind(c) == _kind(cell)] or students
+        left += sum(seconds[c] * works[cell] / works[c] for c in like) / len(like)
+    return [line, f"about {spoken(left)} of one process remain, by the cells that are done"]
+
+
+def _sizes(setting: Setting, cells: Cells) -> Sizes:
+    """As its records say, where there are any; else as they are expected to be."""
+    records = [found.record for c, found in cells.items() if c.setting == setting.name]
+    if not records:
+        return expected(setting)
+    about = records[0]["setting"]
+    teacher = cells.get(Cell(setting.name, "teacher"))
+    flops = expected(setting).teacher_flops
+    if teacher is not None and teacher.record["status"] == "done":
+        flops = teacher.record["flops_per_image"]
+    return Sizes(about["n_train"], about["n_test"], about["student_side"], about["width"], flops)
 
 
 def _kind(cell: Cell) -> tuple[object, ...]:
-    """What must be the same for two models to take the same time."""
+    """What must be the same for two models to take the same time for the same work."""
     return cell.setting, cell.kind, cell.architecture, cell.width, cell.augmented
 
 
-def _weight(cell: Cell) -> float:
-    """Work in a cell relative to others: convolutions grow with the square of the width, the head with the width."""
-    # 1.5 lies between the square of the convolutions and the first power of the head.
-    return float(max(cell.width, 1) ** 1.5)
+def flop(n: float) -> str:
+    """A number of operations with three digits and its unit."""
+    for unit, size in (("PFLOP", 1e15), ("TFLOP", 1e12), ("GFLOP", 1e9)):
+        if n >= size:
+            return f"{n / size:.3g} {unit}"
+    return f"{n / 1e6:.3g} MFLOP"
 
 
-def _spoken(seconds: float) -> str:
+def spoken(seconds: float) -> str:
     """A time in minutes, or in hours from an hour and a half."""
     minutes = max(1, round(seconds / 60))
     if minutes >= 90:

@@ -4,7 +4,7 @@ A record is `NAME.json` with a checksum of itself and of `NAME.safetensors`, whi
 written first: a record that is there is whole, whenever the process was killed.
 
 `NAME.json` is one JSON object. Its "sha256" is that of the file's own bytes with those 64 digits left out, so that
-whoever has the file can check it: `record.schema.json` says what else stands there.
+whoever has the file can check it: `files.schema.json` says what else stands there.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import os
 import shutil
 
 import numpy as np
@@ -126,3 +127,22 @@ def test_arrays_lie_beside_their_record_in_a_common_format(whole):
     record = json.loads((whole / "cells" / "make-digits--teacher.json").read_text())
     assert load_file(path).keys() == stored.load(path.with_name("make-digits--teacher")).arrays.keys()
     assert record["record"]["cell"]["kind"] == "teacher"
+
+
+def test_the_log_says_what_each_process_did(copied):
+    lines = [json.loads(line) for line in (copied / "log.jsonl").read_text().splitlines()]
+    assert [(line["what"], line["name"]) for line in lines[:2]] == [
+        ("prepared", "make-digits"),
+        ("done", "make-digits--teacher"),
+    ]
+    assert {line["name"] for line in lines[1:]} == set(contents(copied))
+    assert {line["process"] for line in lines} == {os.getpid()}
+    for line in lines[1:]:
+        assert line["seconds"] == stored.load(copied / "cells" / line["name"]).record["seconds"]
+        assert 50 < line["peak_mb"] < 50_000
+    removed = copied / "cells" / "make-digits--cnn-w1-cosine-s1.json"
+    removed.unlink()
+    assert cli.main(arguments(copied)) == 0
+    again = (copied / "log.jsonl").read_text().splitlines()
+    assert len(again) == len(lines) + 2
+    assert json.loads(again[-1])["name"] == removed.stem
