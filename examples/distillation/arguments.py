@@ -77,13 +77,14 @@ def _add_setting(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--n-test", type=_positive, metavar="N", help="images to measure on (default all)")
     group.add_argument("--student-input", choices=["teacher", "native"], help="size that students see: the teacher's, or the images' own")  # fmt: skip
     group.add_argument("--image-size", type=_positive, metavar="N", help="pixels per side of images from a folder")
-    group.add_argument("--architectures", nargs="*", metavar="NAME", help=f"further students of the smallest width: {', '.join(beside)}")  # fmt: skip
+    group.add_argument("--architectures", nargs="*", metavar="NAME", help=f"further students of the smallest width: {', '.join(beside)} or {OWN}")  # fmt: skip
     group.add_argument("--variants", nargs="*", metavar="OBJECTIVE", help="further objectives of the smallest student")
     group.add_argument("--augmented", action=argparse.BooleanOptionalAction, help="the augmentation control")
 
 
 def _add_grid(group: argparse._ArgumentGroup) -> None:
     sums = f"sums with + of {', '.join(TERMS)}; behind one {', '.join(f'@{name}=' for name in SETTINGS)}, as in cosine+infonce@temperature=0.05"
+    group.add_argument("--student", metavar="NAME", help=f"instead of the paper's {BASE}: {OWN} of (width, out), which returns a module from images (b, 3, h, w) to (b, out), or a name of --architectures")  # fmt: skip
     group.add_argument("--widths", type=_positive, nargs="+", metavar="N", help="of the students; 1, 2 and 4 are S, M and L")  # fmt: skip
     group.add_argument("--objectives", nargs="+", metavar="OBJECTIVE", help=sums)
     group.add_argument("--seeds", type=int, nargs="+", metavar="N", help="each seed is the whole grid once more")

@@ -73,7 +73,7 @@ class Setting:
     teacher_training: TeacherTraining = TeacherTraining()  # of a teacher that is trained here; else not used
 
     def __post_init__(self) -> None:
-        refuse_twice("architectures (the grid itself is of cnn)", [short(a) for a in ("cnn", *self.architectures)])
+        refuse_twice("architectures", [short(a) for a in self.architectures])
         refuse_twice("variants", self.variants)
         refuse_twice("widths", self.widths or ())
 
@@ -157,12 +157,16 @@ class Config:
     more_seeds: tuple[int, ...] = ()  # of the models alone that claims about noise compare
     training: Training = Training()
     evaluation: Evaluation = Evaluation()
+    student: str = "cnn"  # the grid's: a name of students.py, or "package.module:function" of (width, out)
 
     def __post_init__(self) -> None:
         refuse_twice("widths", self.widths)
         refuse_twice("objectives", self.objectives)
         refuse_twice("seeds", self.seeds + self.more_seeds)
         refuse_twice("settings", [setting.name for setting in self.settings])
+        for setting in self.settings:
+            beside = [short(a) for a in (self.student, *setting.architectures)]
+            refuse_twice(f"architectures (the grid itself is of {short(self.student)})", beside)
 
     def widths_of(self, setting: Setting) -> tuple[int, ...]:
         """The widths of a setting's students."""

@@ -10,10 +10,10 @@ from typing import Any
 from .configs import Config, Setting, TeacherTraining
 from .objectives import objective_of
 from .presets import DEFAULT, PRESETS, PUBLISHED, TEACHER_TRAINING
-from .students import ARCHITECTURES
+from .students import maker_of
 
 SETTING = ("teacher", "teacher_path", "data", "data_path", "n_train", "n_test", "student_input", "image_size", "architectures", "variants", "augmented", "teacher_features", "teacher_transform")  # fmt: skip
-GRID = ("widths", "objectives", "seeds", "more_seeds")
+GRID = ("student", "widths", "objectives", "seeds", "more_seeds")
 TRAINING = ("epochs", "batch_size", "learning_rate", "infonce_weight", "infonce_temperature", "rank_weight", "precision")  # fmt: skip
 
 
@@ -88,6 +88,5 @@ def _check_names(config: Config) -> None:
     """
     for objective in (*config.objectives, *(v for s in config.settings for v in s.variants)):
         objective_of(objective, config.training)
-    for architecture in (a for s in config.settings for a in s.architectures):
-        if architecture not in ARCHITECTURES:
-            raise ValueError(f"unknown architecture {architecture!r}; there are {', '.join(ARCHITECTURES)}.")
+    for architecture in (config.student, *(a for s in config.settings for a in s.architectures)):
+        maker_of(architecture)

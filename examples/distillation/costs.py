@@ -13,7 +13,7 @@ from .curves import PASSES_OF_A_STEP
 from .grid import Cell
 from .objectives import objective_of
 from .preparing import Prepared, student_side
-from .students import make_student
+from .students import check_student, make_student
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,10 +112,14 @@ def flops_per_image(cell: Cell, p: Prepared) -> float:
 
 @functools.lru_cache
 def student_flops(architecture: str, width: int, out: int, side: int) -> float:
-    """Operations of one image of so many pixels per side through a student of `out` features."""
+    """Operations of one image of so many pixels per side through a student of `out` features.
+
+    Raises:
+        ValueError: a student from outside that cannot take such images, or gives another number of features.
+    """
     student = make_student(architecture, width, out, 0).eval()
     with FlopCounterMode(display=False) as counter, torch.no_grad():
-        student(torch.zeros(1, 3, side, side))
+        check_student(student, torch.zeros(1, 3, side, side), out, architecture)
     return float(counter.get_total_flops())
 
 

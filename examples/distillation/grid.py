@@ -6,7 +6,6 @@ import dataclasses
 from collections.abc import Iterator
 
 from .configs import Config, Setting, short
-from .students import BASE
 
 
 @dataclasses.dataclass(frozen=True)
@@ -15,7 +14,7 @@ class Cell:
 
     setting: str
     kind: str  # "teacher" or "student"
-    architecture: str = BASE
+    architecture: str = "cnn"
     width: int = 0
     objective: str = ""
     augmented: bool = False
@@ -53,13 +52,13 @@ def _students(config: Config, setting: Setting) -> Iterator[Cell]:
     smallest = min(config.widths_of(setting))
     for objective in config.objectives:
         for width in config.widths_of(setting):
-            yield Cell(setting.name, "student", BASE, width, objective)
+            yield Cell(setting.name, "student", config.student, width, objective)
     for architecture in setting.architectures:
         for objective in config.objectives:
             yield Cell(setting.name, "student", architecture, smallest, objective)
     for objective in setting.variants:
         if objective not in config.objectives:
-            yield Cell(setting.name, "student", BASE, smallest, objective)
+            yield Cell(setting.name, "student", config.student, smallest, objective)
     yield from _augmented(config, setting)
 
 
@@ -68,10 +67,12 @@ def compared_under_noise(config: Config, setting: Setting) -> Iterator[Cell]:
     widths = config.widths_of(setting)
     if len(widths) > 1:
         for width in (min(widths), max(widths)):
-            yield Cell(setting.name, "student", BASE, width, config.plain)
+            yield Cell(setting.name, "student", config.student, width, config.plain)
         yield from _augmented(config, setting)
 
 
 def _augmented(config: Config, setting: Setting) -> Iterator[Cell]:
     if setting.augmented:
-        yield Cell(setting.name, "student", BASE, max(config.widths_of(setting)), config.plain, augmented=True)
+        yield Cell(
+            setting.name, "student", config.student, max(config.widths_of(setting)), config.plain, augmented=True
+        )

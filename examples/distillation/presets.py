@@ -58,6 +58,7 @@ CIFAR100_DINO = Setting(
 PUBLISHED = Config(
     name="",
     settings=(),
+    student="cnn",
     widths=(1, 2, 4),
     objectives=("cosine", "cosine+infonce"),
     seeds=(42, 123, 456),

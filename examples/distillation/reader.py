@@ -9,7 +9,6 @@ from .configs import Config, Setting
 from .evaluation import accuracy_key
 from .grid import Cell
 from .stored import Stored
-from .students import BASE
 from .uncertainty import Measured
 
 
@@ -68,10 +67,18 @@ class Models:
         return self.reader.of(Cell(self.setting.name, "teacher"), key)
 
     def student(
-        self, key: str, width: int, *, objective: str = "cosine", architecture: str = BASE, augmented: bool = False
+        self,
+        key: str,
+        width: int,
+        *,
+        objective: str = "cosine",
+        architecture: str | None = None,
+        augmented: bool = False,
     ) -> Measured:
         """A number of a student."""
-        cell = Cell(self.setting.name, "student", architecture, width, objective, augmented, self.seed)
+        cell = Cell(
+            self.setting.name, "student", architecture or self.config.student, width, objective, augmented, self.seed
+        )
         return self.reader.of(cell, key)
 
     @property

@@ -11,7 +11,6 @@ from .data.cifar import ARCHIVES
 from .figures import FIGURES
 from .findings import TABLES, Findings
 from .grid import cells_of
-from .students import BASE
 from .summaries import models
 from .table_text import aligned, escaped, piped, shown, value_of
 from .verdicts import CONTRADICTED, NOT_RUN, SUPPORTED, UNDECIDED, Entry
@@ -134,7 +133,11 @@ def disagreements(found: Findings) -> list[str]:
     """Where the paper's record says two things, in words."""
     lines = []
     for width, published in PUBLISHED_PARAMETERS.items():
-        students = [c for c in found.cells if c.kind == "student" and c.architecture == BASE and c.width == width]
+        students = [
+            c
+            for c in found.cells
+            if c.kind == "student" and c.architecture == found.config.student and c.width == width
+        ]
         counts = {c.setting: found.cells[c].record.get("n_parameters") for c in students}
         lines += [
             f"{name}, width {width}: {n:,} parameters; the paper says {published}." for name, n in counts.items() if n

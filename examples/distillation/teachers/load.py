@@ -5,15 +5,13 @@ From outside, "package.module:function" names a function of (path, device) that 
 
 from __future__ import annotations
 
-import importlib
-import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import torch
 
 from ..configs import Setting, TeacherTraining
+from ..outside import function_of
 from .contrastive import load_tiny_clip
 from .pretrained import load_clip, load_dinov2
 from .self_distilled import load_tiny_dino
@@ -50,15 +48,7 @@ def load_teacher(setting: Setting, cache: Path, device: Device, *, bar: bool = T
 
 
 def _from_outside(name: str, path: str | None, device: Device) -> Teacher:
-    module, _, function = name.partition(":")
-    if os.getcwd() not in sys.path:
-        # A script that is installed does not look in the folder where it is called.
-        sys.path.append(os.getcwd())
-    try:
-        make = getattr(importlib.import_module(module), function)
-    except (ImportError, AttributeError) as error:
-        raise ValueError(f"teacher {name!r} cannot be found: {error}.") from None
-    found = make(path, device)
+    found = function_of(name, "teacher")(path, device)
     if not isinstance(found, Teacher):
         raise TypeError(f"teacher {name!r} must return a Teacher, it returned {type(found).__name__}.")
     return found

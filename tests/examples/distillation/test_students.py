@@ -51,3 +51,17 @@ def test_the_students_forward_pass_is_the_papers():
 def _bias_of(weights, weight):
     name = next(n for n, w in weights.items() if w is weight)
     return weights[name.removesuffix("weight") + "bias"]
+
+
+@pytest.mark.parametrize(("name", "target"), [("cnn-0.5M", 500_000), ("cnn-2M", 2_000_000), ("cnn-8M", 8_000_000)])
+def test_parameter_matched_students_are_nearest_of_all_widths(name, target):
+    """The counts by the formula of the paper's layers: 9 ab + 3 b of a convolution with its norm, and two linear maps."""
+
+    def count(step, out):
+        a, b, c = (round(channels * step / 64) for channels in (16, 32, 64))
+        trunk = 9 * (3 * a + a * b + b * c) + 3 * (a + b + c)
+        return trunk + 16 * c * 512 + 512 + 512 * out + out
+
+    for out in (384, 512, 1280):
+        found = students.n_parameters(students.make_student(name, 4, out, 0))
+        assert abs(found - target) == min(abs(count(step, out) - target) for step in range(4, 1024))
