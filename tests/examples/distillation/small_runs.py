@@ -55,9 +55,14 @@ GRID = "--data digits --widths 1 2 --objectives cosine cosine+infonce --seeds 1 
 
 
 GRID = [*GRID.split(), "--architectures", "global-pool", "--augmented", "--batch-size", "32", "--device", "cpu"]
+GRID += ["--variants", "cosine+infonce@temperature=0.05", "--more-seeds", "3"]
 
 
-N_CELLS = 1 + 2 * (4 + 2 + 1)
+# The teacher; for two seeds the grid, an architecture, a variant and the augmented; for one more the two widths and the augmented.
+N_CELLS = 1 + 2 * (4 + 2 + 1 + 1) + 3
+
+# Without what stands beside the grid.
+BARE = ["--no-augmented", "--architectures", "--variants", "--more-seeds"]
 
 
 def arguments(out, *more, teacher="make"):

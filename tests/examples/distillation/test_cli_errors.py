@@ -132,6 +132,6 @@ def test_a_disk_that_fills_up_costs_one_cell(planted, whole, tmp_path, monkeypat
         patch.setattr(stored, "write_whole", full)
         assert cli.main(arguments(out)) == 2
     assert "No space left on device" in one_line(capsys)
-    assert len(contents(out)) == 8
+    assert len(contents(out)) == 9
     assert cli.main(arguments(out)) == 0
     assert_same(out, whole)

@@ -13,7 +13,7 @@ from repgeom_examples.distillation import (
     students,
 )
 
-from .small_runs import arguments, contents
+from .small_runs import BARE, arguments, contents
 
 
 def nothing(batch):
@@ -25,7 +25,7 @@ def failed(planted, tmp_path, monkeypatch, capsys):
     """A run one of whose objectives is never a number."""
     monkeypatch.setitem(objectives.TERMS, "bad", nothing)
     out = tmp_path / "small"
-    assert cli.main(arguments(out, "--objectives", "bad", "cosine", "--no-augmented", "--architectures")) == 0
+    assert cli.main(arguments(out, "--objectives", "bad", "cosine", *BARE)) == 0
     return out, capsys.readouterr().out
 
 
@@ -61,7 +61,7 @@ def test_a_cell_that_diverges_is_missing_and_not_zero(failed, capsys):
 @pytest.mark.parametrize("rate", ["1e30", "1e6"])
 def test_a_rate_that_is_far_too_high_never_stops_the_run(objective, rate, planted, tmp_path, capsys):
     """One batch: the last loss is a number, the weights after it need not be."""
-    few = ["--no-augmented", "--architectures", "--widths", 1, "--seeds", 1, "--batch-size", 70]
+    few = [*BARE, "--widths", 1, "--seeds", 1, "--batch-size", 70]
     out = tmp_path / "small"
     code = cli.main(arguments(out, *few, "--objectives", objective, "--epochs", 1, "--learning-rate", rate))
     assert code == 0, capsys.readouterr().err
@@ -82,12 +82,12 @@ def test_a_student_that_says_nothing_fails_alone(planted, tmp_path, monkeypatch)
         def forward(self, x):
             return 0 * x + 1
 
-    monkeypatch.setitem(students.ARCHITECTURES, "global-pool", constant)
+    monkeypatch.setitem(students.ARCHITECTURES, "constant", constant)
     for objective in ("cosine", "cosine+rank", "infonce"):
         out = tmp_path / objective / "small"
-        few = ["--no-augmented", "--widths", 1, "--seeds", 1, "--objectives", objective]
+        few = [*BARE, "--architectures", "constant", "--widths", 1, "--seeds", 1, "--objectives", objective]
         assert cli.main(arguments(out, *few)) == 0
         records = {name: record for name, (record, _) in contents(out).items()}
         assert [n for n, r in records.items() if r["status"] == "failed"] == [
-            f"make-digits--global-pool-w1-{objective}-s1"
+            f"make-digits--constant-w1-{objective}-s1"
         ]

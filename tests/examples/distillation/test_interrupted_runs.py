@@ -146,8 +146,10 @@ def test_damaged_settings_do_not_let_two_runs_mix(copied, whole, capsys):
     ("other", "said"),
     [
         (["--epochs", 3], "training.epochs: 2 there, 3 now"),
-        (["--seeds", 1, 3], "seeds[1]: 2 there, 3 now"),
+        (["--seeds", 1, 4], "seeds[1]: 2 there, 4 now"),
         (["--seeds", 1], "seeds: [1, 2] there, [1] now"),
+        (["--more-seeds"], "more_seeds: [3] there, [] now"),
+        (["--variants"], "settings[0].variants: ['cosine+infonce@temperature=0.05'] there, [] now"),
         (["--n-train", 64], "settings[0].n_train: 70 there, 64 now"),
         (["--no-augmented"], "settings[0].augmented: True there, False now"),
         (["--student-input", "native"], "settings[0].student_input: 'teacher' there, 'native' now"),
@@ -157,6 +159,16 @@ def test_damaged_settings_do_not_let_two_runs_mix(copied, whole, capsys):
 def test_a_folder_with_other_settings_is_refused(whole, other, said, capsys):
     assert cli.main(arguments(whole, *other)) == 2
     assert f"{whole} holds a run with other settings ({said}); name another folder" in one_line(capsys)
+
+
+def test_results_of_another_version_are_neither_read_nor_written_over(copied, capsys):
+    file = copied / "cells" / "make-digits--teacher.json"
+    old = '{"sha256": "0"}\n' + file.read_text()
+    file.write_text(old)
+    for command in (arguments(copied), ["status", str(copied)], ["report", str(copied)]):
+        assert cli.main(command) == 2
+        assert f"{file} was written by another version of repgeom (format 1, this one reads 2)" in one_line(capsys)
+    assert file.read_text() == old
 
 
 def test_a_run_whose_folder_got_another_name_goes_on(copied, whole):

@@ -80,10 +80,10 @@ def test_a_student_that_trains_for_longer_takes_longer():
 
 def test_many_that_remain_are_not_all_named(copied):
     saved = stored.load(copied / "run")
-    more = {**saved.record["config"], "seeds": list(range(100))}
+    more = {**saved.record["config"], "seeds": list(range(100, 200))}
     stored.save(copied / "run", {**saved.record, "config": more})
     shown = status.text(copied)
-    n = 1 + 100 * 7
+    n = 1 + 100 * 8 + 3
     assert f"0 of {n} cells done, 0 failed, {n} remain" in shown
     assert shown.count("  remains ") == status.LISTED
     assert f"  and {n - status.LISTED} more" in shown
