@@ -25,6 +25,7 @@ from repgeom.inference.compare import compare
 from repgeom.inference.estimate import estimate, influence
 from repgeom.inference.intrinsic_dimension import intrinsic_dimension, intrinsic_dimension_curve
 from repgeom.inference.modality_gap import modality_gap
+from repgeom.inference.predictable_rank import predictable_rank
 from repgeom.inference.sample_sizes import sample_size_curve
 from repgeom.inference.token_geometry import token_geometry, token_geometry_by_layer
 from repgeom.inference.truncation import truncation_curve
@@ -102,6 +103,7 @@ __all__ = [
     "plot_robustness",
     "plot_sample_size_curve",
     "plot_spectrum",
+    "predictable_rank",
     "probes",
     "repair",
     "robustness",

@@ -32,6 +32,7 @@ from repgeom.inference.compare import Comparison
 from repgeom.inference.estimate import Estimate
 from repgeom.inference.intrinsic_dimension import IntrinsicDimension
 from repgeom.inference.modality_gap import ModalityGap
+from repgeom.inference.predictable_rank import PredictableRank
 from repgeom.inference.retrieval import Retrieval
 from repgeom.inference.token_geometry import TokenGeometry
 from repgeom.measures.classes import ClassRanks
@@ -89,6 +90,7 @@ __all__ = [
     "OnCollapse",
     "PathPoint",
     "PowerLaw",
+    "PredictableRank",
     "ProcessGroup",
     "PublishedImages",
     "Report",

@@ -266,6 +266,12 @@ CALLS: dict[str, Callable[[Rows], Any]] = {
     "plot_sample_size_curve": lambda r: _ours(rg.plot_sample_size_curve, _curve(r)),
     "plot_spectrum": lambda r: _ours(rg.plot_spectrum, r.x),
     "power_law": lambda r: rg.power_law(r.x, first=1),
+    "predictable_rank": lambda r: [
+        rg.predictable_rank(
+            *([r.x, r.y] if r.n > 9 else [np.vstack([np.asarray(z)] * 5) for z in (r.x, r.y)]), normalize=n
+        )
+        for n in ("l2", None)
+    ],
     "principal_angles": lambda r: rg.principal_angles(r.x, r.y, k=max(1, min(2, r.n - 1, r.x.shape[1]))),
     "procrustes_distance": lambda r: rg.procrustes_distance(r.x, r.y),
     "pwcca": lambda r: of_few_rows(rg.pwcca, r),

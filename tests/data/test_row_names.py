@@ -29,6 +29,8 @@ CALLS = {
     "audit, corrupted": lambda x, y: rg.audit(x, corrupted=x.loc[y.index]),
     "CKA": lambda x, y: rg.linear_cka(x, x.loc[y.index]),
     "mutual kNN": lambda x, y: rg.mutual_knn(x, x.loc[y.index]),
+    "predictable rank": lambda x, y: rg.predictable_rank(x, x.loc[y.index]),
+    "predictable rank, groups": lambda x, y: rg.predictable_rank(x, x, groups=y, folds=3),
     "Procrustes": lambda x, y: rg.procrustes_distance(x, x.loc[y.index]),
     "cosine": lambda x, y: rg.cosine_alignment(x, x.loc[y.index]),
     "alignment": lambda x, y: rg.alignment(x, x.loc[y.index]),

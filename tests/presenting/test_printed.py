@@ -38,6 +38,7 @@ RESULTS = {
     "classes": lambda: rg.class_effective_rank(_rows(), CLASSES),
     "intrinsic dimension": lambda: rg.intrinsic_dimension(_rows()),
     "hubness": lambda: rg.hubness(_rows()),
+    "predictable rank": lambda: rg.predictable_rank(_rows(), _rows() ** 2),
     "spectrum": lambda: rg.spectrum(_rows()),
     "tokens": lambda: rg.token_geometry(_rows(), np.arange(120) // 6),
     "repairs": lambda: rg.repair.compare_repairs(_rows(), CLASSES),
