@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 import repgeom as rg
 from repgeom.corruptions import add_noise
@@ -18,6 +19,8 @@ from .geometry import geometry
 from .teachers.teacher import Preprocessing
 from .training import Diverged
 
+# Pixels per side to which larger images are averaged down before a teacher is predicted from them.
+PIXELS = 32
 # Small enough that a layer's outputs stay in the processor's cache: 3 times as fast as 256 on a CPU.
 BATCH = 64
 Tick = Callable[[int], None]
@@ -87,13 +90,17 @@ def measurements(
         teacher_test: the teacher's features of the test images (n, d).
         evaluation: what is asked for.
         tick: told how many images more went through the model.
-        known: the model's features of the images to train and to test on, where they are there already.
+        known: of the teacher, its features of the images to train and to test on. What can be predicted of the teacher is then
+            predicted from pixels; of a student, from its unit features.
 
     Raises:
         Diverged: embeddings that are not finite, or are all equal.
     """
+    inputs = None
     if known is None:
         known = model.features(train.pixels, tick), model.features(test.pixels, tick)
+    else:
+        inputs = pixels_of(test.pixels)
     seen_in_training, features = known
     if not all(bool(torch.isfinite(x).all()) for x in known):
         raise Diverged("its embeddings are not finite")
@@ -103,6 +110,8 @@ def measurements(
     except ValueError as error:
         raise Diverged("its embeddings of all test images are equal") from error
     record["population_rank"] = population_rank(features)
+    record["predictable"], predicted = predictable(F.normalize(features) if inputs is None else inputs, teacher_test)
+    arrays |= predicted
     probe = rg.probes.fit_linear_probe(seen_in_training, train.labels, C=evaluation.probe_C, normalize="l2", tol=1e-6)
     correct: dict[Level | None, Tensor] = {None: probe.correct(features, test.labels)}
     if model.encode is not None:
@@ -127,6 +136,33 @@ def _under_noise(
     for rows, level, features in model.seen(test.pixels, levels, tick, evaluation.noise_seed):
         parts[level].append(probe.correct(features, test.labels[rows]))
     return {level: torch.cat(found) for level, found in parts.items()}
+
+
+def predictable(inputs: Tensor, teacher: Tensor) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """What of the teacher a linear map of the inputs (n, p) predicts, and what each image adds to the logarithms of two numbers."""
+    try:
+        found = rg.predictable_rank(inputs, teacher)
+    # Too few rows.
+    except ValueError as error:
+        return {"value": None, "low": None, "high": None, "explained": None, "warnings": [str(error)]}, {}
+    names = ("value", "low", "high", "explained", "explained_low", "explained_high", "teacher_rank")
+    record = {name: getattr(found, name) for name in names}
+    record |= {"r_squared": found.r_squared.tolist(), "warnings": list(found.warnings)}
+    if found.influence is None or found.explained_influence is None:
+        return record, {}
+    arrays = {
+        "log_predictable_rank": torch.as_tensor(found.influence),
+        "log_explained": torch.as_tensor(found.explained_influence) / found.explained,
+    }
+    return record, {name: values.float() for name, values in arrays.items()}
+
+
+def pixels_of(images: Tensor) -> Tensor:
+    """Images as rows of pixels in [0, 1]."""
+    pixels = images.float() / 255
+    if max(pixels.shape[2:]) > PIXELS:
+        pixels = F.adaptive_avg_pool2d(pixels, PIXELS)
+    return pixels.flatten(1)
 
 
 def population_rank(features: Tensor) -> dict[str, Any]:
