@@ -45,6 +45,9 @@ class PredictableRank(ShownInNotebook):
         n_samples: rows.
         normalize: as asked.
         warnings: why there is no interval.
+        influence, explained_influence: what each row (group) adds to the logarithm of the value and to `explained`, of mean zero;
+            their variance over their number is the squared standard error. What two models of the same rows share cancels in
+            the difference of theirs. None without the interval.
     """
 
     value: float
@@ -60,6 +63,8 @@ class PredictableRank(ShownInNotebook):
     n_samples: int
     normalize: str | None
     warnings: tuple[str, ...] = ()
+    influence: np.ndarray | None = None
+    explained_influence: np.ndarray | None = None
 
     def __repr__(self) -> str:
         rank, share = f"{self.value:.3g}", f"{self.explained:.1%}"
@@ -202,12 +207,17 @@ def _result(
     if not bool(torch.isfinite(variances).all()):
         raise too_large_error("teacher")
     predicted = read.gains.sum(0).clamp(min=0)
-    rank = share = None
+    rank = share = influence = explained_influence = None
     warnings: list[str] = []
     if _is_predictable(read, groups, confidence):
         value, explained = _rank(predicted), float(predicted.sum() / totals.sum())
-        rank, share, reason = _intervals(read, predicted, groups, confidence)
-        warnings += [f"no interval: {reason}"] * bool(reason)
+        of_rank, of_share = _influences(read, predicted, groups)
+        reason = _doubt(read, predicted, (of_rank, of_share), groups)
+        if reason:
+            warnings.append(f"no interval: {reason}")
+        else:
+            rank, share = _intervals(value, explained, (of_rank, of_share), confidence)
+            influence, explained_influence = _array(of_rank), _array(of_share)
     else:
         predicted = torch.zeros_like(predicted)
         value = explained = 0.0
@@ -217,6 +227,7 @@ def _result(
     return PredictableRank(
         value, low, high, explained, explained_low, explained_high, _rank(totals), _array(predicted / totals),
         _array(variances), _array(read.penalties), len(read.targets), normalize, tuple(warnings),
+        influence, explained_influence,
     )  # fmt: skip
 
 
@@ -250,10 +261,8 @@ def _is_predictable(read: OutOfFold, groups: Tensor | None, confidence: float) -
 Interval = tuple[float, float]
 
 
-def _intervals(
-    read: OutOfFold, predicted: Tensor, groups: Tensor | None, confidence: float
-) -> tuple[Interval | None, Interval | None, str]:
-    """Intervals of the value and of what is explained, and the reason where there are none."""
+def _influences(read: OutOfFold, predicted: Tensor, groups: Tensor | None) -> tuple[Tensor, Tensor]:
+    """What each row, or group, adds to the logarithm of the value and to what is explained."""
     squares, kept = read.targets.square().sum(1), predicted > 0
     shares = predicted / predicted.sum()
     entropy, explained = entropy_of(shares), float(predicted.sum() / squares.sum())
@@ -261,29 +270,31 @@ def _intervals(
     slopes = torch.where(kept, -(torch.where(kept, shares, 1).log() + entropy) / predicted.sum(), 0)
     of_rank = _by_unit(read.contributions(slopes), groups)
     of_share = _by_unit((read.contributions(kept.to(squares)) - explained * squares) / squares.sum(), groups)
-    reason = _doubt(
-        _by_unit(squares, groups), int(kept.sum()), (of_rank, of_share), "rows" if groups is None else "groups"
-    )
-    if reason:
-        return None, None, reason
-    n_units = len(of_rank)
-    rank_error, share_error = (
-        quantile(confidence, n_units - 1) * float(z.std()) * n_units**0.5 for z in (of_rank, of_share)
-    )
-    value = float(entropy.exp())
+    # Their sum is the error; of mean zero and times their number, their mean is.
+    return len(of_rank) * (of_rank - of_rank.mean()), len(of_share) * (of_share - of_share.mean())
+
+
+def _intervals(
+    value: float, explained: float, influences: tuple[Tensor, Tensor], confidence: float
+) -> tuple[Interval, Interval]:
+    """Intervals of the value, on the scale of the logarithm, and of what is explained."""
+    n_units = len(influences[0])
+    rank_error, share_error = (quantile(confidence, n_units - 1) * float(z.std()) / n_units**0.5 for z in influences)
     rank = value * math.exp(-rank_error), value * math.exp(rank_error)
-    return rank, (max(0.0, explained - share_error), min(1.0, explained + share_error)), ""
+    return rank, (max(0.0, explained - share_error), min(1.0, explained + share_error))
 
 
-def _doubt(squares: Tensor, n_directions: int, contributions: tuple[Tensor, Tensor], units: str) -> str:
-    """Why no interval is known to hold; empty where one is. Squares and contributions are of rows or groups."""
+def _doubt(read: OutOfFold, predicted: Tensor, influences: tuple[Tensor, Tensor], groups: Tensor | None) -> str:
+    """Why no interval is known to hold; empty where one is."""
+    squares = _by_unit(read.targets.square().sum(1), groups)
+    units = "rows" if groups is None else "groups"
     if len(squares) < FEWEST_FOR_INTERVAL:
         return f"{len(squares)} {units} are fewer than {FEWEST_FOR_INTERVAL}"
-    if n_directions == 1:
+    if int((predicted > 0).sum()) == 1:
         return "only one direction is predictable, and its rank is 1 whatever the rows are"
     if squares.max() > _LARGEST_VARIANCE * squares.sum():
         return f"one of the {units} holds more than a quarter of the teacher's variance"
-    if max(map(_largest_share, contributions)) > _LARGEST_SHARE:
+    if max(map(_largest_share, influences)) > _LARGEST_SHARE:
         return f"one of the {units} carries half of the squared error"
     return ""
 

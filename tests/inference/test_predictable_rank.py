@@ -222,6 +222,18 @@ def test_intervals_are_students():
     assert np.log([found.high / found.value, found.value / found.low]) == pytest.approx([rank_reach] * 2, rel=1e-4)
     ends = np.array([found.explained_low, found.explained_high])
     assert np.abs(ends - found.explained) == pytest.approx([share_reach] * 2, rel=1e-8)
+    # Contributions to a sum become what each row adds to a mean.
+    influence = 130 * (of_rank - of_rank.mean())
+    assert found.influence == pytest.approx(influence, rel=1e-4, abs=1e-4 * np.abs(influence).max())
+    assert found.explained_influence == pytest.approx(130 * (of_share - of_share.mean()) / squares.sum())
+
+
+def test_what_two_models_of_the_same_rows_share_cancels():
+    x, y = related(200)
+    near = x + 1e-4 * np.random.default_rng(0).standard_normal(x.shape)
+    one, other = (rg.predictable_rank(features, y) for features in (x, near))
+    assert (one.influence - other.influence).std() < 0.05 * one.influence.std()
+    assert rg.predictable_rank(x[:99], y[:99]).influence is None
 
 
 def test_intervals_that_are_not_known_to_hold_are_not_given():

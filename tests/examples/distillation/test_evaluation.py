@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+import scipy.stats
 import torch
 
 import repgeom as rg
@@ -93,12 +94,41 @@ def test_accuracies_are_those_of_one_probe_fitted_on_clean_images(rng):
     assert record["cosine"] == pytest.approx(1)  # a model against its own features: the teacher by the same list
 
 
+def test_what_is_predictable_is_read_off_the_students_rows_and_for_the_teacher_off_pixels(rng):
+    train, test = pictures(rng, 60), pictures(rng, 150)
+    known = tuple(tiny_model().features(images.pixels, lambda n: None) for images in (train, test))
+    asked = Evaluation(sigmas=())
+    of_student, arrays = evaluation.measurements(tiny_model(1), train, test, known[1], asked, lambda n: None)
+    of_teacher, _ = evaluation.measurements(tiny_model(), train, test, known[1], asked, lambda n: None, known)
+    units = torch.nn.functional.normalize(tiny_model(1).features(test.pixels, lambda n: None))
+    expected = rg.predictable_rank(units, known[1])
+    assert of_student["predictable"]["value"] == pytest.approx(expected.value)
+    assert of_student["predictable"]["r_squared"] == pytest.approx(expected.r_squared)
+    assert arrays["log_predictable_rank"].numpy() == pytest.approx(expected.influence, rel=1e-4, abs=1e-4)
+    from_pixels = rg.predictable_rank(test.pixels.double().flatten(1), known[1])
+    assert of_teacher["predictable"]["explained"] == pytest.approx(from_pixels.explained, rel=1e-3)
+    # What is kept of explained variance is kept of its logarithm: the interval follows from it.
+    half = scipy.stats.t.ppf(0.975, 149) * float(arrays["log_explained"].double().std()) / math.sqrt(150)
+    assert expected.explained_high - expected.explained == pytest.approx(half * expected.explained, rel=1e-3)
+
+
+def test_large_images_are_averaged_down_and_few_images_say_why():
+    """16 blocks of 2 × 2 pixels are one pixel each of 64; a teacher of nine images has no predictable rank."""
+    image = torch.randint(256, (9, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    large = image.repeat_interleave(2, 2).repeat_interleave(2, 3)
+    assert torch.allclose(evaluation.pixels_of(large), image.flatten(1) / 255, atol=1e-6)
+    record, arrays = evaluation.predictable(evaluation.pixels_of(image), torch.randn(9, 5))
+    assert record["value"] is None
+    assert "9 rows" in record["warnings"][0]
+    assert arrays == {}
+
+
 def test_features_without_an_encoder_have_no_accuracy_under_noise(rng):
     train, test = pictures(rng, 60), pictures(rng, 45)
     known = tuple(tiny_model().features(images.pixels, lambda n: None) for images in (train, test))
     files = evaluation.Model(None, PREPROCESSING.sized, PREPROCESSING)
     record, arrays = evaluation.measurements(files, train, test, known[1], Evaluation(), lambda n: None, known)
-    whole, _ = evaluation.measurements(tiny_model(), train, test, known[1], Evaluation(), lambda n: None)
+    whole, _ = evaluation.measurements(tiny_model(), train, test, known[1], Evaluation(), lambda n: None, known)
     assert not any(key.startswith("accuracy/") for key in {**record, **arrays})
     assert record == {key: value for key, value in whole.items() if not key.startswith("accuracy/")}
 
@@ -110,7 +140,7 @@ def test_teacher_and_student_are_measured_by_one_list(rng):
     assert found[0][0].keys() == found[1][0].keys()
     assert found[0][1].keys() == found[1][1].keys()
     for record, arrays in found:
-        numbers = {*record, *(f"published/{key}" for key in record["published"])}
+        numbers = {*record, *(f"published/{key}" for key in record["published"]), "predictable_rank", "explained"}
         assert {key.removeprefix("log_") for key in arrays} <= numbers
         assert all(len(value) == 45 for value in arrays.values())
 
@@ -124,7 +154,7 @@ def test_a_student_that_cannot_be_measured_fails_its_cell_and_not_the_run(worth,
     prepared = preparing.Prepared(Setting("tiny", "pictures"), dataset, teacher, [], [], targets)
     broken = torch.nn.Module()
     broken.forward = lambda x: torch.full((len(x), 10), 1.0 + worth)
-    monkeypatch.setattr(running, "_trained", lambda *args: (broken, [1.0]))
+    monkeypatch.setattr(running, "_trained", lambda *args: (broken, {"losses": [1.0]}))
     cell, place = student(prepared.setting, 1), preparing.Place(tmp_path, tmp_path, torch.device("cpu"), bar=False)
     running._run_cell(cell, prepared, Config("planted", (prepared.setting,)), place, lambda n: None)
     record = stored.load(place.result(cell)).record
