@@ -32,6 +32,7 @@ def parser() -> argparse.ArgumentParser:
     report = commands.add_parser("report", help="tables, figures and the claims ledger of a run")
     report.add_argument("run", metavar="RUN", help="the run's folder")
     report.add_argument("--to", metavar="DIR", help="where to write (default RUN/report)")
+    report.add_argument("--details", action="store_true", help="print every model, published number and test too")
 
     status = commands.add_parser(
         "status",

@@ -1,62 +1,99 @@
-"""The charts of the page, one of each kind for a setting. They show what the figures show, and fit any window."""
+"""The figures of a report: the paper's by version and number, and our own. Pictures and the page draw the same charts."""
 
 from __future__ import annotations
 
-import numpy as np
+import dataclasses
+from collections.abc import Callable, Sequence
 
-from repgeom.pages import DotChart, LineChart, Series
-
-from .configs import Config
-from .evaluation import accuracy_key
-from .figures import mean_shares, of_the_grid
-from .summaries import Cells, ModelRow, models, summary_of
-
-
-def charts_of(config: Config, cells: Cells) -> tuple[list[LineChart], list[DotChart]]:
-    """Spectra and accuracy under noise, and effective ranks, of the settings in which a model is finished."""
-    lines, dots = [], []
-    for setting in (setting.name for setting in config.settings):
-        grid = of_the_grid(config, cells, setting)
-        if grid:
-            lines += [_spectra(grid, cells, setting), _noise(config, grid, cells, setting)]
-            dots.append(_ranks(config, cells, setting))
-    return lines, dots
+from . import own_charts, paper_charts
+from .configs import Config, Setting
+from .paper_charts import Chart
+from .published import CLIP, DINO
+from .summaries import Cells
 
 
-def _spectra(grid: list[ModelRow], cells: Cells, setting: str) -> LineChart:
-    """Figure 1: share of variance along each direction, mean over seeds."""
-    series = [Series(m.model, mean_shares(m, cells), compared=_is_teacher(m)) for m in grid]
-    n = max(len(s.values) for s in series)
-    return LineChart(f"Spectra, {setting}", np.arange(1, n + 1), "direction", "share of variance", series, log=True)
+@dataclasses.dataclass(frozen=True)
+class Figure:
+    """A figure: its title, what to know of it, and its charts of one setting."""
+
+    title: str
+    note: str
+    charts: Callable[[Config, Cells, Setting], Sequence[Chart]]
 
 
-def _noise(config: Config, grid: list[ModelRow], cells: Cells, setting: str) -> LineChart:
-    """Figure 3: probe accuracy against noise in the paper's space, with intervals."""
-    levels = (0.0, *config.evaluation.sigmas)
-    keys = [accuracy_key(None), *(accuracy_key((sigma, "normalized")) for sigma in config.evaluation.sigmas)]
-    series = [_summaries(m, cells, keys) for m in grid]
-    title = f"Accuracy under noise, {setting}"
-    label = "σ of noise after the teacher's normalisation"
-    return LineChart(title, levels, label, "probe accuracy", series, limits=(0, 1.02), marked=True)
+NOT_OURS = f"Published points are of {CLIP}"
+OWN: dict[str, Figure] = {
+    "why": Figure(
+        "Why: what there is along each direction, what can be predicted of it, and what the student has",
+        "Under cosine a student becomes the teacher's mean given the image: along direction i it keeps λ R². Its rank is that of "
+        "these products. Unit rows; R² is out of fold.",
+        own_charts.why,
+    ),
+    "training": Figure(
+        "Over training: has it collapsed, or is it not trained yet?",
+        "The smallest students, read on the first images to test on.",
+        own_charts.over_steps,
+    ),
+    "objectives": Figure(
+        "Every objective at the smallest width",
+        "Predictable rank: how many of the teacher's dimensions can be read off the student linearly; of the teacher, off the pixels.",
+        own_charts.objectives,
+    ),
+}
+PAPERS: dict[str, Figure] = {
+    "v1-figure1": Figure(
+        "Paper v1, figure 1: student's variance captured by the teacher's leading directions",
+        f"As published: the teacher centred, the student not. {NOT_OURS}; the text says above 0.90 at 20.",
+        paper_charts.captured,
+    ),
+    "v1-figure2": Figure(
+        "Paper v1, figure 2: InfoNCE against the teacher, and uniformity", f"{NOT_OURS}.", paper_charts.contrast
+    ),
+    "v1-figure3": Figure(
+        "Paper v1, figure 3: accuracy under noise, by the student's size",
+        f"{NOT_OURS}. The axes are alike in every setting.",
+        paper_charts.noise_by_size,
+    ),
+    "v2-figure1": Figure(
+        "Paper v2, figure 1: singular values, with InfoNCE and without",
+        "No published numbers are known here.",
+        paper_charts.spectra,
+    ),
+    "v2-figure2": Figure(
+        "Paper v2, figure 2: effective rank",
+        f"{NOT_OURS} (v1, table I, and v2, abstract) and of {DINO}; where the width is not stated they stand at width 1.",
+        paper_charts.ranks,
+    ),
+    "v2-figure3": Figure(
+        "Paper v2, figure 3: accuracy under noise, with InfoNCE and without",
+        "No published numbers are known here. The axes are alike in every setting, and those of v1's figure 3.",
+        paper_charts.noise_by_objective,
+    ),
+}
+FIGURES = OWN | PAPERS
 
 
-def _ranks(config: Config, cells: Cells, setting: str) -> DotChart:
-    """Figure 2: effective rank of every model with its interval."""
-    shown = [m for m in models(config, cells) if m.setting == setting and m.done]
-    found = [summary_of(m, cells, "effective_rank") for m in shown]
-    rows = [(m.model, s) for m, s in zip(shown, found, strict=True) if s is not None]
-    values, low, high = np.array([(s.value, s.low, s.high) for _, s in rows], dtype=float).reshape(-1, 3).T
-    series = Series("mean over seeds, 95 % as a bar", values, low, high)
-    return DotChart(f"Effective rank, {setting}", [name for name, _ in rows], "dimensions", [series])
+@dataclasses.dataclass(frozen=True)
+class Drawn:
+    """A figure of a run: its charts in the order of settings, and the settings that have nothing to draw."""
+
+    name: str
+    title: str
+    note: str
+    charts: list[Chart]
+    without: list[str]
+
+    @property
+    def sentence(self) -> str:
+        """The note, and which settings are not drawn: nothing is finished there, or its records lack what is needed."""
+        if not self.without:
+            return self.note
+        return f"{self.note} Nothing to draw in {', '.join(self.without)}."
 
 
-def _summaries(m: ModelRow, cells: Cells, keys: list[str]) -> Series:
-    """One model's summaries of these keys; NaN for one that is not there."""
-    found = [summary_of(m, cells, key) for key in keys]
-    known = [(None, None, None) if s is None else (s.value, s.low, s.high) for s in found]
-    values, low, high = np.array(known, dtype=float).T
-    return Series(m.model, values, low, high, compared=_is_teacher(m))
-
-
-def _is_teacher(m: ModelRow) -> bool:
-    return m.cell.kind == "teacher"
+def drawn(name: str, config: Config, cells: Cells) -> Drawn:
+    """One of `FIGURES` of a run."""
+    figure = FIGURES[name]
+    by_setting = {setting.name: figure.charts(config, cells, setting) for setting in config.settings}
+    charts = [chart for charts in by_setting.values() for chart in charts]
+    return Drawn(name, figure.title, figure.note, charts, [name for name, charts in by_setting.items() if not charts])

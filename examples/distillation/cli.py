@@ -62,7 +62,7 @@ def _report(arguments: argparse.Namespace) -> int:
     from . import findings, report, report_text
 
     found = findings.read(Path(arguments.run))
-    print(report_text.text(found, screen_of(sys.stdout)))
+    print(report_text.text(found, screen_of(sys.stdout), details=arguments.details))
     folder = Path(arguments.to or Path(arguments.run) / "report")
     print("\nwritten: " + ", ".join(str(path) for path in report.write(found, folder)))
     return 0

@@ -1,148 +1,109 @@
-"""Figures 1 to 3 of a run: they read results and compute nothing but means over seeds. To add one: a row of `FIGURES`."""
+"""The pictures of a run: each figure with a panel for each of its charts. They draw what charts.py says and compute nothing."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .configs import Config
-from .evaluation import accuracy_key
-from .summaries import Cells, ModelRow, models, summary_of
+from repgeom.pages import DotChart, LineChart, Series
+
+from .charts import Drawn
+from .paper_charts import N_COLORS, Chart
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-
-def plot_spectra(config: Config, cells: Cells, setting: str, ax: Axes) -> Axes:
-    """Figure 1: share of variance along each direction, mean over seeds, on a log scale."""
-    for model, color in _shown(config, cells, setting):
-        mean = mean_shares(model, cells)
-        ax.plot(
-            np.arange(1, len(mean) + 1),
-            mean,
-            color=color,
-            linestyle=_look(config, model)[0],
-            label=model.model,
-            linewidth=1.3,
-        )
-    ax.set(yscale="log", xlabel="direction", ylabel="share of variance", title=setting, ylim=(1e-6, 1))
-    _legend(ax)
-    return ax
+# Okabe and Ito's colours, which people with any colour vision can tell apart.
+PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+DASHES: tuple[Any, ...] = ("-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 4)))
+TEACHER_COLOR = "0.25"
+N_ACROSS = 3  # panels beside each other
 
 
-def plot_ranks(config: Config, cells: Cells, setting: str, ax: Axes) -> Axes:
-    """Figure 2: effective rank of every model with its interval."""
-    shown = [m for m in models(config, cells) if m.setting == setting and m.done]
-    for place, (model, color) in enumerate(zip(shown, _colors(shown), strict=True)):
-        rank = summary_of(model, cells, "effective_rank")
-        if rank is None:
-            continue
-        ax.bar(place, rank.value, color=color, hatch=_look(config, model)[1], edgecolor="white", linewidth=0)
-        if rank.low is not None and rank.high is not None:
-            ends = [[rank.value - rank.low], [rank.high - rank.value]]
-            ax.errorbar(place, rank.value, ends, color="0.2", capsize=2, linewidth=1)
-        ax.annotate(f"{rank.value:.3g}", (place, rank.high or rank.value), ha="center", va="bottom", fontsize=7)
-    ax.set_xticks(range(len(shown)), [m.model for m in shown], rotation=60, ha="right", fontsize=7)
-    ax.set(ylabel="effective rank", title=setting)
-    ax.margins(y=0.12)
-    return ax
+def picture(drawn: Drawn) -> Figure:
+    """A figure with a panel for each of its charts.
 
-
-def plot_noise(config: Config, cells: Cells, setting: str, ax: Axes) -> Axes:
-    """Figure 3: probe accuracy against noise in the paper's space, with intervals."""
-    levels = (0.0, *config.evaluation.sigmas)
-    keys = [accuracy_key(None), *(accuracy_key((sigma, "normalized")) for sigma in config.evaluation.sigmas)]
-    for model, color in _shown(config, cells, setting):
-        found = [summary_of(model, cells, key) for key in keys]
-        there = [(sigma, s) for sigma, s in zip(levels, found, strict=True) if s is not None]
-        x = [sigma for sigma, _ in there]
-        ax.plot(
-            x,
-            [s.value for _, s in there],
-            linestyle=_look(config, model)[0],
-            marker=".",
-            color=color,
-            label=model.model,
-            linewidth=1.3,
-        )
-        ends = [(s.low, s.high) for _, s in there if s.low is not None and s.high is not None]
-        if len(ends) == len(x):
-            ax.fill_between(x, *np.clip(np.transpose(ends), 0, 1), color=color, alpha=0.12, linewidth=0)
-    ax.set(xlabel="σ of noise after the teacher's normalisation", ylabel="probe accuracy", title=setting)
-    _legend(ax)
-    return ax
-
-
-FIGURES: dict[str, tuple[str, Callable[[Config, Cells, str, Axes], Axes]]] = {
-    "figure1": ("Spectra of embeddings of the test images", plot_spectra),
-    "figure2": ("Effective rank", plot_ranks),
-    "figure3": ("Accuracy under noise", plot_noise),
-}
-
-
-def figure(name: str, config: Config, cells: Cells) -> Figure:
-    """One of `FIGURES` with a panel for each setting."""
+    Raises:
+        ValueError: it has no chart.
+    """
     from matplotlib.figure import Figure
 
-    title, plot = FIGURES[name]
-    settings = [setting.name for setting in config.settings]
-    drawn = Figure(figsize=(5.5 * len(settings), 4.4), layout="constrained")
-    drawn.suptitle(title)
-    # A single panel comes alone, not in an array.
-    for ax, setting in zip(np.atleast_1d(drawn.subplots(1, len(settings))), settings, strict=True):
-        plot(config, cells, setting, ax)
-    return drawn
+    if not drawn.charts:
+        raise ValueError(f"{drawn.name} has no chart to draw.")
+    n_across = min(N_ACROSS, len(drawn.charts))
+    n_down = math.ceil(len(drawn.charts) / n_across)
+    picture = Figure(figsize=(5.2 * n_across, 4.4 * n_down), layout="constrained")
+    picture.suptitle(drawn.title)
+    axes = np.atleast_1d(picture.subplots(n_down, n_across)).ravel()
+    for ax, chart in zip(axes, drawn.charts, strict=False):
+        plot_chart(chart, ax)
+    # Places of the last row that no chart needs.
+    for ax in axes[len(drawn.charts) :]:
+        ax.remove()
+    return picture
 
 
-def of_the_grid(config: Config, cells: Cells, setting: str) -> list[ModelRow]:
-    """The published grid and the teacher; what is beside the grid has its place in the tables and in figure 2."""
-    return [
-        m
-        for m in models(config, cells)
-        if m.setting == setting and m.done and m.cell.architecture == "cnn" and not m.cell.augmented
-    ]
-
-
-def mean_shares(model: ModelRow, cells: Cells) -> np.ndarray:
-    """(r,), the model's share of variance along each direction, mean over seeds."""
-    shares = [np.asarray(cells[c].record["variance_ratio"]) for c in model.done]
-    length = min(len(s) for s in shares)
-    mean: np.ndarray = np.mean([s[:length] for s in shares], 0)
-    return mean
-
-
-def _shown(config: Config, cells: Cells, setting: str) -> list[tuple[ModelRow, str]]:
-    grid = of_the_grid(config, cells, setting)
-    return list(zip(grid, _colors(grid), strict=True))
-
-
-def _colors(shown: list[ModelRow]) -> list[str]:
-    """Black for the teacher; a colour for each width."""
-    # Okabe and Ito's colours, which people with any colour vision can tell apart.
-    palette = ("#0072b2", "#009e73", "#d55e00", "#cc79a7", "#e69f00")
-    widths = sorted({m.cell.width for m in shown if m.cell.kind != "teacher"})
-    return ["0.1" if m.cell.kind == "teacher" else palette[widths.index(m.cell.width) % len(palette)] for m in shown]
-
-
-def _look(config: Config, model: ModelRow) -> tuple[Any, str]:
-    """Line style and hatch of an objective; solid and plain for the teacher and for the run's first objective."""
-    looks = [
-        ("-", ""),
-        ("--", "///"),
-        (":", "..."),
-        ("-.", "xxx"),
-        ((0, (5, 1, 1, 1, 1, 1)), "+++"),
-        ((0, (1, 4)), "ooo"),
-    ]
-    objectives = config.objectives
-    number = objectives.index(model.cell.objective) if model.cell.objective in objectives else 0
-    return looks[number % len(looks)]
-
-
-def _legend(ax: Axes) -> None:
-    """Only where something is drawn."""
+def plot_chart(chart: Chart, ax: Axes) -> Axes:
+    """A chart of the page as a panel of a picture."""
+    if isinstance(chart, LineChart):
+        _plot_lines(chart, ax)
+    else:
+        _plot_bars(chart, ax)
+    ax.set_title("\n".join(textwrap.wrap(chart.title, 62)), fontsize=9)
     if ax.get_legend_handles_labels()[0]:
-        ax.legend(fontsize=7)
+        # Below the panel it hides nothing, and matplotlib need not look for a free place.
+        ax.legend(fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=2, frameon=False)
+    return ax
+
+
+def _plot_lines(chart: LineChart, ax: Axes) -> None:
+    x = np.asarray(chart.x, dtype=float)
+    for place, series in enumerate(chart.series):
+        color, dashes = _look(series, place)
+        n = len(series.values)
+        if series.points:
+            ax.plot(x[:n], series.values, "D", color=color, markersize=6, fillstyle="none", label=series.name)
+            continue
+        ax.plot(x[:n], series.values, color=color, linestyle=dashes, marker="." if chart.marked else "", label=series.name, linewidth=1.3)  # fmt: skip
+        if series.low is not None and np.isfinite(series.low).all():
+            ax.fill_between(x[:n], series.low, series.high, color=color, alpha=0.12, linewidth=0)
+    if chart.log:
+        ax.set_yscale("log")
+    if chart.x_log:
+        ax.set_xscale("log")
+    if chart.limits is not None:
+        ax.set_ylim(*chart.limits)
+    ax.set(xlabel=chart.x_label, ylabel=chart.y_label)
+
+
+def _plot_bars(chart: DotChart, ax: Axes) -> None:
+    """Bars beside each other for the first series, points for the others."""
+    places = np.arange(len(chart.names))
+    for place, series in enumerate(chart.series):
+        color = PALETTE[place % N_COLORS]
+        if place == 0:
+            ax.barh(places, series.values, color=color, alpha=0.75, label=series.name)
+        else:
+            marker = "D" if series.points else "s"
+            ax.plot(series.values, places, marker, color=color, fillstyle="none", markersize=6, label=series.name)
+        if series.low is not None:
+            ends = np.abs(np.array([series.values - series.low, series.high - series.values]))
+            ax.errorbar(series.values, places, xerr=ends, fmt="none", color="0.2", capsize=2, linewidth=1)
+    ax.set_yticks(places, chart.names, fontsize=7)
+    ax.invert_yaxis()
+    ax.set_xlabel(chart.x_label)
+    ax.margins(x=0.08)
+
+
+def _look(series: Series, place: int) -> tuple[str, Any]:
+    """Colour and dashes by the series' own look, or by its place."""
+    if series.compared:
+        return TEACHER_COLOR, "-"
+    look = place
+    if series.look is not None:
+        look = series.look
+    return PALETTE[look % N_COLORS], DASHES[look // N_COLORS % len(DASHES)]

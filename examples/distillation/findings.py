@@ -7,8 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import stored
+from .comparison import published_table
 from .configs import Config, Setting
+from .explained import explained_table
 from .ledger import ledger
+from .over_training import training_table
+from .overview import objectives_table, overview_table
 from .running import results
 from .summaries import Cells
 from .tables import geometry_table, noise_table, record_table
@@ -18,9 +22,14 @@ if TYPE_CHECKING:
     import pandas as pd
 
 TABLES = {
+    "overview": ("What was found in each setting", overview_table),
+    "objectives": ("Every objective at the smallest width", objectives_table),
     "table1": ("Table 1. Geometry of the test images' embeddings", geometry_table),
     "table2": ("Table 2. Accuracy of the linear probe under noise", noise_table),
     "record": ("Where the paper's record disagrees with itself: both ways", record_table),
+    "published": ("Published numbers beside ours", published_table),
+    "why": ("Variance along each direction, and what can be predicted of it", explained_table),
+    "training": ("Readings over training", training_table),
 }
 
 

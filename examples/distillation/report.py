@@ -3,70 +3,81 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
 
 from repgeom.files import write_whole
 from repgeom.pages import templates
 
-from .charts import charts_of
-from .figures import FIGURES, figure
+from .charts import FIGURES, OWN, Drawn, drawn
+from .figures import picture
 from .findings import TABLES, Findings
-from .report_text import RULE, disagreements, heading, markdown, sentence
-from .table_text import shown, value_of
+from .matrix import KINDS, claim_rows, letters
+from .published import comparability
+from .report_markdown import markdown
+from .report_text import RULE, disagreements, heading, sentence
+from .table_text import by_setting, published_rows, shown, value_of
 from .tables import ledger_table
-from .verdicts import CONTRADICTED, DOES_NOT_APPLY, NOT_RUN, SUPPORTED, UNDECIDED, Entry
-
-# How the page shows a verdict.
-KINDS = {SUPPORTED: "ok", UNDECIDED: "warn", CONTRADICTED: "fail", DOES_NOT_APPLY: "soft", NOT_RUN: "soft"}
+from .verdicts import Entry
 
 
 def write(found: Findings, folder: Path) -> list[Path]:
-    """Writes report.html, report.md, a .csv for each table and the ledger, and a .png for each figure."""
+    """Writes report.html, report.md, a .csv for each table and the ledger, and a .png for each figure that has a chart."""
     folder.mkdir(parents=True, exist_ok=True)
-    pictures = {name: _png(name, found) for name in FIGURES}
-    written = []
-    for name, data in pictures.items():
-        write_whole(folder / f"{name}.png", data)
-        written.append(folder / f"{name}.png")
-    texts = {f"{name}.csv": table.to_csv(index=False) for name, table in found.tables.items()}
-    texts["ledger.csv"] = ledger_table(found.entries).to_csv(index=False)
-    texts["report.md"] = markdown(found)
-    texts["report.html"] = html(found)
-    for name, text in texts.items():
-        write_whole(folder / name, text)
-        written.append(folder / name)
-    return written
+    figures = figures_of(found)
+    contents: dict[str, str | bytes] = {f"{figure.name}.png": _png(figure) for figure in figures if figure.charts}
+    contents |= {f"{name}.csv": table.to_csv(index=False) for name, table in found.tables.items()}
+    contents["ledger.csv"] = ledger_table(found.entries).to_csv(index=False)
+    contents["report.md"] = markdown(found, figures)
+    contents["report.html"] = html(found, figures)
+    for name, content in contents.items():
+        write_whole(folder / name, content)
+    return [folder / name for name in contents]
 
 
-def _png(name: str, found: Findings) -> bytes:
+def figures_of(found: Findings) -> list[Drawn]:
+    """Every figure of a run, our own first."""
+    return [drawn(name, found.config, found.cells) for name in FIGURES]
+
+
+def _png(figure: Drawn) -> bytes:
     """A figure as the content of a file."""
     buffer = io.BytesIO()
-    figure(name, found.config, found.cells).savefig(buffer, format="png", dpi=110)
+    picture(figure).savefig(buffer, format="png", dpi=110)
     return buffer.getvalue()
 
 
-def html(found: Findings) -> str:
+def html(found: Findings, figures: Sequence[Drawn]) -> str:
     """One page with nothing to load, in the style of the library's reports."""
-    lines, dots = charts_of(found.config, found.cells)
-    return (
-        templates(Path(__file__).parent)
-        .get_template("report.html.j2")
-        .render(
-            name=found.config.name,
-            heading=heading(found),
-            rule=RULE,
-            sentence=sentence(found.entries),
-            claims=[(entry, KINDS[entry.verdict], _tests(entry)) for entry in found.entries],
-            tables=[(title, shown(found.tables[name])) for name, (title, _) in TABLES.items()],
-            disagreements=disagreements(found),
-            lines=lines,
-            dots=dots,
-            config=found.config.to_dict(),
-        )
+    settings = found.config.settings
+    page = templates(Path(__file__).parent).get_template("report.html.j2")
+    return page.render(
+        name=found.config.name,
+        heading=heading(found),
+        sentence=sentence(found.entries),
+        rule=RULE,
+        heads=[f"{letter}: {name}" for name, letter in letters(settings).items()],
+        matrix=claim_rows(found.entries, settings),
+        kinds=KINDS,
+        claims=[(entry, KINDS[entry.verdict], _tests(entry)) for entry in found.entries],
+        overview_title=TABLES["overview"][0],
+        overview=shown(found.tables["overview"]),
+        objectives_title=TABLES["objectives"][0],
+        objectives=by_setting(found.tables["objectives"]),
+        own_figures=[figure for figure in figures if figure.name in OWN],
+        published_title=TABLES["published"][0],
+        comparability=comparability(settings),
+        published=[(s.name, published_rows(found.tables["published"], s.name)) for s in settings],
+        paper_figures=[figure for figure in figures if figure.name not in OWN],
+        tables=[(TABLES[name][0], shown(found.tables[name])) for name in ("table1", "table2", "record")],
+        disagreements=disagreements(found),
+        config=found.config.to_dict(),
     )
 
 
 def _tests(entry: Entry) -> list[list[str]]:
-    """A claim's tests as rows of a table, with its header."""
-    rows = [[row.test.text, row.verdict, value_of(row), row.test.published, row.rule] for row in entry.rows]
-    return [["test", "verdict", "value, 95 % interval", "published", "supported where"], *rows]
+    """A claim's preconditions and tests as rows of a table, with its header."""
+    rows = [["test", "verdict", "value, 95 % interval", "published", "supported where"]]
+    for role, tests in (("given: ", entry.preconditions), ("", entry.rows)):
+        rows += [[role + row.test.text, row.verdict, value_of(row), row.test.published, row.rule] for row in tests]
+    return rows

@@ -1,4 +1,4 @@
-"""The words of a report: what was run, every claim with its tests, and where the paper's record says two things."""
+"""The words of a report: what was run, the verdicts, every test, and where the paper's record says two things."""
 
 from __future__ import annotations
 
@@ -8,20 +8,21 @@ from typing import TYPE_CHECKING
 from repgeom.terminal import Screen
 
 from .data.cifar import ARCHIVES
-from .figures import FIGURES
 from .findings import TABLES, Findings
 from .grid import cells_of
+from .matrix import KINDS, letters, matrix_lines
+from .published import comparability
 from .summaries import models
-from .table_text import aligned, escaped, piped, shown, value_of
-from .verdicts import CONTRADICTED, NOT_RUN, SUPPORTED, UNDECIDED, Entry
+from .table_text import aligned, published_rows, shown, value_of
 
 if TYPE_CHECKING:
     from .configs import Setting
+    from .verdicts import Entry
 
 RULE = (
-    "One rule for every test: supported where its 95 % interval, over seeds and test images, lies within the range given with "
-    "it, contradicted where it lies wholly outside, undecided else. A claim is supported where all its tests are, "
-    "contradicted where any is. Published figures are of CLIP on CIFAR-10, those of claim 4 of DINOv2 on CIFAR-100."
+    "A test is supported where its 95 % interval, over seeds and test images, lies within the range given with it, contradicted "
+    "where it lies wholly outside, undecided else; it does not apply where what it presupposes was not there. A claim is supported "
+    "where all its tests are, contradicted where any is."
 )
 STAND_IN = (
     "EMBEDDED stand-ins show what the paper's claims are worth for other teachers and images; they do not settle what it says "
@@ -31,36 +32,45 @@ PUBLISHED_PARAMETERS = {1: "0.5 M", 2: "2 M", 4: "8 M"}
 
 
 def heading(found: Findings) -> list[str]:
-    """What was run and what failed, as sentences."""
-    n_cells = len(cells_of(found.config))
-    done = sum(cell.record["status"] == "done" for cell in found.cells.values())
-    lines = [_setting_line(setting, found) for setting in found.config.settings]
+    """What was run and what failed, as sentences; the settings first, each with its letter."""
+    marks = letters(found.config.settings)
+    lines = [f"{marks[setting.name]}  {_setting_line(setting, found)}" for setting in found.config.settings]
     settings = [cell.record["setting"] for cell in found.cells.values()]
     if any(not (about["pretrained"] and about["real_images"]) for about in settings):
         lines.append(STAND_IN)
-    machine = found.machine
-    seeds = f"{len(found.config.seeds)} seeds"
-    if len(found.config.seeds) == 1:
-        seeds = "1 seed"
-    lines.append(
-        f"{done} of {n_cells} cells, {seeds} ({', '.join(map(str, found.config.seeds))}); begun "
-        f"{machine['date']} on {machine['device']}, {machine['cores']} cores, {machine['threads']} threads, torch "
-        f"{machine['torch']}, repgeom {machine['repgeom']}; {found.seconds / 60:.0f} minutes of training and measuring."
-    )
+    lines.append(_run_line(found))
     failed = [
         f"{row.setting} {row.model}, {reason}" for row in models(found.config, found.cells) for reason in row.failed
     ]
-    lines += [f"Failed: {reason}." for reason in failed]
-    return lines
+    return lines + [f"Failed: {reason}." for reason in failed]
+
+
+def _run_line(found: Findings) -> str:
+    """How much is done, with which seeds, where and when."""
+    config, machine = found.config, found.machine
+    done = sum(cell.record["status"] == "done" for cell in found.cells.values())
+    seeds = f"{len(config.seeds)} seeds"
+    if len(config.seeds) == 1:
+        seeds = "1 seed"
+    seeds += f" ({', '.join(map(str, config.seeds))}"
+    if config.more_seeds:
+        seeds += f"; of the models compared under noise also {', '.join(map(str, config.more_seeds))}"
+    return (
+        f"{done} of {len(cells_of(config))} cells, {seeds}); begun {machine['date']} on {machine['device']}, "
+        f"{machine['cores']} cores, {machine['threads']} threads, torch {machine['torch']}, repgeom {machine['repgeom']}; "
+        f"{found.seconds / 60:.0f} minutes of training and measuring."
+    )
 
 
 def sentence(entries: list[Entry]) -> str:
-    """How many claims came out how, in one sentence."""
-    times = Counter(entry.verdict for entry in entries)
-    counts = [
-        f"{times[verdict]} {verdict}" for verdict in (SUPPORTED, CONTRADICTED, UNDECIDED, NOT_RUN) if times[verdict]
-    ]
-    return f"Of {len(entries)} claims: {', '.join(counts)}."
+    """How the paper's claims came out over all settings, in one sentence, and our own questions in another."""
+    said = []
+    for name, ours in (("the paper's claims", False), ("our own questions", True)):
+        times = Counter(entry.verdict for entry in entries if entry.ours == ours)
+        if times:
+            counts = ", ".join(f"{times[verdict]} {verdict}" for verdict in KINDS if times[verdict])
+            said.append(f"{times.total()} verdicts on {name}: {counts}.")
+    return " ".join(said)
 
 
 def _setting_line(setting: Setting, found: Findings) -> str:
@@ -84,49 +94,53 @@ def _setting_line(setting: Setting, found: Findings) -> str:
     )
 
 
-def text(found: Findings, screen: Screen | None = None) -> str:
-    """The report for a terminal: what was run, both tables and every claim.
+def text(found: Findings, screen: Screen | None = None, *, details: bool = False) -> str:
+    """The report for a terminal: what was run, all verdicts at one glance, and what was found in each setting.
 
     Args:
         found: what was run.
         screen: what it is laid out for; by default as piped output.
+        details: also every model, every published number and every test.
     """
     screen = screen or Screen()
-    parts = ["\n".join(line for words in heading(found) for line in screen.sentence(words, further="  "))]
-    for name in ("table1", "table2"):
-        title = screen.sentence(TABLES[name][0], further="  ")
-        parts.append("\n".join([*title, aligned(shown(found.tables[name]), screen)]))
-    rule = "\n".join(screen.sentence(RULE))
-    parts.append("Claims of arXiv 2603.06698\n" + rule + "\n\n" + "\n".join(_ledger_lines(found, screen)))
+    settings = found.config.settings
+    parts = ["\n".join(line for words in heading(found) for line in screen.sentence(words, further="   "))]
+    verdicts = matrix_lines(found.entries, settings, screen)
+    parts.append("\n".join([*screen.sentence("Claims of arXiv 2603.06698"), *verdicts]))
+    parts.append("\n".join([*screen.sentence(sentence(found.entries)), *screen.sentence(comparability(settings))]))
+    parts.append(_titled("overview", found, screen))
+    if details:
+        parts += [_titled(name, found, screen) for name in ("objectives", "table1", "table2")]
+        parts += [_published(setting, found, screen) for setting in settings]
+        parts.append(
+            "\n".join([*screen.sentence("Every test"), *screen.sentence(RULE), "", *_ledger_lines(found, screen)])
+        )
     return "\n\n".join(parts)
 
 
-_COLOURS = {SUPPORTED: "ok", CONTRADICTED: "fail"}  # of verdicts; none of others
+def _titled(name: str, found: Findings, screen: Screen) -> str:
+    """A table below its title."""
+    title = screen.sentence(TABLES[name][0], further="  ")
+    return "\n".join([*title, aligned(shown(found.tables[name]), screen)])
+
+
+def _published(setting: Setting, found: Findings, screen: Screen) -> str:
+    """The published numbers beside those of one setting."""
+    title = screen.sentence(f"{TABLES['published'][0]}: {setting.name}", further="  ")
+    return "\n".join([*title, aligned(published_rows(found.tables["published"], setting.name), screen)])
 
 
 def _ledger_lines(found: Findings, screen: Screen) -> list[str]:
     lines: list[str] = []
     for entry in found.entries:
         claim = f"{entry.claim.number}. {entry.claim.text}  [{entry.setting.name}]"
-        first, *others = screen.sentence(claim, first=f"{entry.verdict.upper():<13} ", further=" " * 14)
-        kind = _COLOURS.get(entry.verdict, "")
-        lines += [screen.coloured(first, kind, entry.verdict.upper()), *others]
-        for row in entry.rows:
-            words = f"{row.test.text}: {value_of(row)}; paper: {row.test.published}; supported if its interval is {row.rule}"
-            lines += screen.sentence(words, first=f"    {row.verdict:<13} ", further=" " * 18)
+        first, *others = screen.sentence(claim, first=f"{entry.verdict.upper():<14} ", further=" " * 15)
+        lines += [screen.coloured(first, KINDS[entry.verdict], entry.verdict.upper()), *others]
+        for role, rows in (("given: ", entry.preconditions), ("", entry.rows)):
+            for row in rows:
+                words = f"{role}{row.test.text}: {value_of(row)}; paper: {row.test.published}; supported if its interval is {row.rule}"
+                lines += screen.sentence(words, first=f"    {row.verdict:<14} ", further=" " * 19)
     return lines
-
-
-def markdown(found: Findings) -> str:
-    """The report as Markdown; the figures lie beside it."""
-    parts = [f"# Distillation: {found.config.name}", "\n".join(f"* {line}" for line in heading(found))]
-    parts += ["## Claims of arXiv 2603.06698", short_ledger(found.entries), RULE, _ledger_markdown(found)]
-    for name, (title, _) in TABLES.items():
-        parts += [f"## {title}", piped(shown(found.tables[name]))]
-        if name == "record":
-            parts.append("\n".join(f"* {line}" for line in disagreements(found)))
-    parts += [f"## {title}\n\n![{title}]({name}.png)" for name, (title, _) in FIGURES.items()]
-    return "\n\n".join(parts) + "\n"
 
 
 def disagreements(found: Findings) -> list[str]:
@@ -159,32 +173,3 @@ def disagreements(found: Findings) -> list[str]:
         "Every model meets the same noise here; the paper draws it afresh for each.",
         "± in the paper is the standard deviation over three seeds with ddof = 0; intervals here are of the mean.",
     ]
-
-
-def short_ledger(entries: list[Entry]) -> str:
-    """One row for each claim and setting: its verdict, and the test that decided it or else the first."""
-    lines = ["| claim of the paper | setting | verdict | for instance | published |", "| --- | --- | --- | --- | --- |"]
-    for entry in entries:
-        deciding = [row for row in entry.rows if row.verdict == entry.verdict]
-        row = (deciding or [row for row in entry.rows if row.verdict != SUPPORTED] or entry.rows)[0]
-        lines.append(
-            f"| {entry.claim.number}. {entry.claim.text} | {entry.setting.name} | **{entry.verdict}** | {row.test.text}: "
-            f"{escaped(value_of(row))} | {row.test.published} |"
-        )
-    return "\n".join(lines)
-
-
-def _ledger_markdown(found: Findings) -> str:
-    lines = [
-        "| claim | setting | verdict | test | value, 95 % interval | published | supported where |",
-        "| --- " * 7 + "|",
-    ]
-    for entry in found.entries:
-        for i, row in enumerate(entry.rows):
-            head = "| | "
-            if i == 0:
-                head = f"{entry.claim.number}. {entry.claim.text} | {entry.setting.name} | **{entry.verdict}**"
-            lines.append(
-                f"| {head} | {row.test.text}: {row.verdict} | {escaped(value_of(row))} | {row.test.published} | {row.rule} |"
-            )
-    return "\n".join(lines)

@@ -14,7 +14,6 @@ from .configs import Config, Setting
 from .grid import Cell, cells_of
 from .reader import Missing, Reader
 from .stored import Stored
-from .students import BASE
 from .uncertainty import Summary, over_images, over_seeds
 
 Cells = dict[Cell, Stored]
@@ -80,7 +79,7 @@ def student_of(
     config: Config, cells: Cells, setting: Setting, objective: str, width: int | None = None
 ) -> ModelRow | None:
     """The paper's CNN with an objective, at the smallest width unless told otherwise; None where none is finished."""
-    wanted = Cell(setting.name, "student", BASE, width or min(config.widths_of(setting)), objective)
+    wanted = Cell(setting.name, "student", config.student, width or min(config.widths_of(setting)), objective)
     return next((row for row in models_of(config, cells, setting) if row.model == wanted.model), None)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from repgeom.terminal import Column, Screen, table_lines
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 N_NAMES = 2  # columns that say which model it is
+NOTHING = "–"
 COUNTS = ("seeds", "parameters")
 
 
@@ -41,8 +43,9 @@ def value_of(row: Row) -> str:
     text = number(s.value)
     if s.low is not None and s.high is not None:
         text += f" [{number(s.low)}, {number(s.high)}]"
-    if row.reason:
-        text += f" ({row.reason})"
+    beside = [words for words in (row.reason, row.outlook) if words]
+    if beside:
+        text += f" ({'; '.join(beside)})"
     return text
 
 
@@ -55,19 +58,61 @@ def shown(table: pd.DataFrame) -> list[list[str]]:
     return [names, *rows]
 
 
+def by_setting(table: pd.DataFrame) -> list[tuple[str, list[list[str]]]]:
+    """A table in parts, one for each setting by its name, as `shown`."""
+    if not len(table):
+        return []
+    return [(str(name), shown(part.drop(columns="setting"))) for name, part in table.groupby("setting", sort=False)]
+
+
 def _entry(row: dict[str, Any], name: str) -> str:
     value = row[name]
     if isinstance(value, str):
         return value
     # In a column that also holds numbers pandas turns None into NaN.
     if value is None or math.isnan(value):
-        return "–"
+        return NOTHING
     if name in COUNTS:
         return f"{int(value):,}"
     low, high = row.get(f"{name} low"), row.get(f"{name} high")
     if low is None or high is None or math.isnan(low):
         return _rounded(value)
     return f"{_rounded(value)} ±{_rounded((high - low) / 2)}"
+
+
+def published_rows(table: pd.DataFrame, setting: str) -> list[list[str]]:
+    """The published numbers beside one setting's, as text: ours by the paper's definition, by the sound one, and its interval."""
+    names = ["quantity", "model", "published in", "published", "ours as published", "ours", "95 % interval"]
+    return [names, *(_published_row(row) for row in table[table["setting"] == setting].to_dict("records"))]
+
+
+def _published_row(row: dict[str, Any]) -> list[str]:
+    quantity = row["quantity"]
+    show: Callable[[float], str] = number
+    if quantity.startswith("probe accuracy"):
+        quantity, show = f"{quantity}, %", _percent
+    values = {name: _shown_or_dash(row[name], show) for name in ("published", "ours as published", "ours")}
+    for name in ("published", "ours as published"):
+        scatter = _shown_or_dash(row[f"{name} ±"], show)
+        if scatter != NOTHING:
+            values[name] += f" ±{scatter}"
+    low, high = _shown_or_dash(row["ours low"], show), _shown_or_dash(row["ours high"], show)
+    interval = row["note"] or NOTHING
+    if NOTHING not in (low, high):
+        interval = f"{low} to {high}"
+    values["published"] = f"{row['sign']} {values['published']}".strip()
+    return [quantity, row["model"], row["published in"], *values.values(), interval]
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2f}".replace("-", "−")
+
+
+def _shown_or_dash(value: float | None, show: Callable[[float], str]) -> str:
+    # In a column that also holds numbers pandas turns None into NaN.
+    if value is None or math.isnan(value):
+        return NOTHING
+    return show(value)
 
 
 def _rounded(value: float) -> str:

@@ -33,7 +33,7 @@ def geometry_table(config: Config, cells: Cells) -> pd.DataFrame:
     def row(model: ModelRow) -> dict[str, Any]:
         found: dict[str, Any] = {"parameters": mean_of(model, cells, "n_parameters")}
         for key, name in GEOMETRY.items():
-            found |= _columns(name, summary_of(model, cells, key))
+            found |= columns_of(name, summary_of(model, cells, key))
             if key == "effective_rank":
                 found[CORRECTED] = mean_of(model, cells, "population_rank/value")
         found["dimensions for 90 %"] = mean_of(model, cells, "n_components_90")
@@ -52,7 +52,7 @@ def noise_table(config: Config, cells: Cells) -> pd.DataFrame:
     def row(model: ModelRow) -> dict[str, Any]:
         found: dict[str, Any] = {}
         for key, name in keys.items():
-            found |= _columns(name, summary_of(model, cells, key))
+            found |= columns_of(name, summary_of(model, cells, key))
         return found
 
     return _table(config, cells, row)
@@ -85,27 +85,37 @@ def record_table(config: Config, cells: Cells) -> pd.DataFrame:
 
 
 def ledger_table(entries: Sequence[Entry]) -> pd.DataFrame:
-    """Every test of every claim: statistic, value, interval, published figure, rule, verdict."""
+    """Every test of every claim and its preconditions: statistic, value, interval, published figure, rule, verdict."""
     import pandas as pd
 
-    return pd.DataFrame([_ledger_row(entry, row) for entry in entries for row in entry.rows])
+    rows = []
+    for entry in entries:
+        rows += [_ledger_row(entry, row, "precondition") for row in entry.preconditions]
+        rows += [_ledger_row(entry, row, "test") for row in entry.rows]
+    return pd.DataFrame(rows)
 
 
-def _ledger_row(entry: Entry, row: Row) -> dict[str, Any]:
+def _ledger_row(entry: Entry, row: Row, role: str) -> dict[str, Any]:
     value = low = high = None
     n_seeds = 0
     if row.summary is not None:
         value, low, high, n_seeds = row.summary.value, row.summary.low, row.summary.high, row.summary.n_seeds
+    asked_by = "paper"
+    if entry.ours:
+        asked_by = "us"
     return {
         "claim": entry.claim.number,
+        "asked by": asked_by,
         "text": entry.claim.text,
         "setting": entry.setting.name,
         "claim verdict": entry.verdict,
+        "role": role,
         "test": row.test.text,
         "value": value,
         "low": low,
         "high": high,
         "seeds": n_seeds,
+        "seeds needed": row.seeds_needed,
         "published": row.test.published,
         "rule": row.rule,
         "verdict": row.verdict,
@@ -127,7 +137,8 @@ def _table(config: Config, cells: Cells, row: Callable[[ModelRow], dict[str, Any
     return pd.DataFrame(found)
 
 
-def _columns(name: str, summary: Summary | None) -> dict[str, float | None]:
+def columns_of(name: str, summary: Summary | None) -> dict[str, float | None]:
+    """A value and the ends of its interval; three columns of None where there is none."""
     if summary is None:
         return {name: None, f"{name} low": None, f"{name} high": None}
     return {name: summary.value, f"{name} low": summary.low, f"{name} high": summary.high}

@@ -1,4 +1,4 @@
-"""Figures read back from what they draw."""
+"""Pictures read back from what they draw: each is the chart that it is made of."""
 
 import dataclasses
 
@@ -7,84 +7,63 @@ import pytest
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
-from repgeom_examples.distillation import (
-    figures,
-    tables,
-)
+from repgeom.pages import DotChart, LineChart, Series
+from repgeom_examples.distillation import charts, figures
 
-from .planted_results import CLIP, CONFIG, SEEDS, failed, planted, row_of, student
+from .planted_details import detailed
+from .planted_results import CLIP, CONFIG, planted
 
 
 def axes():
     return Figure().subplots()
 
 
-def test_figure_1_is_the_mean_spectrum():
-    cells = planted()
-    ax = figures.plot_spectra(CONFIG, cells, CLIP.name, axes())
+def test_a_line_chart_is_drawn_as_it_says():
+    ours = Series("ours", [1.0, 2.0, 3.0], low=[0.5, 1.5, 2.5], high=[1.5, 2.5, 3.5])
+    published = Series("published", [np.nan, 2.5], points=True)
+    teacher = Series("teacher", [3.0, 3.0, 3.0], compared=True)
+    chart = LineChart("title", [1, 10, 100], "step", "rank", [ours, published, teacher], limits=(0, 4), x_log=True)
+    ax = figures.plot_chart(chart, axes())
     lines = {line.get_label(): line for line in ax.lines}
-    assert set(lines) == {"teacher", *(f"cnn-w{w}-{o}" for w in (1, 2, 4) for o in CONFIG.objectives)}
-    expected = np.mean([cells[student(CLIP, 1, seed=s)].record["variance_ratio"] for s in SEEDS], 0)
-    assert lines["cnn-w1-cosine"].get_ydata() == pytest.approx(expected)
-    assert lines["cnn-w1-cosine"].get_xdata().tolist() == list(range(1, 9))
-    assert ax.get_yscale() == "log"
+    assert lines["ours"].get_ydata().tolist() == [1, 2, 3]
+    assert lines["ours"].get_xdata().tolist() == [1, 10, 100]
+    assert (lines["published"].get_linestyle(), lines["published"].get_marker()) == ("None", "D")
+    assert lines["ours"].get_marker() != "D"
+    assert to_hex(lines["teacher"].get_color()) == to_hex(figures.TEACHER_COLOR)
+    assert len(ax.collections) == 1  # the band of the one with an interval
+    assert (ax.get_xscale(), ax.get_yscale(), ax.get_ylim()) == ("log", "linear", (0, 4))
 
 
-def test_figure_2_is_table_1():
-    cells = planted(spread=0.5)
-    ax = figures.plot_ranks(CONFIG, cells, CLIP.name, axes())
-    names = [label.get_text() for label in ax.get_xticklabels()]
-    table = tables.geometry_table(CONFIG, cells)
-    for name, bar in zip(names, ax.patches, strict=True):
-        assert bar.get_height() == pytest.approx(row_of(table, CLIP.name, name)["effective rank"])
-    ends = [bars.lines[2][0].get_segments()[0][:, 1] for bars in ax.containers if not hasattr(bars, "patches")]
-    for name, (low, high) in zip(names, ends, strict=True):
-        row = row_of(table, CLIP.name, name)
-        assert (low, high) == pytest.approx((row["effective rank low"], row["effective rank high"]))
+def test_a_dot_chart_is_bars_with_intervals_and_points():
+    ours = Series("ours", [20.0, 48.0], low=[18.0, np.nan], high=[22.0, np.nan])
+    published = Series("published", [16.0, np.nan], points=True)
+    ax = figures.plot_chart(DotChart("title", ["cosine", "infonce"], "rank", [ours, published]), axes())
+    assert [bar.get_width() for bar in ax.patches] == [20, 48]
+    (bars,) = [c for c in ax.containers if not hasattr(c, "patches")]
+    assert bars.lines[2][0].get_segments()[0][:, 0].tolist() == [18, 22]
+    points = next(line for line in ax.lines if line.get_label() == "published")
+    assert points.get_xdata()[0] == 16
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["cosine", "infonce"]
 
 
-def test_figure_3_is_table_2():
-    cells = planted(scatter=0.02)
-    ax = figures.plot_noise(CONFIG, cells, CLIP.name, axes())
-    lines = {line.get_label(): line for line in ax.lines}
-    row = row_of(tables.noise_table(CONFIG, cells), CLIP.name, "cnn-w4-cosine")
-    assert lines["cnn-w4-cosine"].get_xdata().tolist() == [0, 0.05, 0.2]
-    assert lines["cnn-w4-cosine"].get_ydata() == pytest.approx(
-        [row["clean"], row["normalized 0.05"], row["normalized 0.2"]]
-    )
-    assert len(ax.collections) == len(lines)
-    assert "cnn-w4-cosine-augmented" not in lines
+@pytest.mark.parametrize("name", charts.FIGURES)
+def test_every_figure_has_a_panel_for_each_chart(name):
+    config = dataclasses.replace(CONFIG, settings=(dataclasses.replace(CLIP, variants=("mse", "cosine@epochs=20")),))
+    figure = charts.drawn(name, config, detailed(planted(config, n=40)))
+    assert figure.charts
+    assert [ax.get_title().replace("\n", " ") for ax in figures.picture(figure).axes] == [
+        chart.title for chart in figure.charts
+    ]
 
 
-def test_failed_models_are_absent_and_no_bar_of_zero():
-    cells = failed(planted(), lambda cell: cell.width == 4)
-    ax = figures.plot_ranks(CONFIG, cells, CLIP.name, axes())
-    assert not [label.get_text() for label in ax.get_xticklabels() if "w4" in label.get_text()]
-    assert all(bar.get_height() > 0 for bar in ax.patches)
-    assert len(ax.patches) == 1 + 4 + 2
+def test_a_figure_without_a_chart_is_not_drawn():
+    with pytest.raises(ValueError, match="v1-figure1 has no chart"):
+        figures.picture(charts.drawn("v1-figure1", CONFIG, {}))
 
 
-@pytest.mark.parametrize("name", figures.FIGURES)
-def test_figures_of_one_seed_have_no_intervals(name):
-    config = dataclasses.replace(CONFIG, seeds=(42,), settings=(CLIP,))
-    (ax,) = figures.figure(name, config, planted(config)).axes
-    if name == "figure3":
-        assert len(ax.collections) == 1  # the teacher's, over images
-    assert ax.lines or ax.patches
-
-
-@pytest.mark.parametrize("name", figures.FIGURES)
-def test_a_setting_with_nothing_finished_has_an_empty_panel(name):
-    cells = {cell: found for cell, found in planted().items() if cell.setting == CLIP.name}
-    left, right = figures.figure(name, CONFIG, cells).axes
-    assert left.lines or left.patches
-    assert not right.lines
-    assert not right.patches
-
-
-@pytest.mark.parametrize("name", ["figure1", "figure3"])
+@pytest.mark.parametrize("name", ["v2-figure1", "v1-figure3"])
 def test_every_curve_can_be_told_from_the_others(name):
     config = dataclasses.replace(CONFIG, objectives=("cosine", "cosine+infonce", "mse"), settings=(CLIP,))
-    (ax,) = figures.figure(name, config, planted(config)).axes
+    (ax,) = figures.picture(charts.drawn(name, config, planted(config))).axes
     looks = [(to_hex(line.get_color()), line.get_linestyle(), line.get_marker()) for line in ax.lines]
-    assert len(set(looks)) == len(looks) == 10
+    assert len(set(looks)) == len(looks) == {"v2-figure1": 10, "v1-figure3": 8}[name]

@@ -10,8 +10,10 @@ import pytest
 
 from repgeom.terminal import Screen
 from repgeom_examples.distillation import (
+    charts,
     findings,
     report,
+    report_markdown,
     report_text,
     table_text,
     tables,
@@ -20,14 +22,16 @@ from repgeom_examples.distillation.configs import Config, Setting
 from repgeom_examples.distillation.grid import cells_of
 from repgeom_examples.distillation.verdicts import NOT_RUN
 
-from .planted_results import CLIP, CONFIG, failed, kept, planted, row_of, student
+from .planted_details import detailed
+from .planted_results import CLIP, CONFIG, DINO, failed, kept, planted, row_of, student
 
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
     """The report of a run in which one model failed in one seed."""
-    cells = failed(planted(n=40), lambda cell: cell == student(CLIP, 2, seed=123), "the loss became nan")
-    folder = kept(tmp_path_factory.mktemp("run"), CONFIG, cells)
+    config = dataclasses.replace(CONFIG, settings=(dataclasses.replace(CLIP, variants=("mse",)), DINO))
+    cells = failed(planted(config, n=40), lambda cell: cell == student(CLIP, 2, seed=123), "the loss became nan")
+    folder = kept(tmp_path_factory.mktemp("run"), config, detailed(cells))
     found = findings.read(folder)
     return found, report.write(found, folder / "report"), folder / "report"
 
@@ -37,11 +41,16 @@ def read(file):
     return html.unescape(file.read_text(encoding="utf-8"))
 
 
+def marked(found):
+    return report_markdown.markdown(found, report.figures_of(found))
+
+
 def test_report_writes_every_file(written):
     _, paths, folder = written
-    names = {"report.html", "report.md", "table1.csv", "table2.csv", "record.csv", "ledger.csv"}
-    assert {path.name for path in paths} == names | {f"figure{i}.png" for i in (1, 2, 3)}
-    assert all((folder / f"figure{i}.png").read_bytes().startswith(b"\x89PNG") for i in (1, 2, 3))
+    names = {"report.html", "report.md", "ledger.csv", *(f"{name}.csv" for name in findings.TABLES)}
+    pictures = {f"{name}.png" for name in charts.FIGURES}
+    assert {path.name for path in paths} == names | pictures
+    assert all((folder / name).read_bytes().startswith(b"\x89PNG") for name in pictures)
 
 
 def test_csv_files_are_the_tables(written):
@@ -49,9 +58,10 @@ def test_csv_files_are_the_tables(written):
     for name, table in found.tables.items():
         back = pd.read_csv(folder / f"{name}.csv")
         assert list(back.columns) == list(table.columns)
-        numeric = table.select_dtypes("number").columns
-        assert np.allclose(back[numeric], table[numeric].astype(float), equal_nan=True)
-    assert len(pd.read_csv(folder / "ledger.csv")) == sum(len(e.rows) for e in found.entries)
+        for column in table.select_dtypes("number").columns:
+            assert np.allclose(back[column], table[column].astype(float), equal_nan=True)
+    n_tests = sum(len(e.rows) + len(e.preconditions) for e in found.entries)
+    assert len(pd.read_csv(folder / "ledger.csv")) == n_tests
 
 
 def test_page_has_nothing_to_load(written):
@@ -63,11 +73,11 @@ def test_page_has_nothing_to_load(written):
 @pytest.mark.parametrize("form", ["html", "md", "text"])
 def test_report_says_what_was_run(form, written):
     found, _, folder = written
-    text = report_text.text(found) if form == "text" else read(folder / f"report.{form}")
+    text = report_text.text(found, details=True) if form == "text" else read(folder / f"report.{form}")
     assert "checkpoint " in text
     assert "EMBEDDED" not in text
     assert "3 seeds (42, 123, 456)" in text
-    assert f"{len(cells_of(CONFIG)) - 1} of {len(cells_of(CONFIG))} cells" in text  # one has failed
+    assert f"{len(cells_of(found.config)) - 1} of {len(cells_of(found.config))} cells" in text  # one has failed
     assert "cnn-w2-cosine, seed 123: the loss became nan" in text
     for e in found.entries:
         assert e.claim.text in text
@@ -94,7 +104,7 @@ def test_report_says_where_the_papers_record_disagrees_with_itself(form, written
 
 def test_parameters_are_told_whatever_the_objective(tmp_path):
     config = dataclasses.replace(CONFIG, objectives=("infonce",), settings=(CLIP,))
-    assert "811,264 parameters" in report_text.markdown(findings.read(kept(tmp_path, config, planted(config, n=40))))
+    assert "811,264 parameters" in marked(findings.read(kept(tmp_path, config, planted(config, n=40))))
 
 
 def test_embedded_is_said_plainly(tmp_path):
@@ -109,7 +119,9 @@ def test_embedded_is_said_plainly(tmp_path):
 
 def test_report_of_a_run_that_has_just_begun(tmp_path):
     found = findings.read(kept(tmp_path, CONFIG, {}))
-    assert len(report.write(found, tmp_path / "report")) == 9
+    written = report.write(found, tmp_path / "report")
+    assert {path.suffix for path in written} == {".csv", ".md", ".html"}
+    assert "Nothing to draw in clip-cifar10, dinov2-cifar100." in read(tmp_path / "report" / "report.md")
     assert "nothing is finished yet" in report_text.text(found)
     assert {e.verdict for e in found.entries} == {NOT_RUN}
 
@@ -141,7 +153,7 @@ def nasty(tmp_path_factory):
 
 
 def test_names_and_reasons_are_escaped_in_the_page(nasty):
-    page = report.html(nasty)
+    page = report.html(nasty, report.figures_of(nasty))
     assert "<script>alert" not in page
     assert page.count("<script") == 1
     assert "<b>" not in page
@@ -149,8 +161,8 @@ def test_names_and_reasons_are_escaped_in_the_page(nasty):
 
 
 def test_a_reason_keeps_a_markdown_table_whole(nasty):
-    text = report_text.markdown(nasty)
-    for block in re.split(r"\n\n", text):
+    text = marked(nasty)
+    for block in re.split(r"\n\n", text.strip()):
         rows = block.split("\n")
         if rows[0].startswith("|"):
             columns = [len(re.findall(r"(?<!\\)\|", row)) for row in rows]
@@ -179,16 +191,30 @@ def test_a_shown_interval_is_the_interval():
 @pytest.mark.parametrize("width", [40, 80, 100, 120, 200])
 def test_the_text_fits_a_terminal_and_numbers_stay_whole(written, width):
     found = written[0]
-    text = report_text.text(found, Screen(width, wraps=True))
+    text = report_text.text(found, Screen(width, wraps=True), details=True)
     assert all(len(line) <= width for line in text.splitlines())
     table = text[text.index("Table 1") : text.index("Table 2")].splitlines()[1:]
     rows = [line for line in table if line.strip() and line != "  embeddings"]  # the end of the title
     assert len(rows) == 1 + len(found.tables["table1"])
-    wide = report_text.text(found, Screen(1000))
+    wide = report_text.text(found, Screen(1000), details=True)
     numbers = set(wide.split())
     shown = re.findall(r"(?<= )[−±]?[\d,]+\.\d+(?= |$)", "\n".join(rows[1:]), re.MULTILINE)
     assert len(shown) >= len(rows) - 2  # one model has failed, of one number at least there is always room
     assert set(shown) <= numbers
-    assert report_text.text(found, Screen(width, colour=True)).count("\x1b[1;3") == sum(
-        e.verdict in ("supported", "contradicted") for e in found.entries
-    )
+
+
+def test_the_text_is_one_screen_unless_details_are_asked_for(written):
+    found = written[0]
+    short = report_text.text(found, Screen(100, wraps=True)).splitlines()
+    assert len(short) <= 40
+    assert len(report_text.text(found, Screen(100, wraps=True), details=True).splitlines()) > 150
+
+
+def test_older_records_have_a_report_with_dashes(tmp_path):
+    found = findings.read(kept(tmp_path, CONFIG, planted(n=40)))
+    text = marked(found)
+    assert "singular values were not kept" in text
+    assert "![Over training" not in text
+    overview = found.tables["overview"]
+    assert overview["predictable from pixels"].isna().all()
+    assert "–" in table_text.shown(overview)[1]

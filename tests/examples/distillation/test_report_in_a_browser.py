@@ -7,17 +7,26 @@ import pytest
 
 from repgeom_examples.distillation import findings, report
 
+from .planted_details import detailed
 from .planted_results import CLIP, CONFIG, failed, kept, planted, student
+
+CONE = dataclasses.replace(CLIP, teacher_transform="cone=0.9")
 
 
 @pytest.fixture(scope="module")
 def file(tmp_path_factory):
     """A run with a long name, in which one model failed."""
     folder = tmp_path_factory.mktemp("run")
-    config = dataclasses.replace(CONFIG, name="a_long_name_without_a_space_" * 7)
+    settings = (
+        dataclasses.replace(CLIP, variants=("mse", "cosine@epochs=20", "cosine+infonce@temperature=0.05")),
+        DINO,
+        CONE,
+    )
+    config = dataclasses.replace(CONFIG, name="a_long_name_without_a_space_" * 7, settings=settings)
     cells = failed(planted(config, n=40), lambda cell: cell == student(CLIP, 2, seed=123), "<b>the loss became nan</b>")
     page = folder / "report.html"
-    page.write_text(report.html(findings.read(kept(folder, config, cells))), encoding="utf-8")
+    found = findings.read(kept(folder, config, detailed(cells)))
+    page.write_text(report.html(found, report.figures_of(found)), encoding="utf-8")
     return page
 
 
