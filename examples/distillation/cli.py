@@ -64,7 +64,8 @@ def _report(arguments: argparse.Namespace) -> int:
     found = findings.read(Path(arguments.run))
     print(report_text.text(found, screen_of(sys.stdout), details=arguments.details))
     folder = Path(arguments.to or Path(arguments.run) / "report")
-    print("\nwritten: " + ", ".join(str(path) for path in report.write(found, folder)))
+    written = report.write(found, folder)
+    print(f"\n{len(written)} files in {folder}: report.html, report.md, figures as .png and tables as .csv")
     return 0
 
 

@@ -103,7 +103,7 @@ def test_clip_on_cifar_from_the_command_line(clip, cifar, tmp_path, capsys):
     assert cli.main(["report", str(out), "--to", str(tmp_path / "report")]) == 0
     written = sorted(p.name for p in (tmp_path / "report").iterdir())
     assert {"table1.csv", "table2.csv", "ledger.csv", "report.md", "report.html"} <= set(written)
-    assert sum(name.endswith(".png") for name in written) == 3
+    assert {f"v{version}-figure{number}.png" for version in (1, 2) for number in (1, 2, 3)} <= set(written)
     table = pd.read_csv(tmp_path / "report" / "table1.csv").set_index("model")
     ranks = [found[f"clip-cifar10--cnn-w1-cosine-s{seed}"][0]["effective_rank"] for seed in (1, 2)]
     assert table.loc["cnn-w1-cosine", "effective rank"] == pytest.approx(sum(ranks) / 2, rel=1e-6)

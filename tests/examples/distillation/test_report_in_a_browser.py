@@ -19,7 +19,6 @@ def file(tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
     settings = (
         dataclasses.replace(CLIP, variants=("mse", "cosine@epochs=20", "cosine+infonce@temperature=0.05")),
-        DINO,
         CONE,
     )
     config = dataclasses.replace(CONFIG, name="a_long_name_without_a_space_" * 7, settings=settings)
