@@ -42,6 +42,7 @@ SETTINGS: dict[str, tuple[str, type]] = {
 class Objective:
     """A weighted sum of terms, and how it is trained."""
 
+    names: tuple[str, ...]
     terms: tuple[tuple[float, Term], ...]
     training: Training
 
@@ -76,7 +77,7 @@ def objective_of(name: str, training: Training) -> Objective:
         own = training.weight_of(term) if weight is None else weight
         weighted.append((own, TERMS[term]))
     fields = {SETTINGS[key][0]: value for key, value in given.items()}
-    return Objective(tuple(weighted), dataclasses.replace(training, **fields))
+    return Objective(tuple(names), tuple(weighted), dataclasses.replace(training, **fields))
 
 
 def _refuse_names(names: list[str]) -> None:

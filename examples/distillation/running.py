@@ -21,7 +21,9 @@ from .configs import Config, Setting
 from .costs import cost, flops_per_image, room
 from .curves import PASSES_OF_A_STEP, Curve
 from .evaluation import Model, measurements
+from .graphs import is_capturable
 from .grid import Cell, cells_of
+from .objectives import objective_of
 from .preparing import Place, Prepared, described, prepare, sizing
 from .progress import progress_bar
 from .students import make_student, n_parameters
@@ -196,6 +198,12 @@ def _trained(
         targets = p.augmented
     student = make_student(cell.architecture, cell.width, p.teacher.width, cell.seed).to(place.device)
     curve = _curve(p, config)
+    replayed = is_capturable(
+        place.device,
+        objective_of(cell.objective, config.training),
+        augmented=cell.augmented,
+        own_student=":" in cell.architecture,
+    )
     losses = train_student(
         student,
         p.dataset.train.pixels,
@@ -208,10 +216,12 @@ def _trained(
         seed=cell.seed,
         tick=tick,
         curve=curve,
+        replayed=replayed,
     )
     found = {
         "n_parameters": n_parameters(student),
         "precision": config.training.precision,
+        "cuda_graph": replayed,
         "losses": losses,  # the mean of each epoch
         "curve": curve.readings,
     }

@@ -12,6 +12,7 @@ from repgeom.models import Preprocessing
 
 from .configs import Training
 from .curves import Curve
+from .graphs import Replayed
 from .objectives import Objective, objective_of
 from .terms import Bank, Batch
 from .views import crop_flip
@@ -58,6 +59,7 @@ def train_student(
     tick: Callable[[int], None],
     sized: Input = as_they_are,
     curve: Curve | None = None,
+    replayed: bool = False,
 ) -> list[float]:
     """Trains in place and returns the mean loss of each epoch.
 
@@ -73,6 +75,7 @@ def train_student(
         tick: told how many images more were seen.
         sized: uint8 images to uint8 images of the size that the student sees.
         curve: reads the student now and then; its weights become the same with and without.
+        replayed: steps are a CUDA graph; for what `graphs.is_capturable` allows.
 
     Raises:
         Diverged: the loss became NaN or infinite; the message says in which epoch.
@@ -88,7 +91,11 @@ def train_student(
     student.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     student.train()
     banks = [Bank(target) for target in targets]
-    step = _Step(student, _Inputs(images, sized, as_input, augmented), minimised, objective, seed)
+    step: Callable[..., Tensor] = _Step(
+        student, _Inputs(images, sized, as_input, augmented), minimised, objective, seed
+    )
+    if replayed:
+        step = Replayed(step, images.device)
     losses: list[float] = []
 
     def follow(n_steps: int) -> None:
@@ -164,7 +171,10 @@ class _Step:
         self.student, self.inputs, self.minimised, self.name, self.seed = student, inputs, minimised, name, seed
         self.training = minimised.training
         # Fused: one pass over the weights where the plain one makes ten.
-        self.optimizer = torch.optim.Adam(student.parameters(), lr=self.training.learning_rate, fused=True)
+        on_gpu = inputs.images.device.type == "cuda"
+        self.optimizer = torch.optim.Adam(
+            student.parameters(), lr=self.training.learning_rate, fused=True, capturable=on_gpu
+        )
         # Of their own, so that what a term draws does not change the order of the images.
         self.draws = torch.Generator().manual_seed(seed + 1_000_000)
 
