@@ -197,7 +197,9 @@ def speed(setting: Setting) -> Iterator[Number]:
     for side, precision, width in grid:
         step = ours(side, precision, width, setting.device == "cuda")
         yield Number(f"{side} px, width {width}, {precision}: milliseconds of a step, graph", step)
-        yield Number(f"{side} px, width {width}, {precision}: graph over alone", step / alone[side, precision, width], most=1.1)
+        yield Number(
+            f"{side} px, width {width}, {precision}: graph over alone", step / alone[side, precision, width], most=1.1
+        )
 
 
 def bare(side: int, width: int, precision: str, device: str, n_steps: int) -> None:
