@@ -213,6 +213,7 @@ def _trained(
         as_input=normalizing(p.teacher.preprocessing, place.device),
         sized=sizing(p),
         augmented=cell.augmented,
+        mirrored=p.dataset.mirrored,
         seed=cell.seed,
         tick=tick,
         curve=curve,

@@ -55,6 +55,7 @@ def train_student(
     *,
     as_input: Input,
     augmented: bool,
+    mirrored: bool = False,
     seed: int,
     tick: Callable[[int], None],
     sized: Input = as_they_are,
@@ -71,6 +72,7 @@ def train_student(
         training: epochs, batch size and the rest, where the objective does not say otherwise.
         as_input: normalisation.
         augmented: epoch e sees view e of every image.
+        mirrored: views are flipped too: the mirror image of an image has its label.
         seed: of the order of the images, of second views and of what a term draws.
         tick: told how many images more were seen.
         sized: uint8 images to uint8 images of the size that the student sees.
@@ -91,9 +93,8 @@ def train_student(
     student.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     student.train()
     banks = [Bank(target) for target in targets]
-    step: Callable[..., Tensor] = _Step(
-        student, _Inputs(images, sized, as_input, augmented), minimised, objective, seed
-    )
+    inputs = _Inputs(images, sized, as_input, augmented, mirrored)
+    step: Callable[..., Tensor] = _Step(student, inputs, minimised, objective, seed)
     if replayed:
         step = Replayed(step, images.device)
     losses: list[float] = []
@@ -122,8 +123,9 @@ def train_student(
 class _Inputs:
     """The images as a student sees them: brought to size once where they then fit, or else batch by batch."""
 
-    def __init__(self, images: Tensor, sized: Input, as_input: Input, augmented: bool) -> None:
-        self.images, self.sized, self.as_input, self.augmented = images, sized, as_input, augmented
+    def __init__(self, images: Tensor, sized: Input, as_input: Input, augmented: bool, mirrored: bool) -> None:
+        self.images, self.sized, self.as_input = images, sized, as_input
+        self.augmented, self.mirrored = augmented, mirrored
         # Crops are cut before images are resized, and are others in every epoch.
         self.kept = None if augmented else _resized_once(images, sized)
 
@@ -133,15 +135,16 @@ class _Inputs:
             return self._as_seen(self.kept[rows])
         pixels = self.images[rows]
         if self.augmented:
-            pixels = crop_flip(pixels, rows, epoch, padding)
+            pixels = crop_flip(pixels, rows, epoch, padding, mirrored=self.mirrored)
         return self._as_seen(self.sized(pixels))
 
     def view(self, rows: Tensor, epoch: int, padding: float, number: int) -> Tensor:
-        """The batch, cropped and flipped as this number says."""
+        """The batch, cropped as this number says, and flipped where labels allow it."""
         pixels = self.images[rows]
         if self.augmented:
-            pixels = crop_flip(pixels, rows, epoch, padding)
-        return self._as_seen(self.sized(crop_flip(pixels, rows, number, padding)))
+            pixels = crop_flip(pixels, rows, epoch, padding, mirrored=self.mirrored)
+        view = crop_flip(pixels, rows, number, padding, mirrored=self.mirrored)
+        return self._as_seen(self.sized(view))
 
     def _as_seen(self, pixels: Tensor) -> Tensor:
         return self.as_input(pixels).contiguous(memory_format=torch.channels_last)

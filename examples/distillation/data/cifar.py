@@ -87,7 +87,7 @@ def load_cifar(name: str, path: str | Path) -> Dataset:
     ending = ".bin" if is_binary else ""
     files = [f"{file}{ending}" for file in (*kind.train, kind.test)]
     files.append(kind.text if is_binary else kind.names[0])
-    return Dataset(name, train, test, classes, real=is_published(name, archive_sum, read, files))
+    return Dataset(name, train, test, classes, real=is_published(name, archive_sum, read, files), mirrored=True)
 
 
 def download(name: str, path: str | Path) -> None:

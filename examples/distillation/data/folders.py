@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -11,9 +10,9 @@ from torch import Tensor
 
 from repgeom.models import center_cropped, resized
 
+from .image_files import ENDINGS, images_in, read_image
 from .images import Dataset, Images
 
-ENDINGS = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".ppm"}
 TEST_SHARE = 0.2
 TRAIN, TEST = ("train", "training"), ("test", "val", "valid", "validation")
 
@@ -44,13 +43,14 @@ def load_folder(path: str | Path, size: int, seed: int = 0) -> Dataset:
     if len(files) < 2:
         raise ValueError(f"{root} has {len(files)} class folder with images; a probe needs two at least.")
     classes = tuple(sorted(files))
-    return Dataset(root.name, _read(files, classes, size), _read(held_out, classes, size), classes, real=True)
+    return Dataset(
+        root.name, _read(files, classes, size), _read(held_out, classes, size), classes, real=True, mirrored=True
+    )
 
 
 def _listed(root: Path) -> dict[str, list[Path]]:
     found = {
-        # Systems leave hidden files beside images, with the same endings.
-        folder.name: sorted(p for p in folder.rglob("*") if p.suffix.lower() in ENDINGS and not p.name.startswith("."))
+        folder.name: images_in(folder)
         for folder in sorted(root.iterdir())
         if folder.is_dir() and not folder.name.startswith(".")
     }
@@ -82,20 +82,5 @@ def _read(files: dict[str, list[Path]], classes: tuple[str, ...], size: int) -> 
 
 
 def _pixels(file: Path, size: int) -> Tensor:
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        with Image.open(file) as image:
-            array = _levels(image)
-    except (UnidentifiedImageError, OSError) as error:
-        raise ValueError(f"{file} cannot be read as an image ({error}); mend or remove it.") from None
-    whole = torch.from_numpy(array).permute(2, 0, 1)[None]
+    whole = read_image(file)[None]
     return center_cropped(resized(whole, size), size)[0].contiguous()
-
-
-def _levels(image: Any) -> np.ndarray:
-    """(h, w, 3), uint8. Pillow would cut 16-bit grey to white instead of scaling it."""
-    if image.mode.startswith("I"):
-        grey = (np.array(image).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8)
-        return np.repeat(grey[:, :, None], 3, axis=2)
-    return np.array(image.convert("RGB"))

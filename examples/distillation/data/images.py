@@ -42,10 +42,14 @@ class Images:
 
 @dataclasses.dataclass(frozen=True)
 class Dataset:
-    """Images to train on and to test on; `real` says that a camera or scanner made them."""
+    """Images to train on and to test on.
+
+    `real` says that a camera or scanner made them, `mirrored` that the mirror image of each has the label of the image.
+    """
 
     name: str
     train: Images
     test: Images
     classes: tuple[str, ...]
     real: bool
+    mirrored: bool = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 
 import torch
@@ -11,6 +12,7 @@ from .cifar import ARCHIVES, download, load_cifar
 from .digits import load_digits_set
 from .folders import load_folder
 from .images import Dataset, Images
+from .photos import load_photos
 from .shapes import SHAPES, rendered
 
 # Of the shapes; the teachers that are trained on shapes have their own.
@@ -28,7 +30,7 @@ def load_dataset(setting: Setting, *, downloading: bool = False) -> Dataset:
         raise ValueError(f"unknown data {setting.data!r}; there are {', '.join(DATASETS)}.")
     if setting.data in NEED_PATH and setting.data_path is None:
         raise ValueError(f"{setting.data} needs --data-path: {NEED_PATH[setting.data]}.")
-    if setting.data not in NEED_PATH and setting.data_path is not None:
+    if setting.data not in (*NEED_PATH, "photos") and setting.data_path is not None:
         raise ValueError(f"{setting.data} is made here and has no path; leave --data-path out.")
     try:
         found = DATASETS[setting.data](setting)
@@ -37,9 +39,8 @@ def load_dataset(setting: Setting, *, downloading: bool = False) -> Dataset:
             raise
         download(setting.data, str(setting.data_path))
         found = DATASETS[setting.data](setting)
-    return Dataset(
-        found.name, found.train.part(setting.n_train), found.test.part(setting.n_test), found.classes, found.real
-    )
+    train, test = found.train.part(setting.n_train), found.test.part(setting.n_test)
+    return dataclasses.replace(found, train=train, test=test)
 
 
 def _shapes(setting: Setting) -> Dataset:
@@ -58,6 +59,7 @@ DATASETS: dict[str, Callable[[Setting], Dataset]] = {
     "cifar100": lambda setting: load_cifar("cifar100", str(setting.data_path)),
     "folder": lambda setting: load_folder(str(setting.data_path), setting.image_size),
     "digits": lambda setting: load_digits_set(),
+    "photos": lambda setting: load_photos(setting.data_path, setting.n_train, setting.n_test),
     "shapes10": _shapes,
     "shapes100": _shapes,
 }

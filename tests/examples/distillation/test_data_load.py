@@ -11,7 +11,8 @@ from .image_files import colored
 
 def test_data_by_name_says_what_is_wrong(tmp_path):
     with pytest.raises(
-        ValueError, match="unknown data 'cifar'; there are cifar10, cifar100, folder, digits, shapes10, shapes100"
+        ValueError,
+        match="unknown data 'cifar'; there are cifar10, cifar100, folder, digits, photos, shapes10, shapes100",
     ):
         load_dataset(Setting("clip", "cifar"))
     for name in ("cifar10", "cifar100", "folder"):

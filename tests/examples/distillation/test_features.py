@@ -26,7 +26,7 @@ def test_features_are_computed_once(rng, tmp_path):
     assert sum(seen) == 600
 
 
-@pytest.mark.parametrize("view", [{}, {"view": 2, "padding": 0.125}])
+@pytest.mark.parametrize("view", [{}, {"view": 2, "padding": 0.125, "mirrored": True}])
 def test_features_are_the_same_for_any_batch_size(view, rng, tmp_path, monkeypatch):
     teacher, _, weight = counted(rng)
     images = Images(random_images(rng, 50, 16, 16), torch.zeros(50).long())
@@ -66,6 +66,7 @@ def test_recipes_keep_teachers_views_and_images_apart(rng, tmp_path):
     asked = [
         (teacher, images, {}), (other, images, {}), (sized, images, {}), (teacher, more, {}), (teacher, Images(images.pixels[:7], images.labels[:7]), {}),
         (teacher, images, {"view": 0, "padding": 0.125}), (teacher, images, {"view": 1, "padding": 0.125}), (teacher, images, {"view": 0, "padding": 0.25}),
+        (teacher, images, {"view": 0, "padding": 0.125, "mirrored": True}),
     ]  # fmt: skip
     for _ in range(2):
         for t, x, view in asked:

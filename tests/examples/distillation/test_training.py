@@ -67,7 +67,8 @@ def test_every_epoch_is_another_order_of_whole_batches_with_their_own_targets(se
     assert epochs == [torch.randperm(21, generator=generator)[:16].tolist() for _ in range(2)]
 
 
-def test_augmented_epochs_have_their_own_views_and_targets(seen):
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_augmented_epochs_have_their_own_views_and_targets(mirrored, seen):
     images, inputs = numbered(16), []
     targets = [torch.stack([torch.arange(16.0), torch.full((16,), e)], 1) for e in (10.0, 20.0)]
 
@@ -75,12 +76,13 @@ def test_augmented_epochs_have_their_own_views_and_targets(seen):
         inputs.append(pixels)
         return pixels.float() / 255
 
-    trained(students.make_student("cnn", 1, 2, 0), images, targets, "spy", augmented=True, as_input=as_input)
+    how = {"augmented": True, "mirrored": mirrored, "as_input": as_input}
+    trained(students.make_student("cnn", 1, 2, 0), images, targets, "spy", **how)
     for number, (batch, pixels) in enumerate(zip(seen, inputs, strict=True)):
         epoch, rows = number // 2, batch.teacher[:, 0].long()
         assert batch.teacher[:, 1].tolist() == [10.0 + 10 * epoch] * 8
-        assert torch.equal(pixels, views.crop_flip(images[rows], rows, epoch, SMALL.crop_padding))
-    assert not torch.equal(views.crop_flip(images, torch.arange(16), 0, 0.125), images)
+        assert torch.equal(pixels, views.crop_flip(images[rows], rows, epoch, SMALL.crop_padding, mirrored=mirrored))
+    assert not torch.equal(views.crop_flip(images, torch.arange(16), 0, 0.125, mirrored=mirrored), images)
 
 
 def slow_view(image, pad, top, left, mirrored):
@@ -93,14 +95,14 @@ def slow_view(image, pad, top, left, mirrored):
 def test_a_view_is_one_of_the_crops_and_flips_and_all_of_them_come():
     images, found = numbered(40), Counter()
     for view in range(3):
-        made = views.crop_flip(images, torch.arange(40), view, 0.125).numpy()
+        made = views.crop_flip(images, torch.arange(40), view, 0.125, mirrored=True).numpy()
         for i, image in enumerate(images.numpy()):
             ways = [(t, x, m) for t in range(3) for x in range(3) for m in (False, True)]
             hits = [w for w in ways if np.array_equal(made[i], slow_view(image, 1, *w))]
             assert len(hits) == 1
             found[hits[0]] += 1
     assert len(found) == 18
-    part = views.crop_flip(images[[7, 3]], torch.tensor([7, 3]), 2, 0.125)
+    part = views.crop_flip(images[[7, 3]], torch.tensor([7, 3]), 2, 0.125, mirrored=True)
     assert np.array_equal(part.numpy(), made[[7, 3]])
 
 
@@ -133,7 +135,7 @@ def test_second_views_differ_by_batch_epoch_and_seed():
 def test_second_views_of_a_long_training_are_not_those_of_the_next_seed(monkeypatch):
     """At the paper's 50,000 images."""
     numbers = {}
-    monkeypatch.setattr(training, "crop_flip", lambda pixels, rows, view, padding: drawn.append(view) or pixels)
+    monkeypatch.setattr(training, "crop_flip", lambda pixels, rows, view, padding, **_: drawn.append(view) or pixels)
     monkeypatch.setitem(objectives.TERMS, "spy", lambda b: b.second_view().square().mean())
     images = numbered(200, 1).expand(50_000 // 200, 200, 3, 1, 1).flatten(0, 1)
     settings = configs.Training(epochs=25, batch_size=25_000)
