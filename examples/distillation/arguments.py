@@ -10,7 +10,8 @@ from .data.load import DATASETS
 from .objectives import SETTINGS, TERMS
 from .presets import DEFAULT, PRESETS
 from .students import ARCHITECTURES, BASE
-from .teachers.load import PRETRAINED, TRAINED_HERE
+from .teachers.load import MEASURED, TEACHERS
+from .teachers.transforms import TRANSFORMS
 
 OWN = "package.module:function"
 
@@ -42,8 +43,8 @@ def parser() -> argparse.ArgumentParser:
     status.add_argument("run", metavar="RUN", nargs="?", help="the run's folder; none to ask what settings would take")
     status.add_argument("--gflops", type=float, metavar="N", help="operations a second, in billions; without a RUN, measured here in a second")  # fmt: skip
 
-    teacher = commands.add_parser("teacher", parents=[place], help="train a small teacher, and say how good it is")
-    teacher.add_argument("teacher_name", metavar="NAME", help=" or ".join(TRAINED_HERE))
+    teacher = commands.add_parser("teacher", parents=[place], help="say how good a teacher is that needs no files")
+    teacher.add_argument("teacher_name", metavar="NAME", help=_one_of(MEASURED))
     return parser
 
 
@@ -70,10 +71,12 @@ def _settings() -> argparse.ArgumentParser:
 
 def _add_setting(group: argparse._ArgumentGroup) -> None:
     beside = [name for name in ARCHITECTURES if name != BASE]
-    group.add_argument("--teacher", metavar="NAME", help=_one_of([*PRETRAINED, *TRAINED_HERE, OWN]))
+    group.add_argument("--teacher", metavar="NAME", help=_one_of([*TEACHERS, OWN]))
     group.add_argument("--teacher-path", metavar="DIR", help="folder or hub name of a checkpoint")
+    group.add_argument("--teacher-features", nargs=2, metavar=("TRAIN", "TEST"), help="of the teacher features: files with a row for each image to train on and to test on, in their order")  # fmt: skip
+    group.add_argument("--teacher-transform", metavar="NAME", help=f"of the teacher's features: {TRANSFORMS}")
     group.add_argument("--data", metavar="NAME", help=_one_of(DATASETS))
-    group.add_argument("--data-path", metavar="DIR", help="where the images are; for CIFAR the folder or the archive")
+    group.add_argument("--data-path", metavar="DIR", help="where the images are; for CIFAR the folder or the archive; photos are scikit-learn's without one")  # fmt: skip
     group.add_argument("--n-train", type=_positive, metavar="N", help="images to train on (default all)")
     group.add_argument("--n-test", type=_positive, metavar="N", help="images to measure on (default all)")
     group.add_argument("--student-input", choices=["teacher", "native"], help="size that students see: the teacher's, or the images' own")  # fmt: skip

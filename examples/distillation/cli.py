@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from .arguments import parser
-from .configuring import configured
+from .configuring import configured, settings_of
 
 __all__ = ["configured", "main", "parser"]
 
@@ -84,19 +84,18 @@ def _status(arguments: argparse.Namespace) -> int:
 
 def _teacher(arguments: argparse.Namespace) -> int:
     from . import stored
-    from .configs import Setting
-    from .presets import TEACHER_TRAINING
-    from .teachers.load import TRAINED_HERE, load_teacher
+    from .data.load import load_dataset
+    from .teachers.load import MEASURED, load_teacher
     from .teachers.quality import about
 
     name = arguments.teacher_name
-    if name not in TRAINED_HERE:
-        raise ValueError(f"{name} is not trained here; there are {', '.join(TRAINED_HERE)}.")
+    if name not in MEASURED:
+        raise ValueError(f"{name} is none of the teachers that need no files; there are {', '.join(MEASURED)}.")
     cache, device = _cache(arguments), _device(arguments.device)
     stored.check_room(cache, ROOM)
-    setting = Setting(name, "shapes10", teacher_training=TEACHER_TRAINING[name])
-    teacher = load_teacher(setting, cache, device, bar=not arguments.quiet)
-    print(about(teacher, setting, device))
+    for setting in settings_of(name):
+        teacher = load_teacher(setting, load_dataset(setting), cache, device, bar=not arguments.quiet)
+        print(about(teacher, setting, device))
     return 0
 
 

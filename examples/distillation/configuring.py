@@ -11,6 +11,8 @@ from .configs import Config, Setting, TeacherTraining
 from .objectives import objective_of
 from .presets import DEFAULT, PRESETS, PUBLISHED, TEACHER_TRAINING
 from .students import maker_of
+from .teachers.from_files import NAME as FEATURES
+from .teachers.transforms import check_transform
 
 SETTING = ("teacher", "teacher_path", "data", "data_path", "n_train", "n_test", "student_input", "image_size", "architectures", "variants", "augmented", "teacher_features", "teacher_transform")  # fmt: skip
 GRID = ("student", "widths", "objectives", "seeds", "more_seeds")
@@ -26,6 +28,8 @@ def configured(arguments: argparse.Namespace) -> Config:
         ValueError: a name that is not there, a path without its teacher or data.
     """
     setting, grid, training = (_given(arguments, names) for names in (SETTING, GRID, TRAINING))
+    if "teacher_features" in setting:
+        setting.setdefault("teacher", FEATURES)
     preset = PRESETS[arguments.preset or DEFAULT]
     is_own = {"teacher", "data"} <= setting.keys()
     if is_own and arguments.preset is None:
@@ -84,9 +88,18 @@ def _check_names(config: Config) -> None:
     """Before anything is loaded.
 
     Raises:
-        ValueError: an objective or an architecture that is not there.
+        ValueError: an objective, an architecture or a transform that is not there.
     """
+    for setting in config.settings:
+        check_transform(setting.teacher_transform)
     for objective in (*config.objectives, *(v for s in config.settings for v in s.variants)):
         objective_of(objective, config.training)
     for architecture in (config.student, *(a for s in config.settings for a in s.architectures)):
         maker_of(architecture)
+
+
+def settings_of(teacher: str) -> list[Setting]:
+    """The settings in which presets have a teacher as it is, one for each data set; on digits where none has it."""
+    settings = [s for name in (DEFAULT, "embedded") for s in PRESETS[name].settings]
+    by_data = {s.data: s for s in settings if s.teacher == teacher and s.teacher_transform == "none"}
+    return list(by_data.values()) or [Setting(teacher, "digits")]

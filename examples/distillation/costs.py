@@ -102,9 +102,11 @@ def _n_passes(cell: Cell, config: Config, n_train: int, n_test: int) -> float:
 
 
 def flops_per_image(cell: Cell, p: Prepared) -> float:
-    """Operations of one image through a model."""
+    """Operations of one image through a model; none through a teacher that is known by its features only."""
     if cell.kind == "student":
         return student_flops(cell.architecture, cell.width, p.teacher.width, student_side(p))
+    if p.teacher.encode is None:
+        return 0.0
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         p.teacher.encode(p.teacher.preprocessing(p.dataset.test.pixels[:1]))
     return float(counter.get_total_flops())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,14 @@ from torch.nn import functional as F
 import repgeom as rg
 
 from .configs import Config, Setting
-from .data.images import Dataset
+from .data.images import Dataset, Images
 from .data.load import load_dataset
 from .features import teacher_features
 from .grid import Cell
 from .progress import progress_bar
 from .teachers.load import load_teacher
 from .teachers.teacher import Teacher
+from .teachers.transforms import fitted, narrow_cone, transformed
 from .training import as_they_are
 
 # Images, below which nothing can be measured.
@@ -55,8 +57,10 @@ class Prepared:
     dataset: Dataset
     teacher: Teacher
     targets: list[torch.Tensor]  # the teacher's features of the training images as they are
-    augmented: list[torch.Tensor]  # of each epoch's crops and flips; empty where not asked for
+    augmented: list[torch.Tensor]  # of each epoch's views of them; empty where not asked for
     teacher_test: torch.Tensor
+    mean_cosine: float  # over pairs of the first of `targets`
+    warning: str | None  # where the teacher cannot be learned from
 
     @functools.cached_property
     def teacher_directions(self) -> torch.Tensor:
@@ -65,7 +69,10 @@ class Prepared:
 
 
 def prepare(setting: Setting, config: Config, place: Place) -> Prepared:
-    """Images, teacher and the teacher's features, from the cache where they are there already."""
+    """Images, teacher and the teacher's features, from the cache where they are there already.
+
+    A warning about the teacher is a line on standard error too.
+    """
     dataset = load_dataset(setting, downloading=place.downloading)
     if len(dataset.train) < config.training.batch_size:
         raise ValueError(
@@ -76,21 +83,43 @@ def prepare(setting: Setting, config: Config, place: Place) -> Prepared:
         raise ValueError(
             f"{setting.name} has {len(dataset.test)} images to measure on; {LEAST_TEST} at least are needed."
         )
-    train, test = dataset.train.to(place.device), dataset.test.to(place.device)
-    teacher = load_teacher(setting, place.cache, place.device, bar=place.bar)
-    views: list[int | None] = [None]  # the images as they are
+    dataset = dataclasses.replace(dataset, train=dataset.train.to(place.device), test=dataset.test.to(place.device))
+    teacher = load_teacher(setting, dataset, place.cache, place.device, bar=place.bar)
+    features = _features(setting, teacher, dataset, config, place)
+    # Fitted on the images to train on, as they are.
+    transform = fitted(setting.teacher_transform, features[1])
+    test, train, *views = [transform(x) for x in features]
+    mean_cosine = float(rg.mean_cosine(train.double()))
+    warning = narrow_cone(setting.name, mean_cosine)
+    if warning is not None:
+        print(f"repgeom-distill: warning: {warning}", file=sys.stderr)
+    teacher = transformed(teacher, setting.teacher_transform, transform)
+    return Prepared(setting, dataset, teacher, [train], views, test, mean_cosine, warning)
+
+
+def _features(setting: Setting, teacher: Teacher, dataset: Dataset, config: Config, place: Place) -> list[torch.Tensor]:
+    """The teacher's features of the images to test on, of those to train on, and of each epoch's view of these."""
+    if teacher.features is not None:
+        train, test = teacher.features
+        return [test, train]
+    asked: list[tuple[Images, int | None]] = [(dataset.test, None), (dataset.train, None)]
     if setting.augmented:
-        views += range(config.training.epochs)
-    total = len(test) + len(views) * len(train)
+        asked += [(dataset.train, epoch) for epoch in range(config.training.epochs)]
+    total = sum(len(images) for images, _ in asked)
     padding = config.training.crop_padding
     with progress_bar(total, f"{setting.name}: teacher's features", shown=place.bar) as bar:
-        found = [
-            teacher_features(teacher, images, place.cache, view=view, padding=padding, tick=bar.update)
-            for images, view in [(test, None), *((train, view) for view in views)]
+        return [
+            teacher_features(
+                teacher,
+                images,
+                place.cache,
+                view=view,
+                padding=padding,
+                mirrored=dataset.mirrored,
+                tick=bar.update,
+            )
+            for images, view in asked
         ]
-    moved = dataclasses.replace(dataset, train=train, test=test)
-    # In the order above: the images to test on, those to train on as they are, then each epoch's view.
-    return Prepared(setting, moved, teacher, found[1:2], found[2:], found[0])
 
 
 def sizing(p: Prepared) -> Callable[[torch.Tensor], torch.Tensor]:
@@ -112,6 +141,9 @@ def described(p: Prepared) -> dict[str, Any]:
         "teacher": p.teacher.name,
         "pretrained": p.teacher.pretrained,
         "teacher_recipe": dict(p.teacher.recipe),
+        "transform": p.setting.teacher_transform,
+        "mean_cosine": p.mean_cosine,
+        "warning": p.warning,
         "width": p.teacher.width,
         "student_side": student_side(p),
         "std": list(p.teacher.preprocessing.std),

@@ -148,7 +148,7 @@ QUICK = dataclasses.replace(
     more_seeds=(),
 )
 
-DEFAULT = "embedded"
+DEFAULT = "packaged"
 PRESETS: dict[str, Config] = {
     "packaged": PACKAGED,
     "quick": QUICK,

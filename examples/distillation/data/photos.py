@@ -19,7 +19,7 @@ SIZE = 32
 # Shares of a photograph's width from its left and from its right edge; between them lies a strip that is not used.
 TRAIN_SHARE, TEST_SHARE = 0.62, 0.35
 # Of rows of each photograph: a label is a photograph and a band, as what is to be seen changes from sky to ground.
-N_BANDS = 3
+N_BANDS = 5
 N_TRAIN, N_TEST = 3_000, 1_000
 # The least sides of a photograph: a patch in every band, and one within the right part.
 LEAST_HEIGHT = SIZE + N_BANDS - 1

@@ -27,7 +27,7 @@ ERRORS = {
     "no path for CIFAR": ("--data cifar10", "cifar10 needs --data-path"),
     "no CIFAR": ("--data cifar10 --data-path {here}/none", "no cifar10 at {here}/none: looked for"),
     "path for digits": ("--data-path {here}", "digits"),
-    "path for a teacher trained here": ("--teacher tiny-clip --teacher-path {here}", "trained here and has no path"),
+    "path for a teacher trained here": ("--teacher tiny-clip --teacher-path {here}", "tiny-clip has no path"),
     "checkpoint without weights": ("--teacher clip --teacher-path {here}", "{here} is not a checkpoint: it has no config.json"),
     "no checkpoint": ("--teacher clip --teacher-path {here}/none", "{here}/none is no folder"),
     "batch": ("--batch-size 71", "70 images to train on, fewer than one batch of 71"),
@@ -66,9 +66,9 @@ def test_a_gpu_that_is_not_there_is_named(device, planted, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("--teacher clip", "preset embedded has several settings: give both --teacher and --data"),
-        ("--data digits", "preset embedded has several settings: give both --teacher and --data"),
-        ("--teacher-path x", "preset embedded has several settings: give both --teacher and --data"),
+        ("--teacher clip", "preset packaged has several settings: give both --teacher and --data"),
+        ("--data digits", "preset packaged has several settings: give both --teacher and --data"),
+        ("--teacher-path x", "preset packaged has several settings: give both --teacher and --data"),
         ("--objectives cosin", "unknown objective 'cosin'"),
     ],
 )
@@ -93,9 +93,9 @@ def test_a_folder_without_a_run_is_named(command, tmp_path, capsys):
     assert not (tmp_path / "none").exists()
 
 
-def test_a_teacher_that_is_not_trained_here_is_named(tmp_path, capsys):
+def test_a_teacher_that_needs_files_is_not_measured(tmp_path, capsys):
     assert cli.main(["teacher", "clip", "--cache", str(tmp_path)]) == 2
-    assert "clip is not trained here; there are tiny-clip, tiny-dino" in one_line(capsys)
+    assert "clip is none of the teachers that need no files; there are efficientnet-lite0, " in one_line(capsys)
 
 
 def test_a_folder_that_cannot_be_written_is_an_error_before_anything_runs(planted, tmp_path, monkeypatch, capsys):

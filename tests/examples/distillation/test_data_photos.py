@@ -10,7 +10,7 @@ from repgeom_examples.distillation.configs import Setting
 from repgeom_examples.distillation.data.load import load_dataset
 from repgeom_examples.distillation.data.photos import load_photos
 
-HEIGHT, WIDTH = 70, 120
+HEIGHT, WIDTH = 71, 120
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def test_no_pixel_is_both_trained_and_tested_on(pictures):
 
 def test_a_patch_is_a_square_of_its_picture_and_its_label_says_which_and_where(pictures):
     dataset = load_photos(str(pictures), 61, 30)
-    assert dataset.classes[:4] == ("a.png, band 1", "a.png, band 2", "a.png, band 3", "deep/b.png, band 1")
+    assert dataset.classes[3:6] == ("a.png, band 4", "a.png, band 5", "deep/b.png, band 1")
     for images in (dataset.train, dataset.test):
         assert images.pixels.shape[1:] == (3, 32, 32)
         counts = torch.bincount(images.labels)
@@ -50,9 +50,9 @@ def test_a_patch_is_a_square_of_its_picture_and_its_label_says_which_and_where(p
             top, left, picture = patch[:, 0, 0].tolist()
             assert torch.equal(patch[0], torch.arange(top, top + 32)[:, None].expand(32, 32))
             assert torch.equal(patch[1], torch.arange(left, left + 32).expand(32, 32))
-            assert picture == label // 3
-            # 39 rows where a patch may begin, thirteen to each band.
-            assert top // 13 == label % 3
+            assert picture == label // 5
+            # 40 rows where a patch may begin, eight to each band.
+            assert top // 8 == label % 5
 
 
 def test_places_are_drawn_by_the_seed(pictures):
@@ -64,26 +64,26 @@ def test_places_are_drawn_by_the_seed(pictures):
 def test_the_default_is_scikit_learns_two_photographs():
     dataset = load_dataset(Setting("x", "photos"))
     assert (len(dataset.train), len(dataset.test)) == (3_000, 1_000)
-    assert [name.partition(",")[0] for name in dataset.classes] == ["china"] * 3 + ["flower"] * 3
+    assert [name.partition(",")[0] for name in dataset.classes] == ["china"] * 5 + ["flower"] * 5
     photographs = load_sample_images().images
-    for i in range(6):
-        patch, whole = dataset.test.pixels[i].numpy(), photographs[i // 3]
+    for i in range(10):
+        patch, whole = dataset.test.pixels[i].numpy(), photographs[i // 5]
         # The patch lies somewhere in the right of its photograph.
         hits = np.argwhere((whole[:-31, -224:-31] == patch[:, 0, 0]).all(2))
         assert any(np.array_equal(whole[t : t + 32, x + 416 : x + 448].transpose(2, 0, 1), patch) for t, x in hits)
 
 
 def test_photographs_that_cannot_be_cut_are_named(tmp_path, pictures):
-    with pytest.raises(ValueError, match="2 photographs in 3 bands are 6 labels; ask for as many patches"):
-        load_photos(str(pictures), 60, 5)
-    for size, side in (((91, 70), "70 × 91"), ((120, 33), "33 × 120")):
+    with pytest.raises(ValueError, match="2 photographs in 5 bands are 10 labels; ask for as many patches"):
+        load_photos(str(pictures), 60, 9)
+    for size, side in (((91, 70), "70 × 91"), ((120, 35), "35 × 120")):
         Image.new("RGB", size).save(pictures / "c.png")
         with pytest.raises(
-            ValueError, match=rf"^c\.png has {side} pixels; patches need a height of 34 and a width of 92"
+            ValueError, match=rf"^c\.png has {side} pixels; patches need a height of 36 and a width of 92"
         ):
             load_photos(str(pictures), 60, 30)
-    Image.new("RGB", (92, 34)).save(pictures / "c.png")
-    assert len(load_photos(str(pictures), 60, 30).classes) == 9
+    Image.new("RGB", (92, 36)).save(pictures / "c.png")
+    assert len(load_photos(str(pictures), 60, 30).classes) == 15
     (pictures / "c.png").write_text("no image")
     with pytest.raises(ValueError, match=r"c\.png cannot be read as an image"):
         load_photos(str(pictures), 60, 30)

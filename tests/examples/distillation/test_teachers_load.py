@@ -61,31 +61,31 @@ def test_a_teacher_from_outside(tmp_path, monkeypatch, rng):
     (tmp_path / "outside_teachers.py").write_text(OUTSIDE)
     monkeypatch.syspath_prepend(str(tmp_path))
     importlib.invalidate_caches()
-    teacher = load_teacher(Setting("outside_teachers:make", "digits", teacher_path="there"), tmp_path, "cpu")
+    teacher = load_teacher(Setting("outside_teachers:make", "digits", teacher_path="there"), None, tmp_path, "cpu")
     assert teacher.recipe == {"path": "there", "device": "cpu"}
     images = Images(random_images(rng, 3, 8, 8), torch.arange(3))
     assert torch.allclose(features_of(teacher, images, tmp_path), images.pixels.float().mean((2, 3)) / 255, atol=1e-5)
     with pytest.raises(TypeError, match="'outside_teachers:wrong' must return a Teacher, it returned Identity"):
-        load_teacher(Setting("outside_teachers:wrong", "digits"), tmp_path, "cpu")
+        load_teacher(Setting("outside_teachers:wrong", "digits"), None, tmp_path, "cpu")
     for name, what in (("outside_teachers:nothing", "nothing"), ("no_such_module:make", "no_such_module")):
         with pytest.raises(ValueError, match=f"teacher '{name}' cannot be found: .*{what}"):
-            load_teacher(Setting(name, "digits"), tmp_path, "cpu")
+            load_teacher(Setting(name, "digits"), None, tmp_path, "cpu")
 
 
 def test_teachers_by_name_say_what_is_wrong(tmp_path):
     with pytest.raises(
         ValueError,
-        match=r"unknown teacher 'vit'; there are clip, dinov2, tiny-clip, tiny-dino, or package.module:function",
+        match=r"unknown teacher 'vit'; there are clip, .*, tiny-dino, features, or package.module:function",
     ):
-        load_teacher(Setting("vit", "digits"), tmp_path, "cpu")
-    with pytest.raises(ValueError, match="tiny-dino is trained here and has no path"):
-        load_teacher(Setting("tiny-dino", "digits", teacher_path="x"), tmp_path, "cpu")
+        load_teacher(Setting("vit", "digits"), None, tmp_path, "cpu")
+    with pytest.raises(ValueError, match="tiny-dino has no path; --teacher-path goes with clip or dinov2"):
+        load_teacher(Setting("tiny-dino", "digits", teacher_path="x"), None, tmp_path, "cpu")
 
 
 def test_pretrained_teachers_by_name(checkpoints, tmp_path):
     root, _ = checkpoints
     for name in ("clip", "dinov2"):
-        assert load_teacher(Setting(name, "digits", teacher_path=str(root / name)), tmp_path, "cpu").name == name
+        assert load_teacher(Setting(name, "digits", teacher_path=str(root / name)), None, tmp_path, "cpu").name == name
 
 
 def test_frozen_is_without_gradients_and_in_evaluation():
