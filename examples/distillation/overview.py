@@ -26,7 +26,9 @@ def _overview(config: Config, cells: Cells, setting: Setting) -> dict[str, Any]:
     expanded = student_of(config, cells, setting, contrastive(config) or "")
     found: dict[str, Any] = {"setting": setting.name}
     found |= _rank("teacher's rank", teacher, cells)
-    found["predictable from pixels"] = mean_of(teacher, cells, "predictable/value")
+    for end in ("value", "low", "high"):
+        name = f"predictable from pixels {end}".removesuffix(" value")
+        found[name] = mean_of(teacher, cells, f"predictable/{end}")
     found |= _rank(f"{config.plain} student's", plain, cells)
     found |= _rank("with InfoNCE", expanded, cells)
     found["times"] = _ratio(mean_of(expanded, cells, "effective_rank"), mean_of(plain, cells, "effective_rank"))

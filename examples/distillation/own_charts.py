@@ -11,6 +11,7 @@ from .configs import Config, Setting
 from .overview import objectives_table
 from .paper_charts import N_COLORS, NAN, Chart, or_nan, with_values
 from .summaries import Cells
+from .table_text import spelled_out
 
 
 def why(config: Config, cells: Cells, setting: Setting) -> list[Chart]:
@@ -71,4 +72,11 @@ def objectives(config: Config, cells: Cells, setting: Setting) -> list[Chart]:
         return []
     ours = Series("effective rank, 95 % as a bar", *(rows[f"effective rank{end}"] for end in ("", " low", " high")))
     predictable = Series("predictable rank", rows["predictable rank"])
-    return [DotChart(setting.name, list(rows["objective"]), "dimensions", with_values([ours, predictable]))]
+    return [
+        DotChart(
+            setting.name,
+            [spelled_out(objective) for objective in rows["objective"]],
+            "dimensions",
+            with_values([ours, predictable]),
+        )
+    ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from repgeom.terminal import Screen
 
@@ -12,7 +12,7 @@ from .findings import TABLES, Findings
 from .grid import cells_of
 from .matrix import KINDS, letters, matrix_lines
 from .published import comparability
-from .summaries import models
+from .summaries import models, teacher_of
 from .table_text import aligned, published_rows, shown, value_of
 
 if TYPE_CHECKING:
@@ -35,8 +35,9 @@ def heading(found: Findings) -> list[str]:
     """What was run and what failed, as sentences; the settings first, each with its letter."""
     marks = letters(found.config.settings)
     lines = [f"{marks[setting.name]}  {_setting_line(setting, found)}" for setting in found.config.settings]
-    settings = [cell.record["setting"] for cell in found.cells.values()]
-    if any(not (about["pretrained"] and about["real_images"]) for about in settings):
+    known = [(setting, about) for setting in found.config.settings if (about := found.about(setting)) is not None]
+    lines += [f"{setting.name}: {about['warning']}" for setting, about in known if about.get("warning")]
+    if any(_is_stand_in(setting, about) for setting, about in known):
         lines.append(STAND_IN)
     lines.append(_run_line(found))
     failed = [
@@ -74,24 +75,44 @@ def sentence(entries: list[Entry]) -> str:
 
 
 def _setting_line(setting: Setting, found: Findings) -> str:
+    """Teacher and images of a setting."""
     about = found.about(setting)
     if about is None:
         return f"{setting.name}: nothing is finished yet."
-    if about["pretrained"]:
-        teacher = f"checkpoint {about.get('teacher_recipe', {}).get('checkpoint', setting.teacher)}"
-    elif ":" in setting.teacher:
-        teacher = f"your own teacher {about.get('teacher', '')}"
-    else:
-        teacher = "EMBEDDED teacher, trained here"
     images = "EMBEDDED procedural images"
     if about["real_images"]:
         images = "real images"
     elif about.get("data") in ARCHIVES:
         images = f"images by the name of {about['data']} that are not the published files"
+    features = f"{about['width']} features"
+    if about.get("mean_cosine") is not None:
+        features += f", mean cosine {about['mean_cosine']:.2f}"
     return (
-        f"{setting.name}: {teacher} ({about['width']} features), {images}, {about['n_train']:,} to train on and "
+        f"{setting.name}: {_teacher_words(setting, about)} ({features}), {images}, {about['n_train']:,} to train on and "
         f"{about['n_test']:,} to measure on, {about['n_classes']} classes."
     )
+
+
+def _teacher_words(setting: Setting, about: dict[str, Any]) -> str:
+    """What kind of teacher it is."""
+    if about["pretrained"]:
+        words = f"checkpoint {about.get('teacher_recipe', {}).get('checkpoint', setting.teacher)}"
+    elif ":" in setting.teacher:
+        words = f"your own teacher {about.get('teacher', '')}"
+    elif setting.teacher.startswith("random"):
+        words = "an untrained random network, as control"
+    elif setting.teacher_features is not None:
+        words = "features read from files"
+    else:
+        words = "EMBEDDED teacher, trained here"
+    if setting.teacher_transform != "none":
+        words += f", features changed by {setting.teacher_transform}"
+    return words
+
+
+def _is_stand_in(setting: Setting, about: dict[str, Any]) -> bool:
+    """Whether a teacher was trained here or images were made here, in place of real ones."""
+    return setting.teacher.startswith("tiny") or not about["real_images"]
 
 
 def text(found: Findings, screen: Screen | None = None, *, details: bool = False) -> str:
@@ -167,9 +188,25 @@ def disagreements(found: Findings) -> list[str]:
             )
     return [
         *lines,
+        *_corrections(found),
         "Effective rank here is taken of σ² for each seed and then averaged, without an ε; the paper takes it of σ in one "
         "place and of σ² in another, of the spectrum averaged over seeds, with 1e-10 inside the logarithm.",
         "Captured variance here centres both; the paper's figure centres the teacher only.",
         "Every model meets the same noise here; the paper draws it afresh for each.",
         "± in the paper is the standard deviation over three seeds with ddof = 0; intervals here are of the mean.",
     ]
+
+
+def _corrections(found: Findings) -> list[str]:
+    """What the ranks that are corrected for the number of images rest on, by each setting's teacher."""
+    lines = []
+    for setting in found.config.settings:
+        teacher = teacher_of(found.config, found.cells, setting)
+        if teacher is not None:
+            warnings = [
+                warning
+                for r in teacher.records(found.cells)
+                for warning in r.get("population_rank", {}).get("warnings", [])
+            ]
+            lines += [f"{setting.name}, ranks corrected for the number of images: {warning}." for warning in warnings]
+    return lines

@@ -59,10 +59,16 @@ def shown(table: pd.DataFrame) -> list[list[str]]:
 
 
 def by_setting(table: pd.DataFrame) -> list[tuple[str, list[list[str]]]]:
-    """A table in parts, one for each setting by its name, as `shown`."""
+    """A table of objectives in parts, one for each setting by its name, as `shown`."""
     if not len(table):
         return []
-    return [(str(name), shown(part.drop(columns="setting"))) for name, part in table.groupby("setting", sort=False)]
+    spelled = table.assign(objective=table["objective"].map(spelled_out))
+    return [(str(name), shown(part.drop(columns="setting"))) for name, part in spelled.groupby("setting", sort=False)]
+
+
+def spelled_out(objective: str) -> str:
+    """An objective's name with spaces, at which a line can end: "cosine@epochs=20" is "cosine, epochs 20"."""
+    return objective.replace("@", ", ").replace("=", " ")
 
 
 def _entry(row: dict[str, Any], name: str) -> str:
