@@ -88,25 +88,28 @@ def _setting_line(setting: Setting, found: Findings) -> str:
     if about.get("mean_cosine") is not None:
         features += f", mean cosine {about['mean_cosine']:.2f}"
     return (
-        f"{setting.name}: {_teacher_words(setting, about)} ({features}), {images}, {about['n_train']:,} to train on and "
-        f"{about['n_test']:,} to measure on, {about['n_classes']} classes."
+        f"{setting.name}: {_teacher_words(setting, about)} ({features}), {images}, {about['n_classes']} classes, "
+        f"{about['n_train']:,} to train, {about['n_test']:,} to test."
     )
 
 
 def _teacher_words(setting: Setting, about: dict[str, Any]) -> str:
     """What kind of teacher it is."""
-    if about["pretrained"]:
-        words = f"checkpoint {about.get('teacher_recipe', {}).get('checkpoint', setting.teacher)}"
+    checkpoint = about.get("teacher_recipe", {}).get("checkpoint")
+    if about["pretrained"] and checkpoint:
+        words = f"checkpoint {checkpoint}"
+    elif about["pretrained"]:
+        words = "pretrained"
     elif ":" in setting.teacher:
         words = f"your own teacher {about.get('teacher', '')}"
     elif setting.teacher.startswith("random"):
-        words = "an untrained random network, as control"
+        words = "untrained, as control"
     elif setting.teacher_features is not None:
-        words = "features read from files"
+        words = "read from files"
     else:
         words = "EMBEDDED teacher, trained here"
     if setting.teacher_transform != "none":
-        words += f", features changed by {setting.teacher_transform}"
+        words += f", {setting.teacher_transform}"
     return words
 
 

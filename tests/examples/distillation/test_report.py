@@ -74,7 +74,7 @@ def test_page_has_nothing_to_load(written):
 def test_report_says_what_was_run(form, written):
     found, _, folder = written
     text = report_text.text(found, details=True) if form == "text" else read(folder / f"report.{form}")
-    assert "checkpoint " in text
+    assert "clip-cifar10: pretrained (512 features), real images, 10 classes, 5,000 to train, 40 to test" in text
     assert "EMBEDDED" not in text
     assert "3 seeds (42, 123, 456)" in text
     assert f"{len(cells_of(found.config)) - 1} of {len(cells_of(found.config))} cells" in text  # one has failed
@@ -112,7 +112,7 @@ def test_embedded_is_said_plainly(tmp_path):
     lines = report_text.heading(findings.read(kept(tmp_path, config, planted(config, n=40))))
     assert "EMBEDDED teacher, trained here" in lines[0]
     assert "EMBEDDED procedural images" in lines[0]
-    assert "checkpoint" not in lines[0]
+    assert "pretrained" not in lines[0]
     assert "do not settle what it says of CLIP on CIFAR-10" in lines[1]
     assert "1 seed (42)" in lines[2]
 
