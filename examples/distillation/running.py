@@ -91,9 +91,9 @@ def _run_cells(config: Config, place: Place) -> None:
 
 def _prepared(setting: Setting, config: Config, place: Place) -> Prepared:
     """A setting with its teacher's features; the log says how long that took."""
-    start = time.perf_counter()
+    watch = sharing.Watch()
     found = prepare(setting, config, place)
-    sharing.note(place.log, "prepared", setting.name, round(time.perf_counter() - start, 2))
+    sharing.note(place.log, "prepared", setting.name, watch)
     return found
 
 
@@ -154,7 +154,7 @@ def _difference(saved: Any, asked: Any, where: str = "") -> str:
 
 def _run_cell(cell: Cell, prepared: Prepared, config: Config, place: Place, advance: Callable[[float], Any]) -> None:
     """Trains and measures one model and writes its record; one that cannot be measured is recorded as failed."""
-    start = time.perf_counter()
+    watch = sharing.Watch()
     about: dict[str, Any] = {
         "cell": dataclasses.asdict(cell),
         "config": config.fingerprint,
@@ -164,10 +164,9 @@ def _run_cell(cell: Cell, prepared: Prepared, config: Config, place: Place, adva
         record, arrays = _measured(cell, prepared, config, place, advance)
     except (Diverged, torch.OutOfMemoryError) as error:
         record, arrays = {"status": "failed", "reason": str(error)}, {}
-    seconds = round(time.perf_counter() - start, 2)
-    whole = {**about, "status": "done", **record, "seconds": seconds}
+    whole = {**about, "status": "done", **record, "seconds": watch.seconds}
     stored.save(place.result(cell), whole, arrays)
-    sharing.note(place.log, whole["status"], cell.name, seconds)
+    sharing.note(place.log, whole["status"], cell.name, watch)
 
 
 def _measured(

@@ -69,7 +69,22 @@ def _await(lock: Path, group: str) -> None:
         time.sleep(0.1)
 
 
-def note(log: Path, what: str, name: str, seconds: float) -> None:
+class Watch:
+    """Seconds since it was made: of the clock, and of all threads of this process."""
+
+    def __init__(self) -> None:
+        self._clock, self._processor = time.perf_counter(), time.process_time()
+
+    @property
+    def seconds(self) -> float:
+        return round(time.perf_counter() - self._clock, 2)
+
+    @property
+    def cpu_seconds(self) -> float:
+        return round(time.process_time() - self._processor, 2)
+
+
+def note(log: Path, what: str, name: str, watch: Watch) -> None:
     """Appends to a run's log, one JSON object a line, what this process has done; `files.schema.json` says what it holds."""
     line = {
         "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
@@ -77,7 +92,8 @@ def note(log: Path, what: str, name: str, seconds: float) -> None:
         "process": os.getpid(),
         "what": what,
         "name": name,
-        "seconds": seconds,
+        "seconds": watch.seconds,
+        "cpu_seconds": watch.cpu_seconds,
         "peak_mb": round(_peak_bytes() / 1e6),
     }
     # One short write at the end of the file: lines of several processes do not mix.
