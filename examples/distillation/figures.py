@@ -36,7 +36,7 @@ def picture(drawn: Drawn) -> Figure:
         raise ValueError(f"{drawn.name} has no chart to draw.")
     n_across = min(N_ACROSS, len(drawn.charts))
     n_down = math.ceil(len(drawn.charts) / n_across)
-    picture = Figure(figsize=(5.2 * n_across, 4.4 * n_down), layout="constrained")
+    picture = Figure(figsize=(4.8 * n_across, 3.9 * n_down), layout="constrained")
     picture.suptitle(drawn.title)
     axes = np.atleast_1d(picture.subplots(n_down, n_across)).ravel()
     for ax, chart in zip(axes, drawn.charts, strict=False):
@@ -65,10 +65,12 @@ def _plot_lines(chart: LineChart, ax: Axes) -> None:
     for place, series in enumerate(chart.series):
         color, dashes = _look(series, place)
         n = len(series.values)
+        # A gap in a line that is to be joined is left out.
+        on_line = np.isfinite(series.values) | (not series.joined)
         if series.points:
             ax.plot(x[:n], series.values, "D", color=color, markersize=6, fillstyle="none", label=series.name)
             continue
-        ax.plot(x[:n], series.values, color=color, linestyle=dashes, marker="." if chart.marked else "", label=series.name, linewidth=1.3)  # fmt: skip
+        ax.plot(x[:n][on_line], series.values[on_line], color=color, linestyle=dashes, marker="." if chart.marked else "", label=series.name, linewidth=1.3)  # fmt: skip
         if series.low is not None and np.isfinite(series.low).all():
             ax.fill_between(x[:n], series.low, series.high, color=color, alpha=0.12, linewidth=0)
     if chart.log:
@@ -81,22 +83,30 @@ def _plot_lines(chart: LineChart, ax: Axes) -> None:
 
 
 def _plot_bars(chart: DotChart, ax: Axes) -> None:
-    """Bars beside each other for the first series, points for the others."""
+    """Bars for the first series where the axis begins at 0, points for the others."""
     places = np.arange(len(chart.names))
     for place, series in enumerate(chart.series):
         color = PALETTE[place % N_COLORS]
-        if place == 0:
+        if place == 0 and chart.limits is None:
             ax.barh(places, series.values, color=color, alpha=0.75, label=series.name)
         else:
-            marker = "D" if series.points else "s"
-            ax.plot(series.values, places, marker, color=color, fillstyle="none", markersize=6, label=series.name)
+            ax.plot(series.values, places, _marker(series, place), color=color, fillstyle="none", label=series.name)
         if series.low is not None:
             ends = np.abs(np.array([series.values - series.low, series.high - series.values]))
             ax.errorbar(series.values, places, xerr=ends, fmt="none", color="0.2", capsize=2, linewidth=1)
     ax.set_yticks(places, chart.names, fontsize=7)
     ax.invert_yaxis()
+    if chart.limits is not None:
+        ax.set_xlim(*chart.limits)
     ax.set_xlabel(chart.x_label)
     ax.margins(x=0.08)
+
+
+def _marker(series: Series, place: int) -> str:
+    """A diamond for published points, and another sign for each of ours."""
+    if series.points:
+        return "D"
+    return "os^v"[place % 4]
 
 
 def _look(series: Series, place: int) -> tuple[str, Any]:

@@ -52,7 +52,7 @@ def over_steps(config: Config, cells: Cells, setting: Setting) -> list[Chart]:
             n_epochs, family = over_training.epochs_of(config, row), over_training.family_of(row)
             look = N_COLORS * epochs.index(n_epochs) + families.index(family)
             values = [by_step.get(step, NAN) for step in steps]
-            series.append(Series(f"{family}, {n_epochs} epochs", values, look=look))
+            series.append(Series(f"{family}, {n_epochs} epochs", values, look=look, joined=True))
         if len(steps) > 1:
             # A logarithmic axis has no place for step 0.
             places = [max(step, 1) for step in steps]

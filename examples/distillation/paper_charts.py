@@ -63,18 +63,27 @@ def _published_curve() -> Series:
 
 
 def contrast(config: Config, cells: Cells, setting: Setting) -> list[Chart]:
-    """v1, figure 2."""
+    """v1, figure 2: of several sizes."""
     rows = [row for row in _grid(config, cells, setting, config.plain) if not row.is_teacher]
     charts: list[Chart] = []
+    if len(rows) < 2:
+        return charts
     for key, label in ((INFONCE, "InfoNCE at 0.1"), (UNIFORMITY, "uniformity")):
         by_batches = Series(
             "by the paper's definition", [or_nan(mean_of(row, cells, f"published/{key}")) for row in rows]
         )
         over_all = _series("over all images, 95 % as a bar", [summary_of(row, cells, key) for row in rows])
-        series = [by_batches, over_all, _published(key, rows, CLIP)]
-        if rows:
-            charts.append(DotChart(setting.name, [_name(row) for row in rows], label, with_values(series)))
+        series = with_values([by_batches, over_all, _published(key, rows, CLIP)])
+        names = [_name(row) for row in rows]
+        charts.append(DotChart(setting.name, names, label, series, limits=_around(series)))
     return charts
+
+
+def _around(series: Sequence[Series]) -> tuple[float, float]:
+    """An axis on which differences are seen: from the smallest to the largest value, and a tenth more on both sides."""
+    values = np.concatenate([s.values[np.isfinite(s.values)] for s in series])
+    room = 0.1 * (values.max() - values.min()) + 1e-3
+    return float(values.min() - room), float(values.max() + room)
 
 
 def noise_by_size(config: Config, cells: Cells, setting: Setting) -> list[Chart]:
@@ -175,7 +184,7 @@ def _under_noise(config: Config, setting: Setting, row: ModelRow, cells: Cells, 
     """One model's accuracy at each level of noise in the paper's space."""
     keys = [accuracy_key((sigma, "normalized") if sigma else None) for sigma in levels]
     found = _series(_name(row), [summary_of(row, cells, key) for key in keys])
-    return dataclasses.replace(found, compared=row.is_teacher, look=_look(config, setting, row))
+    return dataclasses.replace(found, compared=row.is_teacher, look=_look(config, setting, row), joined=True)
 
 
 def _point(quantity: str, row: ModelRow, of: str) -> Point | None:

@@ -43,7 +43,7 @@ def figures_of(found: Findings) -> list[Drawn]:
 def _png(figure: Drawn) -> bytes:
     """A figure as the content of a file."""
     buffer = io.BytesIO()
-    picture(figure).savefig(buffer, format="png", dpi=110)
+    picture(figure).savefig(buffer, format="png", dpi=100)
     return buffer.getvalue()
 
 

@@ -23,6 +23,7 @@ class Series:
         compared: whether it is what the others are compared with: drawn in grey and dashed.
         look: which look it has, from 0, so that a thing looks alike in several charts; by default the first that is free.
         points: in a line chart: whether its values are points without a line, as published numbers are.
+        joined: in a line chart: whether its line goes on over places where it has no value and others have.
 
     >>> Series("student", [3.0, 2.0, 1.0]).values
     array([3., 2., 1.])
@@ -35,6 +36,7 @@ class Series:
     compared: bool = False
     look: int | None = None
     points: bool = False
+    joined: bool = False
 
     def __post_init__(self) -> None:
         for field in ("values", "low", "high"):

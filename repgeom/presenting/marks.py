@@ -173,7 +173,10 @@ def _curve(s: Series, look: Look, shown: np.ndarray, places: np.ndarray, up: Sca
     words = [number(float(value)) for value in values]
     line = ""
     if not s.points:
-        line = _path(places, heights)
+        on_line = np.isfinite(heights)
+        if not s.joined:
+            on_line[:] = True
+        line = _path(places[on_line], heights[on_line])
     return Curve(s.name, look, line, band, points, words)
 
 

@@ -59,6 +59,13 @@ def test_points_without_a_line_look_otherwise_and_have_their_values():
     assert "spots" not in ours.look.classes
 
 
+def test_a_joined_line_goes_on_over_places_without_a_value():
+    values = [np.nan, 1, np.nan, 3, np.nan]
+    broken, joined = lines_of(line_chart(Series("a", values), Series("b", values, joined=True), limits=(0, 4))).curves
+    assert broken.line == "M250 750M750 250"
+    assert joined.line == "M250 750L750 250"
+
+
 def test_a_band_lies_between_its_ends_and_only_where_both_are_known():
     s = Series("a", [2, 2, 2, 2, 2], low=[1, 1, np.nan, 0, 1], high=[3, 4, 3, np.nan, 3])
     found = lines_of(line_chart(s, limits=(0, 4), marked=True)).curves[0]
