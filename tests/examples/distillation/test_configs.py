@@ -14,6 +14,7 @@ from repgeom_examples.distillation import (
     students,
 )
 from repgeom_examples.distillation.data.load import DATASETS
+from repgeom_examples.distillation.teachers.load import TEACHERS
 
 from .small_runs import configured
 
@@ -140,7 +141,7 @@ def test_help_names_what_the_registries_hold(monkeypatch, capsys):
     with pytest.raises(SystemExit):
         cli.main(["run", "--help"])
     shown = capsys.readouterr().out
-    known = [*objectives.TERMS, *DATASETS, *presets.PRESETS, *set(students.ARCHITECTURES) - {"cnn"}]
+    known = [*objectives.TERMS, *DATASETS, *TEACHERS, *presets.PRESETS, *set(students.ARCHITECTURES) - {"cnn"}]
     assert [name for name in known if name not in shown] == []
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from repgeom_examples.distillation.configs import Setting
-from repgeom_examples.distillation.data.load import load_dataset
+from repgeom_examples.distillation.data.load import DATASETS, load_dataset
 
 from .cifar_files import cifar_files, write_folder
 from .image_files import colored
@@ -47,3 +47,25 @@ def test_a_folder_at_the_size_of_the_setting(tmp_path):
         20,
         20,
     )
+
+
+def test_mirror_images_keep_the_label_of_photographs_alone(rng, tmp_path):
+    files, _ = cifar_files("cifar10", True, rng)
+    colored(tmp_path / "mine", "ant", 5, 0)
+    colored(tmp_path / "mine", "bee", 5, 100)
+    paths = {"cifar10": str(write_folder(tmp_path / "cifar", files)), "folder": str(tmp_path / "mine")}
+    asked = [
+        Setting("clip", name, data_path=paths.get(name), n_train=10, n_test=10)
+        for name in DATASETS
+        if name != "cifar100"
+    ]
+    found = {setting.data: load_dataset(setting).mirrored for setting in asked}
+    # A shape at the top left is one at the top right in the mirror, and a 2 is no digit there.
+    assert found == {
+        "cifar10": True,
+        "folder": True,
+        "digits": False,
+        "photos": True,
+        "shapes10": False,
+        "shapes100": False,
+    }

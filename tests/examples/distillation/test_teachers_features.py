@@ -11,8 +11,9 @@ from safetensors.numpy import save_file
 from repgeom_examples.distillation import cli
 from repgeom_examples.distillation.configs import Config, Setting, Training
 from repgeom_examples.distillation.preparing import Place, described, prepare
+from repgeom_examples.distillation.stored import plain
 
-from .small_runs import contents, one_line
+from .small_runs import configured, contents, one_line
 
 N_TRAIN, N_TEST = 48, 40
 SMALL = Config("small", (), training=Training(batch_size=16))
@@ -112,6 +113,13 @@ def test_its_students_meet_noise_and_it_does_not(tmp_path, rng, capsys):
     assert len(noisy["cnn-w1-cosine-s1"]) == 8
     assert found["features-digits--teacher"][0]["accuracy"] >= 0
     assert cli.main(["run", "--data", "digits", "--teacher-features", *files, "--out", str(Path(tmp_path) / "x")]) == 2
+
+
+def test_files_of_features_are_a_teacher_of_ones_own():
+    config = configured("--data", "digits", "--teacher-features", "a.npy", "b.csv", "--teacher-transform", "cone=0.7")
+    expected = Setting("features", "digits", teacher_features=("a.npy", "b.csv"), teacher_transform="cone=0.7")
+    assert config.settings == (expected,)
+    assert Config.from_dict(plain(config.to_dict())) == config
 
 
 def test_a_transform_that_is_not_there_is_refused_before_anything_is_loaded(tmp_path, capsys):

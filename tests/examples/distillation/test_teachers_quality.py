@@ -10,10 +10,12 @@ from PIL import Image
 from torch.nn import functional as F
 
 import repgeom as rg
+from repgeom_examples.distillation import cli, presets
 from repgeom_examples.distillation.configs import Setting
+from repgeom_examples.distillation.configuring import settings_of
 from repgeom_examples.distillation.data.load import load_dataset
 from repgeom_examples.distillation.features import encoded
-from repgeom_examples.distillation.teachers import quality
+from repgeom_examples.distillation.teachers import load, quality
 from repgeom_examples.distillation.teachers.teacher import Preprocessing, Teacher
 
 
@@ -42,3 +44,21 @@ def test_quality_is_the_librarys(tmp_path, rng):
         f"linear on the test images of folder: effective rank {rank:.1f} of 6, linear probe {found['probe']:.1%}, "
         f"linear probe on pixels {found['pixels']:.1%}"
     )
+
+
+def test_a_teacher_is_measured_on_every_data_set_that_presets_show_it(monkeypatch, tmp_path, capsys):
+    assert [s.data for s in settings_of("efficientnet-lite0")] == ["digits", "photos"]
+    assert settings_of("tiny-dino")[0].teacher_training == presets.TINY_DINO
+    assert settings_of("random-relu-4") == [Setting("random-relu-4", "digits")]
+    how = Preprocessing(32, 32, (0.5, 0.5, 0.5), (0.3, 0.3, 0.3))
+    linear = Teacher("linear", lambda x: x.flatten(1), 6, how, False, {})
+    asked = []
+    monkeypatch.setattr(load, "load_teacher", lambda setting, dataset, *_, **__: asked.append(dataset.name) or linear)
+    numbers = dict.fromkeys(("effective_rank", "probe", "pixels"), 0.5)
+    monkeypatch.setattr(quality, "quality", lambda teacher, setting, device: numbers)
+    assert cli.main(["teacher", "random-relu", "--cache", str(tmp_path), "--quiet"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.partition(":")[0] for line in lines] == [
+        f"linear on the test images of {data}" for data in ("digits", "photos")
+    ]
+    assert asked == ["digits", "photos"]

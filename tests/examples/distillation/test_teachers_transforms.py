@@ -53,7 +53,6 @@ def test_whitening_leaves_directions_of_variance_one_and_none(rng):
 
 @pytest.mark.parametrize("cosine", [0.0, 0.3, 0.75, 0.99])
 def test_a_cone_has_the_mean_cosine_that_was_asked_for(cosine, rng):
-    # 14 rows on both sides of three axes, and one cone of them.
     train = rows(rng)
     assert 0.3 < slow_mean_cosine(train) < 0.75
     found = fitted(f"cone={cosine}", train)
@@ -79,7 +78,7 @@ def test_a_cone_that_cannot_be_is_refused():
         fitted("cone=0.5", both_ways)
     # Nine rows one way and one the other: without their mean, the nine still are alike.
     uneven = torch.tensor([[1.0, 0.1]] * 9 + [[-1.0, 0.1]])
-    with pytest.raises(ValueError, match=r"cone=0\.1 cannot be reached: centred features have a mean cosine of 0\.6"):
+    with pytest.raises(ValueError, match=r"cone=0\.1 cannot be reached: `center` leaves a mean cosine of 0\.6"):
         fitted("cone=0.1", uneven)
 
 
