@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch.nn import functional as F
 
 import repgeom as rg
 
@@ -61,11 +59,6 @@ class Prepared:
     teacher_test: torch.Tensor
     mean_cosine: float  # over pairs of the first of `targets`
     warning: str | None  # where the teacher cannot be learned from
-
-    @functools.cached_property
-    def teacher_directions(self) -> torch.Tensor:
-        """The teacher's principal directions (d, r), float64, of its centred unit rows of the images to test on."""
-        return rg.centered_svd(F.normalize(self.teacher_test.double())).Vh.mT
 
 
 def prepare(setting: Setting, config: Config, place: Place) -> Prepared:

@@ -21,6 +21,7 @@ from .configs import Config, Setting
 from .costs import cost, flops_per_image, room
 from .curves import PASSES_OF_A_STEP, Curve
 from .evaluation import Model, measurements
+from .geometry import teacher_rows
 from .graphs import is_capturable
 from .grid import Cell, cells_of
 from .objectives import objective_of
@@ -233,7 +234,7 @@ def _curve(p: Prepared, config: Config) -> Curve:
     evaluation = config.evaluation
     pixels = sizing(p)(p.dataset.test.pixels[: evaluation.curve_images])
     seen = p.teacher.preprocessing.normalized(pixels).contiguous(memory_format=torch.channels_last)
-    return Curve(seen, p.teacher_directions[:, : evaluation.leading], evaluation.curve_steps)
+    return Curve(seen, teacher_rows(p.teacher_test).directions[:, : evaluation.leading], evaluation.curve_steps)
 
 
 def results(config: Config, out: Path) -> Iterator[tuple[Cell, stored.Stored]]:
