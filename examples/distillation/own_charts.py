@@ -9,9 +9,11 @@ from repgeom.pages import DotChart, LineChart, Series
 from . import explained, over_training
 from .configs import Config, Setting
 from .overview import objectives_table
-from .paper_charts import N_COLORS, NAN, Chart, or_nan, with_values
+from .paper_charts import N_COLORS, NAN, Chart, above, or_nan, with_values
 from .summaries import Cells
 from .table_text import spelled_out
+
+SMALLEST_VARIANCE = 1e-6  # of unit rows; what is smaller adds nothing to a rank
 
 
 def why(config: Config, cells: Cells, setting: Setting) -> list[Chart]:
@@ -28,13 +30,22 @@ def why(config: Config, cells: Cells, setting: Setting) -> list[Chart]:
     if not len(panel.teacher):
         return []
     series = [
-        Series(name, values, compared=name.startswith("λ,"), look=None if name.startswith("λ,") else number - 1)
+        Series(
+            name,
+            above(SMALLEST_VARIANCE, values),
+            compared=name.startswith("λ,"),
+            look=None if name.startswith("λ,") else number - 1,
+        )
         for number, (name, values) in enumerate(curves.items())
         if len(values)
     ]
     n = max(len(s.values) for s in series)
     title, x = f"{setting.name}: {explained.words(panel)}", np.arange(1, n + 1)
-    return [LineChart(title, x, "direction", "variance, or share", series, log=True, x_log=True, limits=(1e-7, 1.0))]
+    return [
+        LineChart(
+            title, x, "direction", "variance, or share", series, log=True, x_log=True, limits=(SMALLEST_VARIANCE, 1.0)
+        )
+    ]
 
 
 def over_steps(config: Config, cells: Cells, setting: Setting) -> list[Chart]:

@@ -30,6 +30,7 @@ from .uncertainty import Summary
 
 Chart = LineChart | DotChart
 N_COLORS = 6  # looks of a page: a colour for each width, other dashes for each objective
+SMALLEST_SIGMA = 1e-4  # over the largest: where the figure of spectra ends
 N_CAPTURED = 128  # directions that the figure of captured variance shows
 NAN = float("nan")
 
@@ -121,12 +122,18 @@ def spectra(config: Config, cells: Cells, setting: Setting) -> list[Chart]:
     for row in _grid(config, cells, setting):
         shares = np.array(mean_curve_of(row, cells, "variance_ratio"))
         relative = np.sqrt(shares / shares[0])
-        series.append(Series(_name(row), relative, compared=row.is_teacher, look=_look(config, setting, row)))
+        series.append(
+            Series(
+                _name(row), above(SMALLEST_SIGMA, relative), compared=row.is_teacher, look=_look(config, setting, row)
+            )
+        )
     if not series:
         return []
     n = max(len(s.values) for s in series)
     label = "singular value over the largest"
-    return [LineChart(setting.name, np.arange(1, n + 1), "direction", label, series, log=True, limits=(1e-4, 1.0))]
+    return [
+        LineChart(setting.name, np.arange(1, n + 1), "direction", label, series, log=True, limits=(SMALLEST_SIGMA, 1.0))
+    ]
 
 
 def ranks(config: Config, cells: Cells, setting: Setting) -> list[Chart]:
@@ -211,6 +218,12 @@ def _value(point: Point | None) -> float:
     if point is None:
         return NAN
     return point.value
+
+
+def above(least: float, values: np.ndarray) -> np.ndarray:
+    """NaN for values below the end of an axis, where they would lie along its edge."""
+    kept: np.ndarray = np.where(values >= least, values, NAN)
+    return kept
 
 
 def or_nan(value: float | None) -> float:

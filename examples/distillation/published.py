@@ -113,4 +113,4 @@ def comparability(settings: tuple[Setting, ...]) -> str:
         return f"{first}, and so are ours."
     if same:
         return f"{first}; of ours only {', '.join(same)} is that: elsewhere compare patterns, not digits."
-    return f"{first}; none of ours is either: compare patterns, not digits. `--preset paper` runs those settings."
+    return f"{first}; none of ours is either: compare patterns, not digits. The preset “paper” runs those settings."

@@ -26,7 +26,7 @@ RULE = (
 )
 STAND_IN = (
     "EMBEDDED stand-ins show what the paper's claims are worth for other teachers and images; they do not settle what it says "
-    "of CLIP on CIFAR-10 and of DINOv2 on CIFAR-100. `--preset paper` does."
+    "of CLIP on CIFAR-10 and of DINOv2 on CIFAR-100. The preset “paper” does."
 )
 PUBLISHED_PARAMETERS = {1: "0.5 M", 2: "2 M", 4: "8 M"}
 

@@ -26,6 +26,14 @@ def test_spectra_are_singular_values_over_the_largest():
     assert chart.log
 
 
+def test_what_is_below_the_axis_does_not_run_along_its_edge():
+    cells = planted(CLIP_ALONE)
+    for found in cells.values():
+        found.record["variance_ratio"] = [0.9, 0.1, 1e-12]
+    (chart,) = paper_charts.spectra(CLIP_ALONE, cells, CLIP)
+    assert chart.series[1].values == pytest.approx([1, 1 / 3, np.nan], nan_ok=True)
+
+
 def test_ranks_are_table_1_with_the_published_beside_them():
     cells = planted(spread=0.5)
     (chart,) = paper_charts.ranks(CONFIG, cells, CLIP)
