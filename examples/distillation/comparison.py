@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from .configs import Config, Setting
 from .grid import Cell
-from .published import CLEAN, DIMENSIONS, EXPANDED, INFONCE, POINTS, RANK, REACHED, TEACHER, UNIFORMITY, Point
+from .published import CLEAN, DIMENSIONS, EXPANDED, INFONCE, POINTS, RANK, REACHED, SIZES, TEACHER, UNIFORMITY, Point
 from .summaries import (
     Cells,
     ModelRow,
@@ -23,8 +23,6 @@ from .uncertainty import Summary
 
 if TYPE_CHECKING:
     import pandas as pd
-
-SIZES = {1: "S", 2: "M", 4: "L"}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -20,6 +20,7 @@ from .published import (
     POINTS,
     RANK,
     REACHED,
+    SIZES,
     TEACHER,
     UNIFORMITY,
     Point,
@@ -167,10 +168,13 @@ def _in_grid(config: Config, setting: Setting, row: ModelRow, objectives: Sequen
 
 
 def _name(row: ModelRow) -> str:
-    """Short, for legends: every model of the grid is the paper's CNN."""
+    """Short, for legends: every model of the grid is the paper's CNN, S, M or L in its own words."""
     if row.is_teacher:
         return TEACHER
-    return f"width {row.cell.width}, {row.cell.objective}"
+    size = f"w{row.cell.width}"
+    if row.cell.width in SIZES:
+        size = f"{SIZES[row.cell.width]} ({size})"
+    return f"{size}, {row.cell.objective}"
 
 
 def _look(config: Config, setting: Setting, row: ModelRow) -> int | None:

@@ -15,6 +15,7 @@ TEACHER, COSINE, EXPANDED = "teacher", "cosine", "cosine+infonce"
 RANK, DIMENSIONS, INFONCE, UNIFORMITY = "effective_rank", "n_components_90", "infonce", "uniformity"
 REACHED = "directions_to_90"
 CLEAN = "accuracy"
+SIZES = {1: "S", 2: "M", 4: "L"}  # by width
 
 
 def captured_by(n_directions: int) -> str:

@@ -20,9 +20,12 @@ def series_of(chart):
 def test_spectra_are_singular_values_over_the_largest():
     cells = planted()
     (chart,) = paper_charts.spectra(CONFIG, cells, CLIP)
-    assert set(series_of(chart)) == {"teacher", *(f"width {w}, {o}" for w in (1, 2, 4) for o in CONFIG.objectives)}
+    assert set(series_of(chart)) == {
+        "teacher",
+        *(f"{size}, {o}" for size in ("S (w1)", "M (w2)", "L (w4)") for o in CONFIG.objectives),
+    }
     shares = np.mean([cells[student(CLIP, 1, seed=s)].record["variance_ratio"] for s in SEEDS], 0)
-    assert series_of(chart)["width 1, cosine"].values == pytest.approx(np.sqrt(shares / shares[0]))
+    assert series_of(chart)["S (w1), cosine"].values == pytest.approx(np.sqrt(shares / shares[0]))
     assert chart.log
 
 
@@ -39,14 +42,14 @@ def test_ranks_are_table_1_with_the_published_beside_them():
     (chart,) = paper_charts.ranks(CONFIG, cells, CLIP)
     ours, clip, dino = chart.series
     row = row_of(tables.geometry_table(CONFIG, cells), CLIP.name, "cnn-w2-cosine")
-    at = chart.names.index("width 2, cosine")
+    at = chart.names.index("M (w2), cosine")
     assert (ours.values[at], ours.low[at], ours.high[at]) == pytest.approx(
         (row["effective rank"], row["effective rank low"], row["effective rank high"])
     )
     shown = dict(zip(chart.names, clip.values, strict=True))
-    assert (shown["teacher"], shown["width 1, cosine"], shown["width 4, cosine"]) == (88.68, 15.91, 16.66)
-    assert shown["width 1, cosine+infonce"] == 38
-    assert np.isnan(shown["width 2, cosine+infonce"])
+    assert (shown["teacher"], shown["S (w1), cosine"], shown["L (w4), cosine"]) == (88.68, 15.91, 16.66)
+    assert shown["S (w1), cosine+infonce"] == 38
+    assert np.isnan(shown["M (w2), cosine+infonce"])
     assert sorted(dino.values[np.isfinite(dino.values)]) == [54, 82]
     assert (clip.points, dino.points, ours.points) == (True, True, False)
 
@@ -55,12 +58,12 @@ def test_accuracy_by_size_is_table_2_and_the_paper_has_its_own_points():
     cells = planted(scatter=0.02)
     (chart,) = paper_charts.noise_by_size(CONFIG, cells, CLIP)
     row = row_of(tables.noise_table(CONFIG, cells), CLIP.name, "cnn-w4-cosine")
-    large = series_of(chart)["width 4, cosine"]
+    large = series_of(chart)["L (w4), cosine"]
     values = dict(zip(chart.x, large.values, strict=True))
     assert (values[0], values[0.05], values[0.2]) == pytest.approx(
         (row["clean"], row["normalized 0.05"], row["normalized 0.2"])
     )
-    published = series_of(chart)["published, width 4, cosine"]
+    published = series_of(chart)["published, L (w4), cosine"]
     assert dict(zip(chart.x, published.values, strict=True)) == {0: 0.7294, 0.05: 0.6909, 0.1: 0.4376, 0.2: 0.1405}
     assert published.points
     assert published.look == large.look
@@ -80,7 +83,7 @@ def test_captured_variance_is_drawn_as_published_where_it_was_kept():
     old, new = planted(), detailed(planted())
     expected = new[student(CLIP, 1)].record["captured_curve_student_not_centred"]
     (chart,) = paper_charts.captured(CONFIG, new, CLIP)
-    assert series_of(chart)["width 1, cosine"].values == pytest.approx(expected[: paper_charts.N_CAPTURED])
+    assert series_of(chart)["S (w1), cosine"].values == pytest.approx(expected[: paper_charts.N_CAPTURED])
     published = series_of(chart)["published, CLIP on CIFAR-10"].values
     assert {i + 1: v for i, v in enumerate(published) if np.isfinite(v)} == {1: 0.29, 20: 0.861, 28: 0.9, 100: 0.978}
     assert paper_charts.captured(CONFIG, old, CLIP) == []
@@ -140,7 +143,7 @@ def test_objectives_are_shown_where_there_are_several():
 def test_failed_models_are_absent_and_nothing_is_zero():
     cells = failed(planted(), lambda cell: cell.width == 4)
     (chart,) = paper_charts.ranks(CLIP_ALONE, cells, CLIP)
-    assert not [name for name in chart.names if "width 4" in name]
+    assert not [name for name in chart.names if "w4" in name]
     assert min(chart.series[0].values) > 0
     assert len(chart.names) == 1 + 4
 
