@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from typing import Any
 
 from .configs import Config, Setting
-from .evaluation import accuracy_key
 from .grid import Cell
 from .stored import Stored
 from .uncertainty import Measured
@@ -14,6 +14,21 @@ from .uncertainty import Measured
 
 class Missing(LookupError):
     """A model that a test needs is not there, or did not measure what it asks for."""
+
+
+# Where a record keeps what it measured of the teacher's predictable dimensions.
+PREDICTABLE = {"predictable_rank": "value", "explained": "explained"}
+
+
+def value_of(record: dict[str, Any], key: str) -> float | None:
+    """A number of a record by the name of its array: "captured", "published/infonce", "predictable_rank"."""
+    if key in PREDICTABLE:
+        value = record["predictable"][PREDICTABLE[key]]
+    elif key.startswith("published/"):
+        value = record["published"][key.removeprefix("published/")]
+    else:
+        value = record[key]
+    return None if value is None else float(value)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,18 +50,20 @@ class Reader:
             raise Missing(f"{cell.name} failed: {record['reason']}")
         if key not in arrays:
             raise Missing(f"{key} was not measured")
-        value = record[key.removeprefix("log_")]
+        value = value_of(record, key.removeprefix("log_"))
+        if value is None or (key.startswith("log_") and value <= 0):
+            raise Missing(f"{key} has no value in {cell.name}")
         if key.startswith("log_"):
             value = math.log(value)
         setting = record["setting"]
         # Models with this name share their images, so what an image adds to both cancels in their difference.
         return Measured.of(value, f"{setting['data']}, {setting['n_test']} images", arrays[key])
 
-    def width(self, cell: Cell) -> int:
-        """How many features the teacher has in a model's setting."""
+    def n_classes(self, cell: Cell) -> int:
+        """Of the images on which a model was measured."""
         if cell not in self.cells:
             raise Missing(f"{cell.name} is not there")
-        return int(self.cells[cell].record["setting"]["width"])
+        return int(self.cells[cell].record["setting"]["n_classes"])
 
     def rank(self, cell: Cell, key: str) -> Measured:
         """An effective rank itself; what images add to it is kept of its logarithm."""
@@ -82,6 +99,11 @@ class Models:
         return self.reader.of(cell, key)
 
     @property
+    def n_classes(self) -> int:
+        """Of the setting's images."""
+        return self.reader.n_classes(Cell(self.setting.name, "teacher"))
+
+    @property
     def small(self) -> int:
         """The smallest width, the paper's S."""
         return min(self.config.widths_of(self.setting))
@@ -101,7 +123,3 @@ class Models:
             if objective.startswith("cosine+infonce"):
                 return objective
         raise Missing("cosine+infonce is not among the objectives")
-
-    def noisy(self) -> str:
-        """The name of the accuracy under the strongest noise, in the paper's space."""
-        return accuracy_key((self.config.evaluation.strongest, "normalized"))

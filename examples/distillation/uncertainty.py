@@ -28,6 +28,9 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Tensor
 
+LEVEL = 0.95
+MOST_SEEDS = 1000  # that are thought of
+
 
 @dataclasses.dataclass(frozen=True)
 class Measured:
@@ -85,22 +88,57 @@ class Summary:
     scatter: float  # standard deviation over seeds with ddof = 0, as the paper gives it
 
 
-def over_seeds(measured: Sequence[Measured], back: Callable[[float], float] = lambda v: v) -> Summary:
+@dataclasses.dataclass(frozen=True)
+class Spread:
+    """The mean of one number over seeds, and what makes it unsure."""
+
+    value: float
+    n_seeds: int
+    seed_variance: float  # of one seed's value; NaN of a single seed
+    image_variance: float  # of the mean
+    n_images: int  # of several sets the smallest, which gives the wider interval
+
+    @classmethod
+    def of(cls, measured: Sequence[Measured]) -> Spread:
+        """Of the number as each seed has it."""
+        k = len(measured)
+        mean = combined(measured, [1 / k] * k)
+        seed_variance = math.nan
+        if k > 1:
+            seed_variance = float(torch.tensor([m.value for m in measured], dtype=torch.float64).var())
+        n_images = min((len(c) for c in mean.parts.values()), default=2)
+        return cls(mean.value, k, seed_variance, mean.image_variance(), n_images)
+
+    def from_images(self, level: float = LEVEL) -> float:
+        """Half width that is left with any number of seeds."""
+        return quantile(self.n_images - 1, level) * math.sqrt(self.image_variance)
+
+    def half_width(self, level: float = LEVEL, n_seeds: int | None = None) -> float:
+        """Of the interval at this level, with so many seeds as there are or as are asked for."""
+        k = n_seeds or self.n_seeds
+        from_seeds = quantile(k - 1, level) * math.sqrt(self.seed_variance / k)
+        return math.hypot(from_seeds, self.from_images(level))
+
+    def seeds_for(self, distance: float, level: float = LEVEL) -> int | None:
+        """The fewest seeds at which the half width is below a distance; None where that takes more than `MOST_SEEDS`."""
+        enough = (k for k in range(2, MOST_SEEDS + 1) if self.half_width(level, k) < distance)
+        return next(enough, None)
+
+
+def over_seeds(
+    measured: Sequence[Measured], back: Callable[[float], float] = lambda v: v, level: float = LEVEL
+) -> Summary:
     """The mean of one number for each seed, with its interval over seeds and images.
 
     `back` maps the mean and the interval's ends back where the numbers are logarithms.
     """
-    k = len(measured)
-    mean = combined(measured, [1 / k] * k)
-    values = torch.tensor([m.value for m in measured], dtype=torch.float64)
-    scatter = float(values.std(correction=0))
+    spread = Spread.of(measured)
+    k, value = spread.n_seeds, spread.value
     if k < 2:
-        return Summary(back(mean.value), None, None, k, scatter)
-    # Of several sets the smallest decides, which gives the wider interval.
-    n = min((len(c) for c in mean.parts.values()), default=2)
-    seed_variance = float(values.var()) / k
-    half = math.sqrt(_t(k - 1) ** 2 * seed_variance + _t(n - 1) ** 2 * mean.image_variance())
-    return Summary(back(mean.value), back(mean.value - half), back(mean.value + half), k, scatter)
+        return Summary(back(value), None, None, k, 0.0)
+    scatter = math.sqrt(spread.seed_variance * (k - 1) / k)
+    half = spread.half_width(level)
+    return Summary(back(value), back(value - half), back(value + half), k, scatter)
 
 
 def over_images(measured: Measured) -> Summary:
@@ -112,8 +150,8 @@ def over_images(measured: Measured) -> Summary:
 
 # scipy takes 0.1 ms for a quantile, and a ledger asks for the same few a thousand times.
 @functools.cache
-def _t(degrees: int) -> float:
-    """The 0.975 quantile of Student's distribution."""
+def quantile(degrees: int, level: float = LEVEL) -> float:
+    """Of Student's distribution: so many standard errors are half of an interval at this level."""
     from scipy.stats import t
 
-    return float(t.ppf(0.975, degrees))
+    return float(t.ppf((1 + level) / 2, degrees))

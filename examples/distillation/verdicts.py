@@ -1,22 +1,30 @@
-"""The rule that turns an interval into a verdict, and the records of claims and of their tests.
+"""The rule that turns intervals into verdicts, and the records of claims and of their tests.
 
-One rule decides each test. Its statistic is worked out for every seed and averaged; its 95 % interval is over seeds and
-test images (uncertainty.py). The test is supported where the interval lies within a stated range, contradicted where it lies
-wholly outside, and undecided else. A claim is supported where all its tests are, contradicted where any is.
+A test's statistic is worked out for every seed and averaged; its interval is over seeds and test images (uncertainty.py).
+`RULE` says what follows. A claim needs all its tests to be supported, and a test that is not true is supported in at most 2.5 % of
+runs, so a false claim is too, however many tests it has. It falls with any one test, so with more tests a true one
+would fall more often; Bonferroni's wider intervals (which are the first step of Holm's) keep that at 2.5 % as well.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from .configs import Config, Setting
 from .reader import Missing, Models
-from .uncertainty import Measured, Summary
+from .uncertainty import LEVEL, Measured, Spread, Summary
 
 SUPPORTED, CONTRADICTED, UNDECIDED = "supported", "contradicted", "undecided"
 DOES_NOT_APPLY, NOT_RUN = "does not apply", "not run"
+RULE = (
+    "A test is supported where its 95 % interval, over seeds and test images, lies within the range given with it. It is "
+    "contradicted where its wider interval, at the level 1 − .05/m for the m tests of its claim, lies wholly outside. It is undecided "
+    "else. A claim is supported where all its tests are and contradicted where any is, so that either verdict is wrong in at most "
+    "2.5 of 100 runs, whatever m. What must hold for a test to be asked is measured by the same rule: where that is contradicted, the test "
+    "does not apply; where it is undecided, so is the test. Tests marked as beside are shown and decide nothing."
+)
 
 Statistic = Callable[[Models], Measured]
 
@@ -34,10 +42,19 @@ class Test:
     statistic: Statistic
     low: float
     high: float
-    published: str
+    published: str = "–"
     ratio: bool = False  # the statistic is a logarithm and shown as a ratio
     given: tuple[Test, ...] = ()
     n_seeds: int = 2  # fewer decide nothing
+    beside: bool = False  # shown beside the others, decides nothing
+
+    @property
+    def span(self) -> tuple[float, float]:
+        """The range on the scale of the statistic."""
+        if not self.ratio:
+            return self.low, self.high
+        low, high = (-math.inf if end <= 0 else math.log(end) for end in (self.low, self.high))
+        return low, high
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,25 +107,50 @@ class Entry:
         return self.claim.ours
 
 
-def decided(summary: Summary, low: float, high: float) -> str:
-    """The verdict of a test: where does its interval lie to the range from `low` to `high`?"""
-    if summary.low is None or summary.high is None:
+def level_of(n_tests: int) -> float:
+    """Of the intervals that contradict a claim of so many tests (Bonferroni)."""
+    return 1 - (1 - LEVEL) / max(n_tests, 1)
+
+
+def decided(spread: Spread, low: float, high: float, n_tests: int = 1) -> str:
+    """The verdict of one of a claim's tests: where do its intervals lie to the range from `low` to `high`?"""
+    if spread.n_seeds < 2:
         return UNDECIDED
+    half, wider = spread.half_width(), spread.half_width(level_of(n_tests))
     # Strictly: no difference at all bears no order out.
-    if low < summary.low and summary.high < high:
+    if low < spread.value - half and spread.value + half < high:
         return SUPPORTED
-    if summary.high < low or summary.low > high:
+    if spread.value + wider < low or spread.value - wider > high:
         return CONTRADICTED
     return UNDECIDED
 
 
-def verdict_of(verdicts: list[str]) -> str:
+def outlook(spread: Spread, low: float, high: float, n_tests: int, least: int) -> tuple[int | None, str]:
+    """How many seeds would decide a test whose value stays where it is, of `least` at the least; the same in words."""
+    if spread.n_seeds < 2:
+        return None, "how many seeds would decide is seen from two"
+    is_within = low < spread.value < high
+    level = LEVEL if is_within else level_of(n_tests)
+    distance = min(abs(spread.value - end) for end in (low, high))
+    needed = spread.seeds_for(distance, level)
+    if needed is not None:
+        needed = max(needed, least)
+        return needed, f"about {needed:,} seeds would decide"
+    if spread.from_images(level) < distance or distance == 0:
+        return None, "no number of seeds up to 1,000 would decide"
+    n_images = spread.n_images * (spread.from_images(level) / distance) ** 2
+    return None, f"more seeds cannot decide: images can, more than {n_images:,.0f} of them"
+
+
+def verdict_of(verdicts: Sequence[str]) -> str:
     """The verdict of a claim, from those of its tests."""
-    if CONTRADICTED in verdicts:
+    asked = [verdict for verdict in verdicts if verdict != DOES_NOT_APPLY]
+    if not asked:
+        return DOES_NOT_APPLY
+    if CONTRADICTED in asked:
         return CONTRADICTED
-    kinds = set(verdicts)
-    if len(kinds) == 1:
-        return kinds.pop()
+    if len(set(asked)) == 1:
+        return asked[0]
     return UNDECIDED
 
 

@@ -11,7 +11,7 @@ from repgeom_examples.distillation.published import CLIP as OF_CLIP
 from repgeom_examples.distillation.published import POINTS
 
 from .planted_details import detailed
-from .planted_results import CLIP, CONFIG, DINO, SEEDS, failed, log_rank, planted, student
+from .planted_results import CLIP, CONFIG, DINO, SEEDS, failed, log_rank, older, planted, student
 
 
 def point(quantity, objective="cosine", width=1, augmented=False):
@@ -80,7 +80,7 @@ def test_numbers_of_batches_and_accuracies():
     ],
 )
 def test_what_older_records_lack_is_said(which, reason):
-    found = ours(planted(), **which)
+    found = ours(older(planted()), **which)
     assert found.reason == reason
     assert found.as_published is None
 

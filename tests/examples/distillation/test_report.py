@@ -23,7 +23,7 @@ from repgeom_examples.distillation.grid import cells_of
 from repgeom_examples.distillation.verdicts import NOT_RUN
 
 from .planted_details import detailed
-from .planted_results import CLIP, CONFIG, DINO, failed, kept, planted, row_of, student
+from .planted_results import CLIP, CONFIG, DINO, failed, kept, older, planted, row_of, student
 
 
 @pytest.fixture(scope="module")
@@ -211,7 +211,7 @@ def test_the_text_is_one_screen_unless_details_are_asked_for(written):
 
 
 def test_older_records_have_a_report_with_dashes(tmp_path):
-    found = findings.read(kept(tmp_path, CONFIG, planted(n=40)))
+    found = findings.read(kept(tmp_path, CONFIG, older(planted(n=40))))
     text = marked(found)
     assert "singular values were not kept" in text
     assert "![Over training" not in text
