@@ -151,7 +151,7 @@ def test_a_student_that_cannot_be_measured_fails_its_cell_and_not_the_run(worth,
     targets = tiny_model().features(test.pixels, lambda n: None)
     teacher = Teacher("tiny", tiny_encoder(), 10, PREPROCESSING, False, {})
     dataset = Dataset("pictures", train, test, ("a", "b", "c"), real=False)
-    prepared = preparing.Prepared(Setting("tiny", "pictures"), dataset, teacher, [], [], targets)
+    prepared = preparing.Prepared(Setting("tiny", "pictures"), dataset, teacher, [], [], targets, 0.5, None)
     broken = torch.nn.Module()
     broken.forward = lambda x: torch.full((len(x), 10), 1.0 + worth)
     monkeypatch.setattr(running, "_trained", lambda *args: (broken, {"losses": [1.0]}))
