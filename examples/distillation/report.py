@@ -15,10 +15,10 @@ from .findings import TABLES, Findings
 from .matrix import KINDS, claim_rows, letters
 from .published import comparability
 from .report_markdown import markdown
-from .report_text import RULE, disagreements, heading, sentence
-from .table_text import by_setting, published_rows, shown, value_of
+from .report_text import disagreements, heading, sentence
+from .table_text import by_setting, named_tests, published_rows, shown, value_of
 from .tables import ledger_table
-from .verdicts import Entry
+from .verdicts import RULE, Entry
 
 
 def write(found: Findings, folder: Path) -> list[Path]:
@@ -78,6 +78,5 @@ def html(found: Findings, figures: Sequence[Drawn]) -> str:
 def _tests(entry: Entry) -> list[list[str]]:
     """A claim's preconditions and tests as rows of a table, with its header."""
     rows = [["test", "verdict", "value, 95 % interval", "published", "supported where"]]
-    for role, tests in (("given: ", entry.preconditions), ("", entry.rows)):
-        rows += [[role + row.test.text, row.verdict, value_of(row), row.test.published, row.rule] for row in tests]
+    rows += [[name, row.verdict, value_of(row), row.test.published, row.rule] for name, row in named_tests(entry)]
     return rows

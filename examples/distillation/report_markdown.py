@@ -8,8 +8,9 @@ from .charts import Drawn
 from .findings import TABLES, Findings
 from .matrix import matrix_table
 from .published import comparability
-from .report_text import RULE, disagreements, heading, sentence
-from .table_text import by_setting, piped, published_rows, shown, value_of
+from .report_text import disagreements, heading, sentence
+from .table_text import by_setting, named_tests, piped, published_rows, shown, value_of
+from .verdicts import RULE
 
 
 def markdown(found: Findings, figures: Sequence[Drawn]) -> str:
@@ -40,9 +41,7 @@ def every_test(found: Findings) -> str:
     rows = [["claim", "setting", "verdict", "test", "value, 95 % interval", "published", "supported where"]]
     for entry in found.entries:
         head = [f"{entry.claim.number}. {entry.claim.text}", entry.setting.name, f"**{entry.verdict}**"]
-        for role, tests in (("given: ", entry.preconditions), ("", entry.rows)):
-            for row in tests:
-                words = f"{role}{row.test.text}: {row.verdict}"
-                rows.append([*head, words, value_of(row), row.test.published, row.rule])
-                head = ["", "", ""]
+        for name, row in named_tests(entry):
+            rows.append([*head, f"{name}: {row.verdict}", value_of(row), row.test.published, row.rule])
+            head = ["", "", ""]
     return piped(rows)

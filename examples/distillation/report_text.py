@@ -13,17 +13,13 @@ from .grid import cells_of
 from .matrix import KINDS, letters, matrix_lines
 from .published import comparability
 from .summaries import models, teacher_of
-from .table_text import aligned, published_rows, shown, value_of
+from .table_text import aligned, named_tests, published_rows, shown, value_of
+from .verdicts import RULE
 
 if TYPE_CHECKING:
     from .configs import Setting
     from .verdicts import Entry
 
-RULE = (
-    "A test is supported where its 95 % interval, over seeds and test images, lies within the range given with it, contradicted "
-    "where it lies wholly outside, undecided else; it does not apply where what it presupposes was not there. A claim is supported "
-    "where all its tests are, contradicted where any is."
-)
 STAND_IN = (
     "EMBEDDED stand-ins show what the paper's claims are worth for other teachers and images; they do not settle what it says "
     "of CLIP on CIFAR-10 and of DINOv2 on CIFAR-100. The preset “paper” does."
@@ -160,10 +156,9 @@ def _ledger_lines(found: Findings, screen: Screen) -> list[str]:
         claim = f"{entry.claim.number}. {entry.claim.text}  [{entry.setting.name}]"
         first, *others = screen.sentence(claim, first=f"{entry.verdict.upper():<14} ", further=" " * 15)
         lines += [screen.coloured(first, KINDS[entry.verdict], entry.verdict.upper()), *others]
-        for role, rows in (("given: ", entry.preconditions), ("", entry.rows)):
-            for row in rows:
-                words = f"{role}{row.test.text}: {value_of(row)}; paper: {row.test.published}; supported if its interval is {row.rule}"
-                lines += screen.sentence(words, first=f"    {row.verdict:<14} ", further=" " * 19)
+        for name, row in named_tests(entry):
+            words = f"{name}: {value_of(row)}; paper: {row.test.published}; supported if its interval is {row.rule}"
+            lines += screen.sentence(words, first=f"    {row.verdict:<14} ", further=" " * 19)
     return lines
 
 

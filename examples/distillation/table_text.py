@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from repgeom.terminal import Column, Screen, table_lines
 
-from .verdicts import Row
+from .verdicts import Entry, Row
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,6 +47,17 @@ def value_of(row: Row) -> str:
     if beside:
         text += f" ({'; '.join(beside)})"
     return text
+
+
+def named_tests(entry: Entry) -> list[tuple[str, Row]]:
+    """An entry's tests with what they are called: what must hold first, and which decide nothing."""
+    found = [(f"given: {row.test.text}", row) for row in entry.preconditions]
+    for row in entry.rows:
+        name = row.test.text
+        if row.test.beside:
+            name = f"beside: {name}"
+        found.append((name, row))
+    return found
 
 
 def shown(table: pd.DataFrame) -> list[list[str]]:

@@ -91,7 +91,11 @@ def ledger_table(entries: Sequence[Entry]) -> pd.DataFrame:
     rows = []
     for entry in entries:
         rows += [_ledger_row(entry, row, "precondition") for row in entry.preconditions]
-        rows += [_ledger_row(entry, row, "test") for row in entry.rows]
+        for row in entry.rows:
+            role = "test"
+            if row.test.beside:
+                role = "beside"
+            rows.append(_ledger_row(entry, row, role))
     return pd.DataFrame(rows)
 
 
