@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 TABLES = {
-    "overview": ("What was found in each setting", overview_table),
+    "overview": ("Effective ranks of teachers and of the smallest students", overview_table),
     "objectives": ("Every objective at the smallest width", objectives_table),
     "table1": ("Table 1. Geometry of the test images' embeddings", geometry_table),
     "table2": ("Table 2. Accuracy of the linear probe under noise", noise_table),

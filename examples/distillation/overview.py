@@ -13,6 +13,13 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+NOTE = (
+    "Predictable: effective rank of what can be predicted of the teacher from pixels, by ridge regression out of fold. Explained: the "
+    "share of the teacher's variance that can be predicted from the student. Captured: the share of the cosine student's variance in "
+    "the teacher's leading directions."
+)
+
+
 def overview_table(config: Config, cells: Cells) -> pd.DataFrame:
     """For each setting the ranks of teacher and smallest students, what could be predicted, and what is held of the teacher."""
     import pandas as pd
@@ -25,11 +32,11 @@ def _overview(config: Config, cells: Cells, setting: Setting) -> dict[str, Any]:
     plain = student_of(config, cells, setting, config.plain)
     expanded = student_of(config, cells, setting, contrastive(config) or "")
     found: dict[str, Any] = {"setting": setting.name}
-    found |= _rank("teacher's rank", teacher, cells)
+    found |= _rank("teacher", teacher, cells)
     for end in ("value", "low", "high"):
-        name = f"predictable from pixels {end}".removesuffix(" value")
+        name = f"predictable {end}".removesuffix(" value")
         found[name] = mean_of(teacher, cells, f"predictable/{end}")
-    found |= _rank(f"{config.plain} student's", plain, cells)
+    found |= _rank(config.plain, plain, cells)
     found |= _rank("with InfoNCE", expanded, cells)
     found["times"] = _ratio(mean_of(expanded, cells, "effective_rank"), mean_of(plain, cells, "effective_rank"))
     for name, student in {config.plain: plain, "with InfoNCE": expanded}.items():

@@ -13,6 +13,7 @@ from .charts import FIGURES, OWN, Drawn, drawn
 from .figures import picture
 from .findings import TABLES, Findings
 from .matrix import KINDS, claim_rows, letters
+from .overview import NOTE
 from .published import comparability
 from .report_markdown import markdown
 from .report_text import disagreements, heading, sentence
@@ -61,6 +62,7 @@ def html(found: Findings, figures: Sequence[Drawn]) -> str:
         kinds=KINDS,
         claims=[(entry, KINDS[entry.verdict], _tests(entry)) for entry in found.entries],
         overview_title=TABLES["overview"][0],
+        overview_note=NOTE,
         overview=shown(found.tables["overview"]),
         objectives_title=TABLES["objectives"][0],
         objectives=by_setting(found.tables["objectives"]),

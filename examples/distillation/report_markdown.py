@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from .charts import Drawn
 from .findings import TABLES, Findings
 from .matrix import matrix_table
+from .overview import NOTE
 from .published import comparability
 from .report_text import disagreements, heading, sentence
 from .table_text import by_setting, named_tests, piped, published_rows, shown, value_of
@@ -19,7 +20,8 @@ def markdown(found: Findings, figures: Sequence[Drawn]) -> str:
     parts = [f"# Distillation: {found.config.name}", "\n".join(f"* {line}" for line in heading(found))]
     parts += ["## Claims of arXiv 2603.06698", piped(matrix_table(found.entries, settings))]
     parts += [sentence(found.entries), f"{RULE} Every test stands at the end."]
-    parts += [f"## {TABLES['overview'][0]}", piped(shown(found.tables["overview"])), f"## {TABLES['objectives'][0]}"]
+    parts += [f"## {TABLES['overview'][0]}", piped(shown(found.tables["overview"])), NOTE]
+    parts.append(f"## {TABLES['objectives'][0]}")
     for name, rows in by_setting(found.tables["objectives"]):
         parts += [f"### {name}", piped(rows)]
     parts += [f"## {TABLES['published'][0]}", comparability(settings)]

@@ -11,9 +11,10 @@ from .data.cifar import ARCHIVES
 from .findings import TABLES, Findings
 from .grid import cells_of
 from .matrix import KINDS, letters, matrix_lines
+from .overview import NOTE
 from .published import comparability
 from .summaries import models, teacher_of
-from .table_text import aligned, named_tests, published_rows, shown, value_of
+from .table_text import N_NAMES, aligned, named_tests, published_rows, shown, value_of
 from .verdicts import RULE
 
 if TYPE_CHECKING:
@@ -128,7 +129,7 @@ def text(found: Findings, screen: Screen | None = None, *, details: bool = False
     verdicts = matrix_lines(found.entries, settings, screen)
     parts.append("\n".join([*screen.sentence("Claims of arXiv 2603.06698"), *verdicts]))
     parts.append("\n".join([*screen.sentence(sentence(found.entries)), *screen.sentence(comparability(settings))]))
-    parts.append(_titled("overview", found, screen))
+    parts.append("\n".join([_titled("overview", found, screen, n_names=1), *screen.sentence(NOTE)]))
     if details:
         parts += [_titled(name, found, screen) for name in ("objectives", "table1", "table2")]
         parts += [_published(setting, found, screen) for setting in settings]
@@ -138,16 +139,18 @@ def text(found: Findings, screen: Screen | None = None, *, details: bool = False
     return "\n\n".join(parts)
 
 
-def _titled(name: str, found: Findings, screen: Screen) -> str:
+def _titled(name: str, found: Findings, screen: Screen, n_names: int = N_NAMES) -> str:
     """A table below its title."""
     title = screen.sentence(TABLES[name][0], further="  ")
-    return "\n".join([*title, aligned(shown(found.tables[name]), screen)])
+    return "\n".join([*title, aligned(shown(found.tables[name]), screen, n_names)])
 
 
 def _published(setting: Setting, found: Findings, screen: Screen) -> str:
     """The published numbers beside those of one setting."""
     title = screen.sentence(f"{TABLES['published'][0]}: {setting.name}", further="  ")
-    return "\n".join([*title, aligned(published_rows(found.tables["published"], setting.name), screen)])
+    rows = published_rows(found.tables["published"], setting.name)
+    # Quantity, model and place in the paper are names.
+    return "\n".join([*title, aligned(rows, screen, n_names=3)])
 
 
 def _ledger_lines(found: Findings, screen: Screen) -> list[str]:

@@ -139,17 +139,17 @@ def _rounded(value: float) -> str:
     return f"{value:.{n_decimals}f}"
 
 
-def aligned(rows: list[list[str]], screen: Screen) -> str:
-    """Rows of text in columns that fit a line, the first row above them.
+def aligned(rows: list[list[str]], screen: Screen, n_names: int = N_NAMES) -> str:
+    """Rows of text in columns that fit a line, the first row above them. The first `n_names` columns are names.
 
     Where a line is too narrow, notes go first, then how sure a number is, then columns from the right.
     """
     head, *body = rows
-    measures = [name for name in head[N_NAMES:] if name not in (*COUNTS, "note")]
+    measures = [name for name in head[n_names:] if name not in (*COUNTS, "note")]
     columns = []
     for i, name in enumerate(head):
         cells = [screen.shown(row[i]) for row in body]
-        if i < N_NAMES:
+        if i < n_names:
             columns.append(Column(name, cells, left=True, fewest=8))
         elif name == "note":
             columns.append(Column(name, cells, left=True, goes=0))
@@ -162,7 +162,7 @@ def aligned(rows: list[list[str]], screen: Screen) -> str:
             elif name == measures[0]:
                 turn = None
             columns.append(Column(screen.shown(name), cells, brief=brief, shortens=1, goes=turn))
-    # Two names and one number fit any terminal.
+    # A few names and one number fit any terminal.
     return "\n".join(table_lines(columns, screen) or [])
 
 

@@ -216,5 +216,5 @@ def test_older_records_have_a_report_with_dashes(tmp_path):
     assert "singular values were not kept" in text
     assert "![Over training" not in text
     overview = found.tables["overview"]
-    assert overview["predictable from pixels"].isna().all()
+    assert overview["predictable"].isna().all()
     assert "–" in table_text.shown(overview)[1]
