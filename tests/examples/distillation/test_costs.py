@@ -8,6 +8,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from repgeom_examples.distillation import configs, costs, grid, presets
 from repgeom_examples.distillation.data.load import DATASETS, load_dataset
+from repgeom_examples.distillation.teachers.load import TEACHERS
 
 
 def by_hand(width, side, out):
@@ -44,14 +45,26 @@ def test_the_work_of_the_published_grid():
 
 
 def test_counts_of_images_are_those_of_the_data():
-    assert set(costs.IMAGES) >= set(DATASETS) - {"folder"}
-    for name in ("digits",):
+    assert set(costs.IMAGES) == set(DATASETS) - {"folder"}
+    for name in ("digits", "photos"):
         found = load_dataset(configs.Setting("", name))
         assert (len(found.train), len(found.test), found.test.pixels.shape[-1]) == (*costs.IMAGES[name], costs.SIDE)
     few = costs.expected(configs.Setting("clip", "digits", n_train=100, n_test=10_000))
     assert (few.n_train, few.n_test) == (100, 599)
+    many = costs.expected(configs.Setting("clip", "photos", n_train=9_000))
+    assert (many.n_train, many.n_test) == (9_000, 1_000)
     own = costs.expected(configs.Setting("a.b:c", "folder", n_train=100, n_test=10, image_size=64))
     assert own == costs.Sizes(100, 10, 64, 512, 0.0)
+
+
+def test_every_teacher_has_a_size():
+    assert set(costs.TEACHERS) == set(TEACHERS) - {"features"}
+
+
+def test_the_work_of_an_untrained_teacher_is_that_of_its_layers():
+    for name, n_layers in (("random-relu", 2), ("random-relu-4", 4)):
+        products = 3 * 32**2 * 300 + 300 * 1024 + (n_layers - 1) * 1024**2 + 1024 * 512
+        assert costs.TEACHERS[name][2] == pytest.approx(2 * products, rel=0.01)
 
 
 def counted(model, **images):

@@ -198,7 +198,7 @@ def test_two_processes_under_torchrun_share_the_cells(planted, whole, tmp_path):
     command += ["repgeom_examples.distillation.cli", *arguments(out, teacher="together")]
     done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=200)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("Table 1") == 1
+    assert done.stdout.count("Claims of arXiv 2603.06698") == 1
     written = {p.name: p.read_text().split() for p in meeting.glob("saves-*")}
     cells = [name for names in written.values() for name in names if "--" in name]
     assert len(cells) == len(set(cells)) == N_CELLS

@@ -68,7 +68,7 @@ def test_a_finished_run_is_only_read(copied, whole, monkeypatch, capsys):
     assert cli.main(arguments(copied)) == 0
     assert {p: (p.read_bytes(), p.stat().st_mtime_ns) for p in before} == before
     out, err = capsys.readouterr()
-    assert "Table 1" in out
+    assert "Claims of arXiv 2603.06698" in out
     assert err == ""
 
 
