@@ -26,6 +26,7 @@ LIMITS: dict[str, tuple[float, str]] = {
     "labelled": (5.0, "every class adds up a product of its own beside that of all rows"),
     "start": (1.6, "NumPy, SciPy and the library are imported after torch"),
     "process": (2.5, "the same as of an audit and of a start"),
+    "student": (1.1, "images are resized once, picked and normalised; the student's own step is all that must be"),
     "large": (3.0, "as of an audit, over every row"),
 }  # fmt: skip
 

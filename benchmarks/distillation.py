@@ -24,7 +24,7 @@ from repgeom_examples.distillation.data.images import Images
 from repgeom_examples.distillation.features import teacher_features
 from repgeom_examples.distillation.students import make_student
 from repgeom_examples.distillation.teachers.pretrained import CLIP_MEAN, load_clip
-from repgeom_examples.distillation.training import train_student
+from repgeom_examples.distillation.training import normalizing, train_student
 
 
 def checkpoint(folder: Path) -> str:
@@ -93,8 +93,8 @@ def ours(path: str, images: Images, epochs: int, n_cells: int, device: str) -> t
         start = time.perf_counter()
         student = make_student("cnn", 1, teacher.width, seed).to(device)
         train_student(
-            student, images.pixels, [target], "cosine", Training(epochs=epochs), as_input=teacher.preprocessing,
-            augmented=False, seed=seed, tick=lambda n: None,
+            student, images.pixels, [target], "cosine", Training(epochs=epochs),
+            as_input=normalizing(teacher.preprocessing, images.pixels.device), sized=teacher.preprocessing.sized, augmented=False, seed=seed, tick=lambda n: None,
         )  # fmt: skip
         cells.append(_since(start, device))
         first = _embeddings(student, images, teacher) if first is None else first

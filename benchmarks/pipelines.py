@@ -19,7 +19,7 @@ def child(module: str, *command: Any) -> Any:
 
 
 def answers(runs: int) -> list[Answer]:
-    found = [*corruption_answers(runs), probe_answer(runs), suite_answer()]
+    found = [*corruption_answers(runs), probe_answer(runs), suite_answer(), *step_answers(runs)]
     if find_spec("transformers") is not None:
         found.append(distillation_answer())
         found.append(profile_answer("text", "BERT of 12 layers of width 384, 512 texts of 32 to 64 tokens", runs))
@@ -68,3 +68,13 @@ def distillation_answer() -> Answer:
     question = f"One of {CELLS} students distilled from CLIP ViT-B/32, {images} images, {epochs} epochs"
     others = {"teacher asked in every epoch, as in the paper's notebook,": row["notebook"]}
     return Answer("distillation", question, own, others=others)
+
+
+def step_answers(runs: int) -> list[Answer]:
+    """The floor is the student's own step."""
+    found = []
+    for pixels, images, epochs in ((32, 640, 5), (224, 128, 5)):
+        row = child("steps", pixels, images, epochs, runs)
+        question = f"{epochs} epochs of a student of width 1 on {images} images of {pixels} px (floor: its bare steps)"
+        found.append(Answer(f"student {pixels}", question, row["ours"], row["bare"]))
+    return found
