@@ -118,7 +118,9 @@ def test_the_program_that_starts_the_others_stays_small():
 def measured_at_once(monkeypatch, tmp_path):
     """Nothing is run: every process takes two seconds and one megabyte, every child program half a second."""
     run = files.Run(2.0, 10**6, "")
-    half = dict.fromkeys(("seconds", "features", "notebook", "error", "scikit-learn", "profile", "forward"), 0.5) | {
+    half = dict.fromkeys(
+        ("seconds", "ours", "bare", "features", "notebook", "error", "scikit-learn", "profile", "forward"), 0.5
+    ) | {
         "cells": [0.5],
         "memory": 1,
         "layers": 15,
@@ -142,7 +144,7 @@ def test_a_page_holds_every_row_and_how_it_was_made(measured_at_once, monkeypatc
     monkeypatch.setattr(benchmarks, "machine", lambda others: "* Date: today\n")
     rows = [row for question in processes.QUESTIONS.values() for row in question(measured_at_once)]
     rows += pipelines.answers(1)
-    assert len(rows) == 16 + (find_spec("efficientnet_lite_pytorch") is not None)
+    assert len(rows) == 18 + (find_spec("efficientnet_lite_pytorch") is not None)
     page = benchmarks.page(measured_at_once, rows)
     assert "    python -m benchmarks\n" in page
     assert "* Date: today" in page
