@@ -55,8 +55,8 @@ def plot_chart(chart: Chart, ax: Axes) -> Axes:
         _plot_bars(chart, ax)
     ax.set_title("\n".join(textwrap.wrap(chart.title, 62)), fontsize=9)
     if ax.get_legend_handles_labels()[0]:
-        # Below the panel it hides nothing, and matplotlib need not look for a free place.
-        ax.legend(fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=2, frameon=False)
+        # Below the panel it hides nothing, and matplotlib need not look for a free place. Ticks and label take 5 lines of it.
+        ax.legend(fontsize=7, loc="upper center", bbox_to_anchor=(0.5, 0), borderaxespad=5, ncols=2, frameon=False)
     return ax
 
 

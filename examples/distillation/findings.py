@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 
 TABLES = {
     "overview": ("Effective ranks of teachers and of the smallest students", overview_table),
-    "objectives": ("Every objective at the smallest width", objectives_table),
+    "objectives": (
+        "Every objective at the smallest width; the teacher's predictable rank is from pixels",
+        objectives_table,
+    ),
     "table1": ("Table 1. Geometry of the test images' embeddings", geometry_table),
     "table2": ("Table 2. Accuracy of the linear probe under noise", noise_table),
     "record": ("Where the paper's record disagrees with itself: both ways", record_table),
