@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from repgeom.auditing.purposes import EVERY
+from repgeom.auditing.row_intervals import WITH_INTERVAL
 from repgeom.auditing.rule import Rule
 from repgeom.auditing.rules import RULES
 from repgeom.measures.measure import GROUPS, Measure, called_alone, measures
@@ -58,7 +59,7 @@ def _measure_lines(m: Measure) -> list[str]:
         "Formula": m.formula,
         "Convention": m.convention,
         "Rows needed": m.rows_needed,
-        "Interval": "yes, also by `rg.estimate`" if m.functional is not None else m.no_interval,
+        "Interval": _interval_of(m),
         "Healthier": m.better or "neither way",
         "Unit": m.unit,
         "Unchanged by": ", ".join(m.invariances),
@@ -66,6 +67,12 @@ def _measure_lines(m: Measure) -> list[str]:
         "Source": m.source,
     }
     return [f"### {m.name}", "", *_table(facts), ""]
+
+
+def _interval_of(m: Measure) -> str:
+    if m.functional is not None:
+        return "yes, also by `rg.estimate`"
+    return "yes, in an audit" if m.name in WITH_INTERVAL else m.no_interval
 
 
 def _table(facts: dict[str, str]) -> list[str]:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from repgeom.auditing.dominating import Dominating
 from repgeom.auditing.finding import Numbered
+from repgeom.auditing.near_rows import NO_NEAR_ROWS, NearRows
 from repgeom.auditing.row_order import UNKNOWN_ORDER, RowOrder
 from repgeom.inference.compare import Comparison, Contributions
 from repgeom.inference.estimate import Estimate
@@ -100,6 +101,7 @@ class Evidence:
         contributions: what each row scored adds to these, for comparisons.
         population: what estimates are read from.
         dominating: the few columns or rows that hold much of the variance.
+        near: what the nearest rows of some of the sample say.
         notes: what a reader must know of how the numbers were read.
         rows, columns: which rows and columns are counted in `health`, by the name of the count; "index_columns" count the rows.
     """
@@ -121,6 +123,7 @@ class Evidence:
     contributions: Mapping[str, Contributions] = dataclasses.field(default_factory=dict)
     population: Sample | None = None
     dominating: tuple[Dominating, ...] = ()
+    near: NearRows = NO_NEAR_ROWS
     notes: tuple[str, ...] = ()
     rows: Mapping[str, Numbered] = dataclasses.field(default_factory=dict)
     columns: Mapping[str, Numbered] = dataclasses.field(default_factory=dict)
@@ -163,6 +166,7 @@ EVIDENCE: dict[str, Callable[[Evidence], Any]] = {
     "raw_spectrum": lambda e: e.raw_spectrum,
     "cloud": lambda e: e.cloud,
     "sample": lambda e: e.sample,
+    "near_rows": lambda e: e.near,
     "class_ranks": _of_labels(lambda labels: labels.ranks),
     "class_sums": _of_labels(lambda labels: labels.sums),
     "class_collapse": _of_labels(lambda labels: labels.collapse),

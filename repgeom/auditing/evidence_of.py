@@ -14,8 +14,9 @@ from repgeom.auditing.class_collapse import class_collapse
 from repgeom.auditing.dominating import Dominating, dominating_of
 from repgeom.auditing.evidence import DriftEvidence, Evidence, LabelEvidence, ReferenceEvidence
 from repgeom.auditing.finding import Numbered
-from repgeom.auditing.repairing import repair_note
-from repgeom.auditing.row_intervals import MOST_REPEATS, estimates_of_rows
+from repgeom.auditing.near_rows import near_rows_of
+from repgeom.auditing.notes import notes_of
+from repgeom.auditing.row_intervals import estimates_of_rows
 from repgeom.auditing.row_order import UNKNOWN_ORDER, order_of_labels, order_of_rows, same_rows
 from repgeom.auditing.values import ratio_estimate
 from repgeom.data.arrays import finite_matrix, unit_rows
@@ -55,7 +56,7 @@ def evidence_of(tally: AuditTally, reference: str, corrupted: str, *, k: int) ->
     pairs: Drawn = tallies["sample"].drawn(asked.pair_rows)
     # A row has no more neighbours than there are other rows, outside of its group where there are groups.
     sample, groups = pairs.rows, group_codes(pairs.column("groups"), len(pairs), pairs.rows.device)
-    drift_k, k = k, min(k, most_neighbours(len(pairs), groups))
+    asked_k, k = k, min(k, most_neighbours(len(pairs), groups))
     population = None
     if tally.n_samples >= FEWEST_ROWS:
         # Called for its error: rows that are all equal have no rank, and no influence on one.
@@ -83,16 +84,17 @@ def evidence_of(tally: AuditTally, reference: str, corrupted: str, *, k: int) ->
         estimates=_estimates(contributions, against),
         labels=_of_labels(tally, pairs, neighbours),
         reference=against,
-        drift=_of_drift(tally, corrupted, drift_k),
+        drift=_of_drift(tally, corrupted, asked_k),
         contributions=contributions,
         population=population,
         dominating=_dominating(tally, population),
+        near=near_rows_of(tally.tallies["sample"], asked_k),
         rows=_rows_counted(tally, cloud),
         columns=_columns_counted(tally, cloud),
     )
     estimates = {**evidence.estimates, **estimates_of_rows(evidence)}
     evidence = dataclasses.replace(evidence, estimates=estimates)
-    return dataclasses.replace(evidence, notes=_notes(tally, evidence))
+    return dataclasses.replace(evidence, notes=notes_of(tally, evidence))
 
 
 def _estimates(contributions: Mapping[str, Contributions], against: ReferenceEvidence | None) -> dict[str, Estimate]:
@@ -284,64 +286,3 @@ def _units(rows: Tensor) -> Tensor:
 def _as_taken(rows: Tensor, normalize: str | None) -> Tensor:
     """Rows in float64, of unit length if asked for."""
     return unit_rows(rows.double()) if normalize else rows.double()
-
-
-def _notes(tally: AuditTally, e: Evidence) -> tuple[str, ...]:
-    """What a reader must know of how the numbers were read."""
-    n, notes, cloud = tally.n_samples, [], tally.tallies["cloud"]
-    if cloud.kept < n:
-        notes.append(f"Repeated rows, extreme norms and the median norm are read from {cloud.kept:,} of {n:,} rows.")
-    if tally.n_repeats:
-        notes.append(f"{tally.n_repeats:,} rows that repeat an earlier one were left out; one of each is kept.")
-    if tally.asked.preparation.equal_are_groups:
-        n_groups = n - e.health.duplicate_rows
-        notes.append(f"Rows that are equal form a group: {n:,} rows in {n_groups:,} groups.")
-    if tally.n_dropped:
-        notes.append(f"{tally.n_dropped:,} rows with NaN or infinity were left out; {n:,} remain.")
-    if len(e.sample) < n:
-        notes.append(f"Uniformity and kNN are read from {len(e.sample):,} of {n:,} rows, drawn with a fixed seed.")
-    if e.drift is not None and n > DRIFT_ROWS:
-        notes.append(f"Drift is read from {DRIFT_ROWS:,} of {n:,} rows, drawn with a fixed seed.")
-    notes += [one.note for one in e.dominating]
-    if e.labels is not None:
-        notes += _notes_on_classes(tally.tallies["classes"], e.labels)
-        copies = "groups" not in tally.asked.beside and e.health.duplicate_rows > MOST_REPEATS * n
-        note = repair_note(tally, e.neighbours, copies)
-        notes += [note] * bool(note)
-    if e.health.extreme_norms:
-        largest = cloud.norms().maximum
-        notes.append(
-            f"The longest row is row {cloud.longest_row:,}, of norm {largest:.3g}; the median is {cloud.norms().median:.3g}."
-        )
-    if not e.spectrum.exact_tail:
-        notes.append(
-            "The smallest singular values are rounding beside the largest, and the rows cannot be read again by a more exact "
-            "method; measures that rest on them are left out. Save the rows and audit the file."
-        )
-    if e.population is None:
-        notes.append(f"Nothing is said of the population: that needs {FEWEST_ROWS} rows.")
-        return tuple(notes)
-    used = len(e.population.scores.squares)
-    if used < n:
-        notes.append(f"Intervals are worked out from {used:,} of {n:,} rows, drawn with a fixed seed.")
-    # Of rows that dominate there is a note already.
-    warnings = e.estimates["effective_rank"].warnings
-    if any(one.what == "rows" for one in e.dominating):
-        warnings = tuple(warning for warning in warnings if not warning.startswith("row "))
-    notes += [f"Population: {warning}." for warning in warnings]
-    return tuple(notes)
-
-
-def _notes_on_classes(classes: ClassTally, labels: LabelEvidence) -> list[str]:
-    sizes, notes = classes.sizes(), []
-    single = int((sizes == 1).sum())
-    if single > len(sizes) / 2:
-        notes.append(
-            f"{single:,} of {len(sizes):,} classes have one row, in which no rank can be read: are these labels ids?"
-        )
-    read = labels.ranks.n_samples
-    if read.sum() < sizes.sum():
-        notes.append(
-            f"Ranks of large classes are read from at most {read.max():,} rows of each, drawn with a fixed seed."
-        )
-    return notes

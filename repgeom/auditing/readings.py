@@ -62,6 +62,13 @@ def _no_interval(e: Evidence) -> str:
     return said.removeprefix(NO_INTERVAL).split("; ")[0] or "none is known to hold"
 
 
+def warning_in_summary(e: Evidence) -> str:
+    """The warning that the summary quotes in full, which no note need repeat; empty where it quotes none."""
+    if e.n_samples < FEWEST_FOR_INTERVAL or _undecided(e):
+        return ""
+    return NO_INTERVAL + _no_interval(e)
+
+
 def notes_on_shape(e: Evidence) -> tuple[str, ...]:
     """Ask whether a file is transposed, where rows are far fewer than columns."""
     if e.n_samples > MOST_TRANSPOSED or 4 * e.n_samples >= e.n_features:

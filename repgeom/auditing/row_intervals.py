@@ -46,6 +46,9 @@ def estimates_of_rows(e: Evidence) -> dict[str, Estimate]:
 
 def _of_neighbours(e: Evidence) -> dict[str, Estimate]:
     found = {}
+    dimension = e.near.estimate()
+    if dimension is not None:
+        found["intrinsic_dimension"] = dimension
     if e.labels is not None and e.labels.votes is not None:
         found["knn_accuracy"] = e.labels.votes.estimate(0.95, share_of_rows=True)
     if e.reference is not None and e.reference.shared_neighbours is not None:
@@ -137,6 +140,17 @@ MEASURED: dict[str, Callable[[Evidence], Measurement | None]] = {
     "norm_mean": _norm_mean,
     "norm_cv": _norm_cv,
 }
+
+
+# Measures that are no functionals of a spectrum, and have an interval in an audit.
+WITH_INTERVAL = (
+    *MEASURED,
+    "knn_accuracy",
+    "mutual_knn",
+    "intrinsic_dimension",
+    "rank_retained",
+    "reference_effective_rank",
+)
 
 
 def _as_audited(e: Evidence, rows: Tensor) -> Tensor:

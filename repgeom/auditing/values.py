@@ -110,8 +110,9 @@ def _value(m: Measure, e: Evidence) -> Value:
     notes = [missing]
     if value is not None:
         notes = [_why_no_interval(m, estimate, e)]
-    if m.sampled and len(e.sample) < e.n_samples:
-        notes.append(f"from {len(e.sample):,} rows")
+    n_read = e.near.n if "near_rows" in m.needs else len(e.sample)
+    if m.sampled and n_read < e.n_samples:
+        notes.append(f"from {n_read:,} rows")
     note = "; ".join(note for note in notes if note)
     low, high = (float(end) for end in m.range(e.size))
     if baseline is not None:

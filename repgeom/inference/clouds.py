@@ -72,18 +72,21 @@ class Clouds:
         self.seen: list[Tensor] = []
         self.scatters = [self.a.new_zeros(n_features, n_features, dtype=torch.float64) for _ in range(2)]
         for x, mean, half, scatter in zip((self.a, self.b), self.means, self.halves, self.scatters, strict=True):
-            squares, along, seen, start = [], [], [], 0
+            squares, along = x.new_empty(2, len(x), dtype=torch.float64)
+            seen = x.new_empty(len(x), _GROUPS + 1, dtype=torch.float64)
+            start = 0
             for rows in self._pieces(x):
-                other = 1 - half[start : start + len(rows)]
+                here = slice(start, start + len(rows))
                 both = torch.einsum("nd,hgd->nhg", rows, self.half_steps)
-                seen.append(both[torch.arange(len(rows), device=rows.device), other])
+                seen[here] = both[torch.arange(len(rows), device=rows.device), 1 - half[here]]
                 rows = rows - mean
-                squares.append(rows.square().sum(1))
-                along.append(rows @ self.step)
+                squares[here] = rows.square().sum(1)
+                along[here] = rows @ self.step
                 scatter.addmm_(rows.mT, rows)
                 start += len(rows)
-            for kept, parts in ((self.squares, squares), (self.along, along), (self.seen, seen)):
-                kept.append(torch.cat(parts))
+            self.squares.append(squares)
+            self.along.append(along)
+            self.seen.append(seen)
         if not any(bool(s.any()) for s in self.squares):
             raise ValueError("`a` and `b` are one point each: without spread there is nothing to compare a gap with.")
 
@@ -128,12 +131,12 @@ class Clouds:
         """What the squared distance reads without a gap, tr M for M the covariance of the step, and twice tr M²."""
         if self.paired:
             n, d = self.n[0], self.scatters[0].new_zeros(self.a.shape[1], self.a.shape[1])
-            parts = []
+            of_pairs, start = torch.empty_like(self.squares[0]), 0
             for x, y in zip(self._pieces(self.a), self._pieces(self.b), strict=True):
                 rows = x - y - self.step
                 d.addmm_(rows.mT, rows)
-                parts.append(rows.square().sum(1))
-            of_pairs = torch.cat(parts)
+                of_pairs[start : start + len(rows)] = rows.square().sum(1)
+                start += len(rows)
             return float(of_pairs.sum()) / (n - 1) / n, 2 * trace_of_square(d, of_pairs) / n**2
         chance, square = 0.0, 0.0
         for scatter, squares, n in zip(self.scatters, self.squares, self.n, strict=True):

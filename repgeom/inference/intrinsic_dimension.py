@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 MOST_ROWS = 8192  # that are read by default: all pairs of them take two seconds, and know the value to 2 %
 # Beyond this a value says little but "many": 50 dimensions of a cube read 31, 512 of a Gaussian 129.
-_FAR_TOO_LOW = 20.0
+FAR_TOO_LOW = 20.0
 _TIED_BY_CHANCE = 0.01  # of rows whose two nearest lie equally far; of values that are not rounded none do
 
 
@@ -196,15 +196,18 @@ def _checked_k(method: str, k: Any, argument: str = "k") -> int:
 
 register(
     Measure(
-        "intrinsic_dimension", "intrinsic dimension", DIMENSIONS, intrinsic_dimension, (),
+        "intrinsic_dimension", "intrinsic dimension", DIMENSIONS, intrinsic_dimension, ("near_rows",),
         formula="(n − 1) / Σ ln(r₂ / r₁), distances to the two nearest rows",
         source="Facco et al. 2017; Levina & Bickel 2004; Denti et al. 2022",
         question="How many dimensions has the surface that rows lie on, however it bends?",
         cannot_tell="many dimensions apart: of 50 it reads about 31, of 512 about 129; noise counts where rows are near",
-        rows_needed="500; it belongs to a scale, which fewer rows make larger",
+        rows_needed="500; it belongs to a scale, which fewer rows make larger; an audit reads 1,024",
         convention="TwoNN by maximum likelihood; its regression, Levina and Bickel's and Gride by name; repeats left out",
         unit="dimensions",
+        range=lambda size: (0, math.inf),
         baseline=None,
+        read=lambda near: near.intrinsic_dimension,
+        missing="fewer than three rows differ, or all neighbours lie equally far",
     )
 )  # fmt: skip
 
@@ -311,8 +314,8 @@ class _Rows:
 
     def _warnings(self, value: float, error: float | None, looked_at: int, impossible: bool) -> tuple[str, ...]:
         warnings = []
-        if value > _FAR_TOO_LOW:
-            warnings.append(f"above {_FAR_TOO_LOW:.0f} dimensions every method reads far too low: take it for 'many'")
+        if value > FAR_TOO_LOW:
+            warnings.append(f"above {FAR_TOO_LOW:.0f} dimensions every method reads far too low: take it for 'many'")
         if impossible:
             warnings.append(
                 f"no interval: more dimensions than columns ({self.n_features:,}), as where values are rounded and many distances tie "

@@ -152,6 +152,7 @@ register(
         baseline=lambda size: 0.0,
         better="lower",
         invariances=("rotation", "scale", "order"),
+        no_interval="each number has its own",
     )
 )  # fmt: skip
 

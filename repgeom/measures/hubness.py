@@ -14,8 +14,8 @@ from repgeom.data.kinds import Features, Groups, Numbers
 from repgeom.data.notebook import ShownInNotebook
 from repgeom.data.row_names import require_same_order
 from repgeom.data.settings import own_settings
-from repgeom.measures.drawn_rows import MOST_ROWS, drawn_rows
-from repgeom.measures.measure import CLOUD, Measure, register
+from repgeom.measures.drawn_rows import AUDITED_ROWS, MOST_ROWS, drawn_rows
+from repgeom.measures.measure import CLOUD, Measure, Size, register
 from repgeom.measures.nearest_rows import Space, check_neighbours, group_codes, refuse_one_direction, space_of
 
 __all__ = ["cosine_dot_overlap", "hubness"]
@@ -187,18 +187,34 @@ def _read(often: Tensor, k: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     return skewness, robin_hood, (often == 0).double().mean(-1), often.amax(-1)
 
 
+def skewness_of(x: Tensor, k: int, groups: Tensor | None = None) -> float:
+    """The skewness alone, by cosine, of rows (n, d). Raises ValueError where all point one way."""
+    space = space_of(x, "cosine")
+    refuse_equal(space, "cosine")
+    return float(_read(occurrence(space, k, groups), k)[0])
+
+
+def _skewness_range(size: Size) -> tuple[float, float]:
+    """The smallest and largest skewness of so many numbers: one differs from all others."""
+    n = max(2, min(size.n_sampled, AUDITED_ROWS))
+    return -(n - 2) / (n - 1) ** 0.5, (n - 2) / (n - 1) ** 0.5
+
+
 register(
     Measure(
-        "hubness", "hubness", CLOUD, hubness, (),
+        "hubness", "hubness", CLOUD, hubness, ("near_rows",),
         formula="skewness of how often a row is among the 10 nearest of others",
         source="Radovanović et al. 2010",
         question="Are a few rows the neighbours of very many?",
         cannot_tell="whether it harms: it rises with dimension and with n, so read it beside the isotropic value",
-        rows_needed="1,000; it depends on n, and 16,384 are drawn of more",
-        convention="ties share places; a row is not its own neighbour; central moments divide by n",
+        rows_needed="1,000; it depends on n, and 16,384 are drawn of more; an audit reads 1,024",
+        convention="by cosine; ties share places; central moments divide by n; isotropic rows read about 1/√k, 0.3 of 10 neighbours",
+        range=_skewness_range,
         baseline=None,
         better="lower",
         invariances=("rotation", "scale", "order"),
+        read=lambda near: near.hubness,
+        missing="all rows point one way, or are of one group",
         no_interval="none is known for a moment of counts that share neighbours",
     )
 )  # fmt: skip

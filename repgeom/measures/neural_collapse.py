@@ -262,7 +262,7 @@ def _with_weights(found: NeuralCollapse, w: Tensor, means: Tensor, agreement: fl
 
 register(
     Measure(
-        "neural_collapse_within", "spread within classes (NC1)", LABELS, neural_collapse, ("class_collapse",),
+        "neural_collapse_within", "spread in classes (NC1)", LABELS, neural_collapse, ("class_collapse",),
         formula="tr(S_W S_B⁺) / C",
         source="Papyan et al. 2020",
         question="Have classes become points?",
@@ -278,7 +278,7 @@ register(
 )  # fmt: skip
 register(
     Measure(
-        "neural_collapse_angles", "class means from a simplex (NC2)", LABELS, neural_collapse, ("class_collapse",),
+        "neural_collapse_angles", "means off simplex (NC2)", LABELS, neural_collapse, ("class_collapse",),
         formula="mean |cos + 1/(C − 1)| over pairs of centred class means",
         source="Papyan et al. 2020",
         question="Do class means lie as far apart as they can?",

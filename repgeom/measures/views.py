@@ -112,10 +112,11 @@ def _refuse_single_views(sizes: np.ndarray, names: np.ndarray) -> None:
 def _moments(x: Tensor, codes: Tensor, n_classes: int) -> tuple[Tensor, Tensor]:
     """Covariance (..., d, d) of the samples' means and mean covariance about them, in float64; memory for the means beside it."""
     sizes = codes.bincount(minlength=n_classes).double()
-    # Piece by piece: a mean in another type would copy all rows.
-    centre = torch.stack([rows.sum(-2, keepdim=True, dtype=torch.float64) for rows in row_chunks(x)]).sum(0) / len(
-        codes
-    )
+    # Piece by piece: a mean in another type would copy all rows. And added up at once: kept in a list, each small sum would
+    # stand in the memory of its piece, which could then not be used again.
+    centre = torch.zeros(*x.shape[:-2], 1, x.shape[-1], dtype=torch.float64, device=x.device)
+    for rows in row_chunks(x):
+        centre = centre + rows.sum(-2, keepdim=True, dtype=torch.float64) / len(codes)
     pieces = [piece.shape[-2] for piece in row_chunks(x)]
     means = torch.zeros(*x.shape[:-2], n_classes, x.shape[-1], dtype=torch.float64, device=x.device)
     for rows, own in zip(x.split(pieces, -2), codes.split(pieces), strict=True):

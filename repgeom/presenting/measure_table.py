@@ -65,12 +65,14 @@ def measure_lines(reports: Sequence[Report], screen: Screen, every: bool) -> lis
 
 def _below(wanted: Measured, n_measured: int, screen: Screen, every: bool) -> list[str]:
     """What stands under the table: why values are missing, why intervals are, and how to see what was left out."""
-    lines = [""]
+    lines = []
     for note, labels in _notes(wanted, every).items():
         lines += screen.sentence(f"{', '.join(labels)}: {note}", first="  ", further="    ")
+    if lines:
+        lines = ["", *lines]
     if not every:
         lines += screen.sentence(left_out(len(wanted), n_measured), first="  ", further="    ")
-    return lines if len(lines) > 1 else []
+    return lines
 
 
 def _row_of_one(v: Value, found: Value | None) -> _Row:

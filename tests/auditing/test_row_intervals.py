@@ -7,7 +7,9 @@ import pytest
 from audited import healthy
 
 import repgeom as rg
+from repgeom.auditing.row_intervals import WITH_INTERVAL
 from repgeom.inference.intervals import quantile, wilson
+from repgeom.measures.measure import measures
 
 
 def pair(n=300, d=8, seed=0):
@@ -152,3 +154,13 @@ def test_equal_features_agree_without_doubt():
     report = rg.audit(x, reference=x)
     assert ends(report["linear_cka"]) == pytest.approx((1, 1), abs=1e-9)
     assert report["mutual_knn"].low == report["mutual_knn"].high == 1
+
+
+def test_the_guide_knows_which_measures_have_an_interval_in_an_audit():
+    x, y, labels = pair(600)
+    report = rg.audit(x, reference=y, labels=labels)
+    known = {m.name for m in measures() if m.functional is not None} | set(WITH_INTERVAL)
+    found = {v.name for v in report.values if v.low is not None}
+    # The number of components has a value of the population and no interval.
+    assert known - found == {"n_components_90", "n_components_99"}
+    assert found <= known

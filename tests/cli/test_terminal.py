@@ -15,6 +15,8 @@ from repgeom.cli.main import main
 from repgeom.measures.measure import measures
 from repgeom.presenting.cells import cells
 from repgeom.presenting.main_measures import MAIN, QUOTED
+from repgeom.presenting.report_text import table
+from repgeom.presenting.screen import Screen
 
 fcntl = pytest.importorskip("fcntl", reason="this system has no terminals of this kind")
 pty = pytest.importorskip("pty", reason="this system has no terminals of this kind")
@@ -182,6 +184,22 @@ def test_measures_are_the_main_ones_or_all(stored, monkeypatch, capsys):
     n_main = sum(value.name in MAIN for value in report.values)
     assert f"{n_main} of {len(report.values)} measures. --measures all" in shown["main"]
     assert "--measures all" not in shown["all"]
+
+
+def test_what_is_not_asked_for_leaves_an_audit_with_labels_on_one_screen():
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 5, 450)
+    x = rng.standard_normal((450, 300)) + 0.5 * rng.standard_normal((5, 300))[labels]
+    # Too few rows for an interval: the longest summary.
+    report = rg.audit(x.astype(np.float32), labels=labels)
+    shown = table([report], Screen(80), every=False)
+    assert len(shown.splitlines()) <= 24
+    for label in ("hubness", "intrinsic dimension", "(NC1)", "(NC2)"):
+        assert label not in shown
+        assert label in table([report], Screen(80))
+    # The summary has said why there is no interval; a note would say it again.
+    assert report.summary.count("independent rows per feature") == 1
+    assert not any("Population: no interval" in note for note in report.notes)
 
 
 def test_the_rules_are_listed_without_a_file(capsys):
