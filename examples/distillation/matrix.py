@@ -16,6 +16,8 @@ KINDS = {SUPPORTED: "ok", UNDECIDED: "warn", CONTRADICTED: "fail", DOES_NOT_APPL
 # Where a line has no room for the words.
 BRIEF = {SUPPORTED: "yes", CONTRADICTED: "no", UNDECIDED: "open", DOES_NOT_APPLY: "n/a", NOT_RUN: "none"}
 GAP = 2  # cells between columns
+NAME = 30  # cells that are left of a claim's name before verdicts are shortened
+OURS = "our own questions:"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,37 +59,32 @@ def matrix_lines(entries: Sequence[Entry], settings: Sequence[Setting], screen: 
     """The matrix for a terminal, with words where they fit and their short forms where they do not."""
     rows = claim_rows(entries, settings)
     heads = list(letters(settings).values())
-    columns = list(zip(*(row.verdicts for row in rows), strict=True))
-    widest = max(len(row.name) for row in rows)
-    room = screen.width - min(widest, 30)
-    words_fit = sum(max(map(len, column)) + GAP for column in columns) <= room
-    if not words_fit:
-        columns = [tuple(BRIEF.get(verdict, verdict) for verdict in column) for column in columns]
+    words = _words_that_fit(rows, screen)
+    shown = [[words.get(verdict, verdict) for verdict in row.verdicts] for row in rows]
     names = Column("", [screen.shown(row.name) for row in rows], left=True, fewest=8)
-    verdicts = [Column(head, column, left=True) for head, column in zip(heads, columns, strict=True)]
-    lines = table_lines([names, *verdicts], screen)
-    if lines is None:
+    verdicts = [Column(head, [row[place] for row in shown], left=True) for place, head in enumerate(heads)]
+    table = table_lines([names, *verdicts], screen)
+    if table is None:
         return [line for row in rows for line in _listed(row, heads, screen)]
-    kinds = {word: KINDS[verdict] for verdict, word in _words(words_fit).items()}
-    lines = [
-        lines[0],
-        *(
-            _coloured(line, list(shown), kinds, screen)
-            for line, shown in zip(lines[1:], zip(*columns, strict=True), strict=True)
-        ),
-    ]
-    ours = [place for place, row in enumerate(rows) if row.claim.ours]
-    if ours:
-        lines.insert(1 + ours[0], "our own questions:")
-    if not words_fit:
+    colours = {word: KINDS[verdict] for verdict, word in words.items()}
+    lines = [table[0]]
+    for line, row, its_words in zip(table[1:], rows, shown, strict=True):
+        if row.claim.ours and OURS not in lines:
+            lines.append(OURS)
+        lines.append(_coloured(line, its_words, colours, screen))
+    if words is BRIEF:
         lines += screen.sentence(", ".join(f"{word}: {verdict}" for verdict, word in BRIEF.items()))
     return lines
 
 
-def _words(words_fit: bool) -> dict[str, str]:
-    if words_fit:
-        return {verdict: verdict for verdict in KINDS}
-    return BRIEF
+def _words_that_fit(rows: Sequence[ClaimRow], screen: Screen) -> dict[str, str]:
+    """What stands for each verdict: the word itself where a line has room for all columns, else its short form."""
+    columns = zip(*(row.verdicts for row in rows), strict=True)
+    taken = sum(max(map(len, column)) + GAP for column in columns)
+    longest_name = max(len(row.name) for row in rows)
+    if min(longest_name, NAME) + taken > screen.width:
+        return BRIEF
+    return {verdict: verdict for verdict in KINDS}
 
 
 def _coloured(line: str, words: Sequence[str], kinds: dict[str, str], screen: Screen) -> str:

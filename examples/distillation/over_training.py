@@ -69,15 +69,3 @@ def training_table(config: Config, cells: Cells) -> pd.DataFrame:
             head = dict(zip(columns, about, strict=False))
             rows += [{**head, **reading} for reading in readings(row, cells)]
     return pd.DataFrame(rows, columns=columns)
-
-
-def words(config: Config, cells: Cells, setting: Setting) -> str:
-    """Where each student's rank ended, by the number of epochs."""
-    ends = []
-    for row in followed(config, cells, setting):
-        last = readings(row, cells)[-1]["effective_rank"]
-        if last is not None:
-            ends.append(f"{family_of(row)}, {epochs_of(config, row)} epochs: {last:.1f}")
-    if not ends:
-        return "no readings were taken in training"
-    return f"effective rank at the end: {'; '.join(ends)}"
