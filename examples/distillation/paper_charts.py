@@ -10,9 +10,7 @@ import numpy as np
 from repgeom.pages import DotChart, LineChart, Series
 
 from .configs import Config, Setting
-from .evaluation import accuracy_key
 from .published import (
-    CLEAN,
     CLIP,
     DINO,
     EXPANDED,
@@ -24,7 +22,7 @@ from .published import (
     TEACHER,
     UNIFORMITY,
     Point,
-    noisy,
+    accuracy_at,
 )
 from .summaries import Cells, ModelRow, mean_curve_of, mean_of, models_of, summary_of
 from .uncertainty import Summary
@@ -40,9 +38,7 @@ def captured(config: Config, cells: Cells, setting: Setting) -> list[Chart]:
     """v1, figure 1."""
     series = []
     for row in _grid(config, cells, setting, config.plain):
-        curve = mean_curve_of(row, cells, "captured_curve_student_not_centred") or mean_curve_of(
-            row, cells, "captured_curve"
-        )
+        curve = mean_curve_of(row, cells, "captured_curve_student_not_centred")
         if not row.is_teacher and curve:
             series.append(Series(_name(row), curve[:N_CAPTURED], look=_look(config, setting, row)))
     if not series:
@@ -94,7 +90,7 @@ def noise_by_size(config: Config, cells: Cells, setting: Setting) -> list[Chart]
     levels = sorted({0.0, *config.evaluation.sigmas, 0.05, 0.1, 0.2})
     series = [_under_noise(config, setting, row, cells, levels) for row in rows]
     for row in rows:
-        values = [_value(_point(CLEAN if not sigma else noisy(sigma), row, CLIP)) for sigma in levels]
+        values = [_value(_point(accuracy_at(sigma), row, CLIP)) for sigma in levels]
         if np.isfinite(values).any():
             look = series[rows.index(row)].look
             series.append(Series(f"published, {_name(row)}", values, points=True, look=look, compared=row.is_teacher))
@@ -193,8 +189,7 @@ def _series(name: str, summaries: Sequence[Summary | None]) -> Series:
 
 def _under_noise(config: Config, setting: Setting, row: ModelRow, cells: Cells, levels: Sequence[float]) -> Series:
     """One model's accuracy at each level of noise in the paper's space."""
-    keys = [accuracy_key((sigma, "normalized") if sigma else None) for sigma in levels]
-    found = _series(_name(row), [summary_of(row, cells, key) for key in keys])
+    found = _series(_name(row), [summary_of(row, cells, accuracy_at(sigma)) for sigma in levels])
     return dataclasses.replace(found, compared=row.is_teacher, look=_look(config, setting, row), joined=True)
 
 

@@ -23,8 +23,10 @@ def captured_by(n_directions: int) -> str:
     return f"captured/{n_directions}"
 
 
-def noisy(sigma: float) -> str:
-    """The quantity: accuracy under noise that is added after the teacher's normalisation."""
+def accuracy_at(sigma: float) -> str:
+    """The quantity: accuracy under noise that is added after the teacher's normalisation; clean at 0."""
+    if not sigma:
+        return CLEAN
     return f"accuracy/normalized/{sigma:g}"
 
 
@@ -35,7 +37,7 @@ class Point:
     Attributes:
         where: the version and the place in it.
         of: teacher and images.
-        quantity: RANK, INFONCE, ... or what `captured_by` and `noisy` name.
+        quantity: RANK, INFONCE, ... or what `captured_by` and `accuracy_at` name.
         objective: TEACHER, or the objective of the student.
         width: of the student; None where it is not stated.
         value: accuracies are shares, not percent.
@@ -64,7 +66,7 @@ def _under_noise(
     where: str, objective: str, width: int | None, values: str, scatter: str = "", augmented: bool = False
 ) -> list[Point]:
     """Accuracies in percent at σ = 0, 0.05, 0.1 and 0.2."""
-    quantities = [CLEAN, noisy(0.05), noisy(0.1), noisy(0.2)]
+    quantities = [accuracy_at(sigma) for sigma in (0, 0.05, 0.1, 0.2)]
     # Percent with two decimals.
     shares = [round(float(value) / 100, 4) for value in values.split()]
     spreads: list[float | None] = [None] * len(shares)
