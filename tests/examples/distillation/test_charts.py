@@ -115,7 +115,9 @@ def test_why_has_every_curve_and_its_ranks():
 
 
 def test_training_is_followed_by_step_for_each_number_of_epochs():
-    setting = dataclasses.replace(CLIP, variants=("cosine@epochs=20", "cosine+infonce@temperature=0.2", "mse"))
+    setting = dataclasses.replace(
+        CLIP, variants=("cosine@epochs=20", "cosine+infonce@epochs=20@temperature=0.2", "mse")
+    )
     config = dataclasses.replace(CONFIG, settings=(setting,))
     cells = detailed(planted(config, scatter=0))
     for cell in cells:

@@ -20,7 +20,7 @@ from repgeom_examples.distillation import (
 )
 from repgeom_examples.distillation.configs import Config, Setting
 from repgeom_examples.distillation.grid import cells_of
-from repgeom_examples.distillation.verdicts import NOT_RUN
+from repgeom_examples.distillation.verdicts import NOT_RUN, Claim, Entry, Row, Test
 
 from .planted_details import detailed
 from .planted_results import CLIP, CONFIG, DINO, failed, kept, older, planted, row_of, student
@@ -208,6 +208,19 @@ def test_the_text_is_one_screen_unless_details_are_asked_for(written):
     short = report_text.text(found, Screen(100, wraps=True)).splitlines()
     assert len(short) <= 40
     assert len(report_text.text(found, Screen(100, wraps=True), details=True).splitlines()) > 150
+
+
+def test_tests_that_decide_nothing_and_what_must_hold_first_are_marked():
+    def row(text, **more):
+        return Row(Test(text, None, 0, 1, **more), None, NOT_RUN, "not there")
+
+    entry = Entry(
+        Claim(1, "A claim.", None), CLIP, NOT_RUN, [row("asked"), row("shown", beside=True)], [row("collapsed")]
+    )
+    assert [name for name, _ in table_text.named_tests(entry)] == ["given: collapsed", "asked", "beside: shown"]
+    table = tables.ledger_table([entry])
+    assert list(table["role"]) == ["precondition", "test", "beside"]
+    assert list(table["asked by"]) == ["paper"] * 3
 
 
 def test_older_records_have_a_report_with_dashes(tmp_path):
