@@ -28,6 +28,7 @@ def measured(teacher: str, device: str, precision: str, out: Path) -> dict[str, 
         settings=(Setting(teacher, "digits", student_input="native"),),
         widths=(1,),
         training=dataclasses.replace(PACKAGED.training, precision=precision),
+        evaluation=dataclasses.replace(PUBLISHED.evaluation, sigmas=(0.1,), spaces=("normalized",)),
     )
     run(config, Place(out / precision, out / "cache", torch.device(device), bar=False))
     found: dict[str, dict[str, list[float]]] = {}
