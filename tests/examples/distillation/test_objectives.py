@@ -20,7 +20,7 @@ def planted(rng, flat_student):
     """Eight images of ten: a student of two dimensions and a teacher of six, or the other way round, none of them centred."""
     rows = rng.permutation(10)[:8]
     flat, full = rng.standard_normal((10, 2)) @ rng.standard_normal((2, 6)), 3 * rng.standard_normal((10, 6)) + 0.5
-    # Of less than 1 % of the variance: the smallest direction of the teacher is below the cut of the whitening.
+    # Of less than 10 % of the variance: the smallest directions of the teacher are below the cut of the whitening.
     full[:, 0] = full[:, 1] + 0.1 * full[:, 0]
     student, bank = (flat[rows], full) if flat_student else (full[rows], flat + 0.01 * full)
     return student, bank, rows, student + 0.3 * rng.standard_normal(student.shape)
