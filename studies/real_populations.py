@@ -92,7 +92,7 @@ def chosen(n_rows: int, n: int, random: np.random.Generator) -> NDArray[np.int64
     return random.choice(n_rows, n, replace=False, shuffle=False)
 
 
-def narrowing(n_rows: int, n: int) -> float:
+def narrowing(n_rows: float, n: int) -> float:
     """By what factor a draw without replacement spreads less than one of independent rows, √(1 − n/N)."""
     return math.sqrt(1 - n / n_rows)
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -41,3 +44,19 @@ def in_own_half(lists: Tensor, half: Tensor, k: int) -> tuple[Tensor, Tensor]:
     front = lists.new_zeros(len(lists), k + 1).scatter_(1, target, places)[:, :k]
     filled = torch.arange(k, device=lists.device) < here.sum(1, keepdim=True)
     return front, filled
+
+
+def error_of_mean(of_all: Tensor, of_halves: Tensor, splits: Sequence[Tensor]) -> float:
+    """Standard error of the mean of what n rows read among all rows, (n,), from what they read in their half of each split, (splits, n).
+
+    Halves have no row in common, so the difference of their means has four times the variance of the whole's mean. Among half
+    as many rows the values of single rows vary otherwise (twice as many neighbours are shared by chance), so their variance
+    among all rows, over that in halves, scales what is read from halves.
+    """
+    squares = []
+    for of_rows, half in zip(of_halves, splits, strict=True):
+        first = half.to(of_rows.device) == 0
+        squares.append(float(of_rows[first].mean() - of_rows[~first].mean()) ** 2 / 4)
+    variance, in_halves = float(of_all.var()), float(of_halves.var(1).mean())
+    scale = variance / in_halves if min(variance, in_halves) > 0 else 1.0
+    return math.sqrt(scale * sum(squares) / SPLITS)

@@ -13,6 +13,8 @@ from repgeom.data.numbers import real_number
 
 # scipy.special loads a third of a second sooner than scipy.stats, so that is what the functions here import where they can.
 
+_BESIDE = 1e-9  # of a mean of −1, 0 and 1: far less than one row of any sample
+
 
 def check_confidence(confidence: float) -> float:
     """Return the confidence as a float. Raises ValueError where it does not lie between 0 and 1."""
@@ -65,12 +67,31 @@ def wilson(share: float, n: float, z: float) -> tuple[float, float]:
     return low, high
 
 
-def bonett_price(changes: Tensor, z: float) -> tuple[float, float]:
-    """Return Bonett and Price's interval (2012) of the mean of −1, 0 and 1: Wald's after one more change either way."""
-    n = len(changes) + 2
-    up, down = (((changes == sign).sum().item() + 1) / n for sign in (1, -1))
-    half = z * math.sqrt(max(0.0, up + down - (up - down) ** 2) / n)
-    return max(-1.0, up - down - half), min(1.0, up - down + half)
+def tango(changes: Tensor, z: float) -> tuple[float, float]:
+    """Return Tango's score interval (1998) of the mean of −1, 0 and 1: the means less than z standard errors away.
+
+    The standard error is that of the mean which is tried, with the likeliest shares of 1 and −1 that differ by so much.
+    """
+    from scipy.optimize import brentq
+
+    n = len(changes)
+    up, down = ((changes == sign).sum().item() for sign in (1, -1))
+    mean = (up - down) / n
+
+    def beyond(tried: float) -> float:
+        """Squared distance from the mean, less that of z standard errors."""
+        b = (2 * n - up + down) * tried - up - down
+        c = -down * tried * (1 - tried)
+        share_down = (math.sqrt(max(0.0, b * b - 8 * n * c)) - b) / (4 * n)
+        variance = (2 * share_down + tried * (1 - tried)) / n
+        return (mean - tried) ** 2 - z * z * variance
+
+    # Where all rows are alike the mean itself is a second root, so the search begins beside it.
+    low, high = mean - _BESIDE, mean + _BESIDE
+    return (
+        brentq(beyond, -1.0, low) if low > -1 else -1.0,
+        brentq(beyond, high, 1.0) if high < 1 else 1.0,
+    )
 
 
 def mcnemar(changes: Tensor) -> float:

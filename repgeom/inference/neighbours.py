@@ -10,7 +10,6 @@ overstates the error up to three times. Rows of one group go to one half, since 
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Callable
 
 import torch
@@ -18,8 +17,8 @@ from torch import Tensor
 
 from repgeom.data.arrays import pair_blocks
 from repgeom.inference.estimate import Estimate
-from repgeom.inference.halves import SPLITS, halves, in_own_half, listed_for_halves
-from repgeom.inference.intervals import bonett_price, normal_quantile, quantile, wilson
+from repgeom.inference.halves import SPLITS, error_of_mean, halves, in_own_half, listed_for_halves
+from repgeom.inference.intervals import normal_quantile, quantile, tango, wilson
 from repgeom.measures.nearest_rows import check_neighbours, most_neighbours, nearest, rows_of_few_groups
 
 
@@ -49,18 +48,22 @@ class NeighbourMean:
         t = quantile(confidence, SPLITS)
         low, high = max(least, value - t * self.error), min(1.0, value + t * self.error)
         if share_of_rows:
-            low, high = wilson(value, self._independent_rows(self.error), t)
+            low, high = self._interval_of_share(confidence)
         if self.changes is not None:
-            least_low, most_high = bonett_price(self.changes, normal_quantile(confidence))
+            least_low, most_high = tango(self.changes, normal_quantile(confidence))
             low, high = min(low, least_low), max(high, most_high)
         return Estimate(value, value, low, high, self.error, n, "half-samples", degrees=float(SPLITS))
 
-    def _independent_rows(self, error: float) -> float:
-        """As many independent rows as would err as much, of which a share v errs by √(v (1 − v) / n); at most n."""
+    def _interval_of_share(self, confidence: float) -> tuple[float, float]:
+        """Wilson's, with as many independent rows as would err as much: a share v of n errs by √(v (1 − v) / n).
+
+        Never of more than there are; then the binomial law gives the error, and there are no degrees of freedom to allow for.
+        """
+        assert self.error is not None
         variance = self.value * (1 - self.value)
-        if variance == 0 or variance >= self.n * error**2:
-            return float(self.n)
-        return variance / error**2
+        if variance == 0 or variance >= self.n * self.error**2:
+            return wilson(self.value, self.n, normal_quantile(confidence))
+        return wilson(self.value, variance / self.error**2, quantile(confidence, SPLITS))
 
 
 class Neighbours:
@@ -151,8 +154,5 @@ class Neighbours:
         whole = read(None)
         if not self.splits:
             return NeighbourMean(float(whole.mean()), None, len(whole), self.few)
-        squares = []
-        for half in self.splits:
-            of_rows = read(half)
-            squares.append(float(of_rows[half == 0].mean() - of_rows[half == 1].mean()) ** 2 / 4)
-        return NeighbourMean(float(whole.mean()), math.sqrt(sum(squares) / SPLITS), len(whole), self.few)
+        of_halves = torch.stack([read(half) for half in self.splits])
+        return NeighbourMean(float(whole.mean()), error_of_mean(whole, of_halves, self.splits), len(whole), self.few)

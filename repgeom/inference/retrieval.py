@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 
 import torch
 from torch import Tensor
@@ -12,11 +11,9 @@ from repgeom.data.arrays import pair_blocks, unit_rows
 from repgeom.data.notebook import ShownInNotebook
 from repgeom.data.settings import own_settings
 from repgeom.inference.estimate import Estimate
-from repgeom.inference.halves import SPLITS, halves
-from repgeom.inference.intervals import bonett_price, quantile
+from repgeom.inference.halves import error_of_mean, halves
 from repgeom.inference.neighbours import NeighbourMean
 
-_CHANGED = 5  # rows that change either way, from which their mean is close to normal
 _TIED = 1e-12  # cosines that differ by less differ by rounding
 
 
@@ -46,7 +43,7 @@ def retrieval_of(
     for asking, sought in ((0, 1), (1, 0)):
         hits = [_hits(unit_rows(pair[asking]), unit_rows(pair[sought]), splits) for pair in (before, after)]
         first, second = (_mean(h, splits).estimate(confidence, share_of_rows=True) for h in hits)
-        gain = _of_change(hits[1] - hits[0], splits, confidence)
+        gain = _change(hits[1] - hits[0], splits).estimate(confidence, least=-1.0)
         found.append(Retrieval(first, second, gain, len(before[0])))
     return found[0], found[1]
 
@@ -78,32 +75,9 @@ def _mean(hits: Tensor, splits: list[Tensor]) -> NeighbourMean:
     value, n = float(hits[0].mean()), hits.shape[1]
     if not splits:
         return NeighbourMean(value, None, n, f"{n:,} rows")
-    squares = []
-    for of, half in zip(hits[1:], splits, strict=True):
-        first = half.to(of.device) == 0
-        squares.append(float(of[first].mean() - of[~first].mean()) ** 2 / 4)
-    # Half as many candidates are easier to search, so rows vary otherwise there than among all.
-    of_all, of_halves = float(hits[0].var()), float(hits[1:].var(1).mean())
-    if of_halves > 0:
-        squares = [square * of_all / of_halves for square in squares]
-    return NeighbourMean(value, math.sqrt(sum(squares) / SPLITS), n, f"{n:,} rows")
+    return NeighbourMean(value, error_of_mean(hits[0], hits[1:], splits), n, f"{n:,} rows")
 
 
-def _of_change(changes: Tensor, splits: list[Tensor], confidence: float) -> Estimate:
-    """A difference of shares, which may be negative."""
-    found = _mean(changes, splits)
-    value, n = found.value, found.n
-    if found.error is None:
-        reason = f"no interval: {found.few} are too few to be split into halves"
-        return Estimate(value, value, None, None, None, n, "these rows", (reason,))
-    z = quantile(confidence, SPLITS)
-    low, high = value - z * found.error, value + z * found.error
-    if min(int((changes[0] > 0).sum()), int((changes[0] < 0).sum())) >= _CHANGED:
-        low, high = max(-1.0, low), min(1.0, high)
-        return Estimate(value, value, low, high, found.error, n, "half-samples", degrees=float(SPLITS))
-    low, high = bonett_price(changes[0].sign(), z)
-    # Rows share candidates, so that they may know less than as many rows by themselves.
-    alone = float(changes[0].std()) / math.sqrt(n)
-    widened = max(1.0, found.error / alone) if alone > 0 else 1.0
-    low, high = max(-1.0, value + widened * (low - value)), min(1.0, value + widened * (high - value))
-    return Estimate(value, value, low, high, found.error, n, "half-samples", degrees=float(SPLITS))
+def _change(changes: Tensor, splits: list[Tensor]) -> NeighbourMean:
+    """The same of hits after less before."""
+    return dataclasses.replace(_mean(changes, splits), changes=changes[0].sign())

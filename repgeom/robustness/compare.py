@@ -51,7 +51,7 @@ def compare_robustness(
     Returns:
         One row per corruption × severity × measure: `first`, `second`, `difference` (second − first), `n`, `low`, `high`,
         `p_value`, `p_holm`, `test`. For accuracies the test is McNemar's exact one, on the images that only one
-        encoder gets right (1947), the interval Bonett & Price's (2012); for ratios of ranks Student's t on each image's
+        encoder gets right (1947), the interval Tango's (1998); for ratios of ranks Student's t on each image's
         influence on the four ranks, with which `repgeom.compare` works; for the rest Student's t on what each image
         contributes. `p_holm` is corrected over the corrupted conditions of each measure (Holm 1979). Where one of the
         two tables has no interval, the difference has none. Values are NaN where an

@@ -13,12 +13,12 @@ from typing import Any
 from torch import Tensor
 
 from repgeom.inference.intervals import (
-    bonett_price,
     mcnemar,
     normal_quantile,
     p_value,
     quantile,
     standard_error,
+    tango,
     wilson,
 )
 
@@ -96,13 +96,13 @@ class Measurement:
         """Return the two-sided interval for samples drawn independently; NaN where none is known.
 
         Shares of samples: Wilson (1927), with an effective number of samples where they are grouped; paired changes of
-        0/1: Bonett & Price (2012); similarities: Student's t on the scale of Fisher's z; the rest: Student's t on the
+        0/1: Tango (1998); similarities: Student's t on the scale of Fisher's z; the rest: Student's t on the
         contributions.
         """
         if not self.known or self.contributions is None:
             return UNKNOWN
         if self.kind == "change":
-            return bonett_price(self.contributions, normal_quantile(confidence))
+            return tango(self.contributions, normal_quantile(confidence))
         if self.kind == "binary" and not self.grouped:
             return wilson(self.value, self.n, normal_quantile(confidence))
         t, error = quantile(confidence, len(self.contributions) - 1), standard_error(self.contributions)

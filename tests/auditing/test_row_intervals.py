@@ -8,7 +8,7 @@ from audited import healthy
 
 import repgeom as rg
 from repgeom.auditing.row_intervals import WITH_INTERVAL
-from repgeom.inference.intervals import quantile, wilson
+from repgeom.inference.intervals import normal_quantile, quantile, wilson
 from repgeom.measures.measure import measures
 
 
@@ -73,7 +73,7 @@ def test_neighbours_have_an_interval_of_as_many_rows_as_were_read():
         v = report[name]
         assert 0 <= v.low < v.value == v.in_these_rows < v.high <= 1
     # No interval is narrower than that of as many independent rows.
-    low, high = wilson(report["knn_accuracy"].value, 300, quantile(0.95, 20))
+    low, high = wilson(report["knn_accuracy"].value, 300, normal_quantile(0.95))
     assert report["knn_accuracy"].high - report["knn_accuracy"].low >= high - low - 1e-12
 
 

@@ -1,14 +1,11 @@
 """Quantiles, intervals and tests against scipy and their definitions."""
 
-import math
-
 import numpy as np
 import pytest
 import scipy.stats
 import torch
 
 from repgeom.inference.intervals import (
-    bonett_price,
     check_confidence,
     holm,
     mcnemar,
@@ -16,6 +13,7 @@ from repgeom.inference.intervals import (
     p_value,
     quantile,
     standard_error,
+    tango,
     wilson,
 )
 
@@ -50,14 +48,53 @@ def test_shares_at_their_ends_have_exact_ends():
         assert wilson(hits / 20, 20, scipy.stats.norm.ppf(0.975)) == pytest.approx(tuple(expected))
 
 
+def changes(up, down, n):
+    return torch.tensor([1] * up + [-1] * down + [0] * (n - up - down))
+
+
+def slow_score(up, down, n, mean):
+    """How many standard errors the mean of changes lies from another one, under which shares are the likeliest on a grid."""
+    shares = np.linspace(max(0, -mean), (1 - mean) / 2, 200_001)[1:-1]  # of −1; those of 1 are larger by the mean
+    logs = down * np.log(shares) + up * np.log(shares + mean) + (n - up - down) * np.log1p(-2 * shares - mean)
+    likeliest = shares[np.argmax(logs)]
+    return ((up - down) / n - mean) / np.sqrt((2 * likeliest + mean - mean**2) / n)
+
+
+@pytest.mark.parametrize(("up", "down", "n"), [(5, 2, 20), (1, 7, 21), (10, 10, 20), (3, 1, 200)])
+def test_the_interval_of_changes_ends_where_the_score_is_z(up, down, n):
+    low, high = tango(changes(up, down, n), 1.96)
+    assert slow_score(up, down, n, low) == pytest.approx(1.96, rel=1e-4)
+    assert slow_score(up, down, n, high) == pytest.approx(-1.96, rel=1e-4)
+    assert tango(changes(down, up, n), 1.96) == pytest.approx((-high, -low))
+
+
+def test_the_interval_of_changes_is_that_of_a_published_example():
+    """Fagerland, Lydersen & Laake (2014), children before and after a transplantation: −0.286 (−0.517 to −0.026)."""
+    assert tango(changes(1, 7, 21), normal_quantile(0.95)) == pytest.approx((-0.517, -0.026), abs=5e-4)
+
+
+def test_changes_that_are_all_alike_have_wilsons_ends():
+    assert tango(changes(0, 0, 20), 1.96) == pytest.approx((-wilson(0, 20, 1.96)[1], wilson(0, 20, 1.96)[1]))
+    assert tango(changes(20, 0, 20), 1.96) == pytest.approx((2 * wilson(1, 20, 1.96)[0] - 1, 1))
+    assert tango(changes(0, 20, 20), 1.96) == pytest.approx((-1, 1 - 2 * wilson(1, 20, 1.96)[0]))
+
+
+@pytest.mark.parametrize(("up", "down"), [(0.1, 0.05), (0.2, 0.1), (0.05, 0.3)])
+def test_the_interval_of_changes_holds_as_often_as_asked(up, down):
+    """Exactly, over all outcomes of 30 rows."""
+    held, n = 0.0, 30
+    outcomes = [(u, d) for u in range(n + 1) for d in range(n + 1 - u)]
+    for u, d in outcomes:
+        low, high = tango(changes(u, d, n), normal_quantile(0.95))
+        if low <= up - down <= high:
+            held += scipy.stats.multinomial.pmf([u, d, n - u - d], n, [up, down, 1 - up - down])
+    assert 0.94 <= held <= 0.97
+
+
 @pytest.mark.parametrize(("up", "down"), [(5, 2), (0, 0), (20, 0), (0, 20)])
-def test_paired_changes_have_walds_interval_after_one_more_either_way(up, down):
-    changes = torch.tensor([1] * up + [-1] * down + [0] * (20 - up - down))
-    p, m = (up + 1) / 22, (down + 1) / 22
-    half = 2 * math.sqrt((p + m - (p - m) ** 2) / 22)
-    assert bonett_price(changes, 2.0) == pytest.approx((max(-1, p - m - half), min(1, p - m + half)))
+def test_paired_changes_have_mcnemars_test(up, down):
     expected = scipy.stats.binomtest(up, up + down).pvalue if up + down else 1
-    assert mcnemar(changes) == pytest.approx(expected)
+    assert mcnemar(changes(up, down, 20)) == pytest.approx(expected)
 
 
 def test_holm_is_its_definition_and_passes_over_nan(rng):

@@ -7,7 +7,7 @@ import torch
 from scipy.stats import mannwhitneyu
 
 import repgeom as rg
-from repgeom.inference.clouds import Clouds, score_interval, trace_of_square
+from repgeom.inference.clouds import Clouds, _wins, score_interval, trace_of_square, two_way_variance
 from repgeom.inference.intervals import quantile
 
 
@@ -67,30 +67,57 @@ def test_agrees_with_sums_over_pairs(paired, normalize, dtype):
         assert (found.a_to_b, found.b_to_a) == (None, None)
 
 
+def slow_separability(x, y, made, without):
+    """The mean of both halves without one group of each half; −1 leaves out none."""
+    kept = [np.ones(len(h), bool) for h in made.halves]
+    for rows, of_rows, groups in zip(kept, made.halves, made.groups, strict=True):
+        for half in (0, 1):
+            rows[(of_rows.numpy() == half) & (groups.numpy() == without[half])] = False
+    areas = []
+    for half in (0, 1):
+        here = [k & (h.numpy() == half) for h, k in zip(made.halves, kept, strict=True)]
+        there = [k & (h.numpy() != half) for h, k in zip(made.halves, kept, strict=True)]
+        step = x[there[0]].mean(0) - y[there[1]].mean(0)
+        a, b = x[here[0]] @ step, y[here[1]] @ step
+        areas.append(mannwhitneyu(a, b).statistic / len(a) / len(b))
+    return np.mean(areas)
+
+
 @pytest.mark.parametrize("paired", [True, False])
 def test_separability_is_of_the_half_that_the_line_was_not_drawn_through(paired):
     x, y = clouds(90)
     made = Clouds(torch.tensor(x), torch.tensor(y), paired, None, 3)
-    areas = []
-    for half in (0, 1):
-        here = [h.numpy() == half for h in made.halves]
-        step = x[~here[0]].mean(0) - y[~here[1]].mean(0)
-        a, b = x[here[0]] @ step, y[here[1]] @ step
-        areas.append(mannwhitneyu(a, b).statistic / len(a) / len(b))
     found = rg.modality_gap(x, y, paired=paired, normalize=None, seed=3).separability
-    assert found.value == pytest.approx(np.mean(areas), rel=1e-12)
-    without = []
-    for group in range(20):
-        areas = []
-        for half in (0, 1):
-            kept = [g.numpy() != group for g in made.groups]
-            here = [(h.numpy() == half) & k for h, k in zip(made.halves, kept, strict=True)]
-            there = [(h.numpy() != half) & k for h, k in zip(made.halves, kept, strict=True)]
-            step = x[there[0]].mean(0) - y[there[1]].mean(0)
-            a, b = x[here[0]] @ step, y[here[1]] @ step
-            areas.append(mannwhitneyu(a, b).statistic / len(a) / len(b))
-        without.append(np.mean(areas))
-    assert found.se == pytest.approx(np.sqrt(19 / 20 * ((without - np.mean(without)) ** 2).sum()), rel=1e-9)
+    areas = (made._areas(0) + made._areas(1).mT) / 2
+    for without in [(-1, -1), (-1, 4), (7, -1), (0, 0), (19, 3)]:
+        value = areas[without[0] + 1, without[1] + 1]
+        assert value == pytest.approx(slow_separability(x, y, made, without), rel=1e-12)
+    assert found.value == areas[0, 0]
+    assert found.se == pytest.approx(np.sqrt(two_way_variance(areas)), rel=1e-12)
+
+
+def test_the_variance_of_a_product_of_two_means_is_unbiased():
+    """Var x̄ ȳ = x̄² s²_y / n + ȳ² s²_x / n − s²_x s²_y / n² is unbiased for independent x and y (Goodman 1960)."""
+    x, y = np.random.default_rng(0).normal(1, 2, (2, 20))
+    means = [np.r_[z.mean(), [np.delete(z, i).mean() for i in range(20)]] for z in (x, y)]
+    of_x, of_y = x.var(ddof=1) / 20, y.var(ddof=1) / 20
+    expected = x.mean() ** 2 * of_y + y.mean() ** 2 * of_x - of_x * of_y
+    assert expected > 0.6 * (x.mean() ** 2 * of_y + y.mean() ** 2 * of_x)
+    assert two_way_variance(torch.tensor(np.outer(*means))) == pytest.approx(expected)
+    # Of a sum of two means nothing hangs on both.
+    assert two_way_variance(torch.tensor(np.add.outer(*means))) == pytest.approx(of_x + of_y)
+    # Where the means are zero, all would be taken off: half is left.
+    small = np.outer(means[0] - 0.98 * x.mean(), means[1] - 0.98 * y.mean())
+    jackknife = (0.02 * x.mean()) ** 2 * of_y + (0.02 * y.mean()) ** 2 * of_x
+    assert two_way_variance(torch.tensor(small)) == pytest.approx(jackknife / 2)
+
+
+def test_a_row_that_ties_with_another_is_half_above_it():
+    x, y = torch.tensor([[1.0, 2.0], [0.0, 1.0]], dtype=torch.float64)
+    wins = _wins(x, y, torch.tensor([3, 5]), torch.tensor([0, 5]))
+    expected = torch.zeros(20, 20, dtype=torch.float64)
+    expected[3, 0], expected[3, 5], expected[5, 0], expected[5, 5] = 1.0, 0.5, 1.0, 1.0
+    assert torch.equal(wins, expected)
 
 
 def test_without_a_gap_the_plain_distance_reads_one_and_ours_does_not():
