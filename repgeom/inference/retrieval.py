@@ -22,6 +22,8 @@ _TIED = 1e-12  # cosines that differ by less differ by rounding
 class Retrieval(ShownInNotebook):
     """How often the most similar row is the partner; rows that tie with it share the hit.
 
+    Where fewer than about five rows are found, or change, no interval can be exact: those given hold more often than asked.
+
     Attributes:
         before, after: a change of both clouds.
         gain: after less before, of the same rows.
