@@ -25,7 +25,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     from .running import Refused
 
     try:
-        return COMMANDS[arguments.command](arguments)
+        status = COMMANDS[arguments.command](arguments)
+        # Here, so that a reader who has left is noticed here.
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:
+        # Whoever read the output, `head` for one, has had enough. What Python still writes at its end goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except (Refused, OSError, ValueError, TypeError, ModuleNotFoundError, FloatingPointError) as error:
         print(f"repgeom-distill: {error}", file=sys.stderr)
         return 2

@@ -2,6 +2,8 @@
 
 import errno
 import re
+import subprocess
+import sys
 from collections import namedtuple
 
 import pytest
@@ -135,3 +137,11 @@ def test_a_disk_that_fills_up_costs_one_cell(planted, whole, tmp_path, monkeypat
     assert len(contents(out)) == 9
     assert cli.main(arguments(out)) == 0
     assert_same(out, whole)
+
+
+def test_a_reader_that_has_seen_enough_is_no_error():
+    command = [sys.executable, "-m", "repgeom_examples.distillation.cli", "status", "--preset", "paper"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 0
