@@ -19,7 +19,7 @@ OWN = {"package.module:function"}
 
 def first_column(heading):
     """Names in the first column of the table with that heading."""
-    table = PAGE.split(f"| {heading} |")[1].split("\n\n")[0]
+    table = PAGE.split(f"\n| {heading} | what")[1].split("\n\n")[0]
     return {name for row in table.splitlines()[2:] for name in row.split("|")[1].split("`")[1::2]}
 
 
