@@ -23,7 +23,7 @@ from repgeom.measures.pair_sums import check_pair, compact
 from repgeom.measures.shares import entropy_of
 
 FEWEST_ROWS = 10  # two in each of five folds
-FEWEST_FOR_INTERVAL = 100  # rows or groups: of 60, as few as 86 of 100 intervals of `explained` held
+FEWEST_FOR_INTERVAL = 300  # rows or groups: of 100, as few as 89 of 100 intervals held
 _LARGEST_VARIANCE = 0.25  # of the teacher's in one row or group, as for `estimate`
 _LARGEST_SHARE = 0.5  # of the squared error in one row or group: the spread of rows then says little
 
@@ -94,20 +94,24 @@ def predictable_rank(
 
     A student trained on squared error, or by cosine, becomes the teacher's mean given the image. Along the teacher's principal
     direction i, of variance λ_i, it can keep λ_i R²_i, with R²_i the share of that direction that can be predicted. With
-    p_i = λ_i R²_i / Σ λ_j R²_j the value is exp(−Σ p_i ln p_i): the effective rank (of σ², centred) of what can be kept. Of a
-    network's input it says how far a student must collapse; of a student's own features, how many of the teacher's dimensions it holds.
+    p_i = λ_i R²_i / Σ λ_j R²_j the value is exp(−Σ p_i ln p_i): the effective rank (of σ², centred) of what can be kept. From a
+    network's input it says how far a student must collapse, from a student's own features how many of the teacher's dimensions it
+    holds.
 
     R²_i = 1 − Σ e_i² / Σ z_i², cut at 0: z the rows' places along the direction, e their errors, each row predicted by ridge
-    regression on the rows of other folds. Features are centred, not scaled. The penalty is one of 23, from 1e-9 to 100 times
+    regression on the rows of other folds. Features are centred, not scaled. The penalty is one of 89, from 1e-9 to 100 times
     the features' largest sum of squares along a direction; for each fold the one that predicts the other folds best.
 
     Interval: a jackknife in closed form. Each row counts by its own error and, through the fits that it takes part in, by
-    what it changes in others' errors. On the scale of the logarithm, with Student's quantile. studies/predictable_rank.md has its coverage.
+    what it changes in others' errors. On the scale of the logarithm, with Student's quantile; its coverage stands in
+    studies/predictable_rank.md.
 
-    Its limits: it sees linear maps only, so a network that reads more out of the features keeps more. It is for this number
-    of rows: fewer are learnt from worse and read lower, so compare at one n. It counts directions of the teacher one by one; where what is
-    predicted lies across them, its own covariance has a lower rank, never a higher one. Costs O(folds (n p² + p³ + n p r)) for p columns
-    (n where that is fewer) and r directions of the teacher: 10,000 rows of 768 against 512 take 16 s on one CPU thread and 1.3 GB.
+    Its limits: it sees linear maps only, so a network that reads more out of the features keeps more. It is for this number of
+    rows: fewer are learnt from worse and read lower, so compare at one n. It counts the teacher's directions one by one; where
+    what is predicted lies across them, its own covariance has a lower rank, never a higher one.
+
+    Its cost: O(folds (n p² + p³ + n p r)) for p columns (n where that is fewer) and r directions of the teacher. 10,000 rows of
+    768 columns against 512 take 8 s of one CPU thread and 1 GB.
 
     Source: this project; ridge regression is Hoerl and Kennard's (1970), the closed form of a jackknife Jaeckel's (1972).
 
@@ -123,10 +127,11 @@ def predictable_rank(
         confidence: of the intervals, in (0, 1).
 
     Returns:
-        A `PredictableRank`. Unchanged by shift, rotation and one scale of the features, and by rotation of the teacher; with
-        `normalize=None` by shift and scale of the teacher too. The order of rows decides the folds. Value, `explained` and `r_squared` are 0, with a warning, where
-        neither a direction's R² nor their sum is surely above 0 (97.5 %, corrected for their number). No interval then, nor below
-        100 rows (groups), where one of them holds a quarter of the variance or half of the squared error, or where a single direction is left. No gradient.
+        A `PredictableRank`. Unchanged by shift, rotation and one scale of the features, by rotation and scale of the teacher, and
+        with `normalize=None` by its shift. The order of rows decides the folds. Value, `explained` and `r_squared` are 0, with a
+        warning, where neither a direction's R² nor that of all together is surely above 0 (97.5 %, corrected for their number).
+        There is no interval then, nor below 300 rows (groups), where one of them holds a quarter of the variance or half of the
+        squared error, or where a single direction is left. No gradient.
 
     Raises:
         ValueError: other numbers of rows, fewer than 10, features or a teacher whose rows are all equal, folds out of range;
@@ -163,7 +168,7 @@ register(
         source="this project; ridge regression: Hoerl & Kennard 1970",
         question="How many of a teacher's dimensions can be predicted from these features?",
         cannot_tell="what a nonlinear map would predict; it is not symmetric, and fewer rows read lower",
-        rows_needed="100 for an interval; several per column, and one n where numbers are compared",
+        rows_needed="300 for an interval; several per column, and one n where numbers are compared",
         convention="teacher's rows of unit length, centred; features centred; R² cut at 0, 5 folds",
         unit="dimensions",
         baseline=None,
@@ -268,8 +273,9 @@ def _influences(read: OutOfFold, predicted: Tensor, groups: Tensor | None) -> tu
     entropy, explained = entropy_of(shares), float(predicted.sum() / squares.sum())
     # d entropy / d predicted_i; what is cut at 0 is held there.
     slopes = torch.where(kept, -(torch.where(kept, shares, 1).log() + entropy) / predicted.sum(), 0)
-    of_rank = _by_unit(read.contributions(slopes), groups)
-    of_share = _by_unit((read.contributions(kept.to(squares)) - explained * squares) / squares.sum(), groups)
+    of_rank, of_gains = read.contributions(torch.stack([slopes, kept.to(slopes)]))
+    of_share = (of_gains - explained * squares) / squares.sum()
+    of_rank, of_share = (_by_unit(z, groups) for z in (of_rank, of_share))
     # Their sum is the error; of mean zero and times their number, their mean is.
     return len(of_rank) * (of_rank - of_rank.mean()), len(of_share) * (of_share - of_share.mean())
 

@@ -148,7 +148,7 @@ def test_one_direction_of_many_that_is_predictable_is_found():
 
 
 def test_what_leaves_it_and_what_moves_it():
-    x, y = related(120)
+    x, y = related(320)
     rotation = np.linalg.qr(np.random.default_rng(1).standard_normal((6, 6)))[0]
     turned = np.linalg.qr(np.random.default_rng(2).standard_normal((9, 9)))[0]
     found = rg.predictable_rank(x, y)
@@ -176,8 +176,8 @@ def test_rows_of_a_group_stay_in_one_fold_and_count_as_one():
     assert rg.predictable_rank(x[groups], y[groups], groups=groups).value == 0
     folds = drawn_folds(180, 5, 0, torch.tensor(groups)).numpy()
     assert (folds == folds_of(60)[groups]).all()
-    x, y = related(120)
-    groups = np.repeat(np.arange(120), 3)
+    x, y = related(320)
+    groups = np.repeat(np.arange(320), 3)
     one, three = rg.predictable_rank(x, y), rg.predictable_rank(x[groups], y[groups], groups=groups)
     assert three.value == pytest.approx(one.value, rel=1e-6)
     assert three.high / three.low == pytest.approx(one.high / one.low, rel=0.05)
@@ -186,9 +186,9 @@ def test_rows_of_a_group_stay_in_one_fold_and_count_as_one():
 def test_contributions_are_those_of_fits_without_each_row():
     x, y = related(30, 4, 5)
     x, y = x - x.mean(0), y - y.mean(0)
-    fold, slopes = folds_of(30, 3), np.array([0.4, -1.0, 2.0, 0.0, 0.3])
+    fold, slopes = folds_of(30, 3), np.array([[0.4, -1.0, 2.0, 0.0, 0.3], [1.0, 1.0, 1.0, 0.0, 0.0]])
     read = out_of_fold(torch.tensor(x), torch.tensor(y), torch.tensor(fold))
-    expected = ((y**2 - read.residuals.numpy() ** 2) @ slopes).copy()
+    expected = slopes @ (y**2 - read.residuals.numpy() ** 2).T
     for row in range(30):
         for k in range(3):
             fitted, held = fold != k, fold == k
@@ -201,50 +201,50 @@ def test_contributions_are_those_of_fits_without_each_row():
                 predictions.append((x[held] - x_mean) @ coefficients + y_mean)
             # To first order in the change of the predictions, a square of residuals falls by twice their product.
             change = predictions[0] - predictions[1]
-            expected[row] += 2 * np.sum(read.residuals.numpy()[held] * slopes * change)
+            expected[:, row] += 2 * slopes @ np.sum(read.residuals.numpy()[held] * change, 0)
     assert read.contributions(torch.tensor(slopes)).numpy() == pytest.approx(expected, rel=1e-8)
 
 
 def test_intervals_are_students():
-    x, y = related(130)
+    x, y = related(330)
     found = rg.predictable_rank(x, y, normalize=None, confidence=0.9)
     u, s, _ = np.linalg.svd(y - y.mean(0), full_matrices=False)
-    read = out_of_fold(torch.tensor(x - x.mean(0)), torch.tensor(u * s), torch.tensor(folds_of(130)))
+    read = out_of_fold(torch.tensor(x - x.mean(0)), torch.tensor(u * s), torch.tensor(folds_of(330)))
     sums, squares = np.maximum(0, read.gains.sum(0).numpy()), read.targets.square().sum(1).numpy()
     step = 1e-6 * sums.sum() * np.eye(9)
     # The slope of the entropy, by differences; what is cut at 0 stays there.
     slopes = [(np.log(rank(sums + h)) - np.log(rank(sums - h))) / h.sum() / 2 for h in step]
-    of_rank = read.contributions(torch.tensor(np.where(sums > 0, slopes, 0))).numpy()
-    of_share = read.contributions(torch.tensor((sums > 0) * 1.0)).numpy() - found.explained * squares
+    of_rank, gains = read.contributions(torch.tensor(np.array([np.where(sums > 0, slopes, 0), sums > 0]))).numpy()
+    of_share = gains - found.explained * squares
     rank_reach, share_reach = (
-        student.ppf(0.95, 129) * z.std(ddof=1) * np.sqrt(130) for z in (of_rank, of_share / squares.sum())
+        student.ppf(0.95, 329) * z.std(ddof=1) * np.sqrt(330) for z in (of_rank, of_share / squares.sum())
     )
     assert np.log([found.high / found.value, found.value / found.low]) == pytest.approx([rank_reach] * 2, rel=1e-4)
     ends = np.array([found.explained_low, found.explained_high])
     assert np.abs(ends - found.explained) == pytest.approx([share_reach] * 2, rel=1e-8)
     # Contributions to a sum become what each row adds to a mean.
-    influence = 130 * (of_rank - of_rank.mean())
+    influence = 330 * (of_rank - of_rank.mean())
     assert found.influence == pytest.approx(influence, rel=1e-4, abs=1e-4 * np.abs(influence).max())
-    assert found.explained_influence == pytest.approx(130 * (of_share - of_share.mean()) / squares.sum())
+    assert found.explained_influence == pytest.approx(330 * (of_share - of_share.mean()) / squares.sum())
 
 
 def test_what_two_models_of_the_same_rows_share_cancels():
-    x, y = related(200)
+    x, y = related(320)
     near = x + 1e-4 * np.random.default_rng(0).standard_normal(x.shape)
     one, other = (rg.predictable_rank(features, y) for features in (x, near))
     assert (one.influence - other.influence).std() < 0.05 * one.influence.std()
-    assert rg.predictable_rank(x[:99], y[:99]).influence is None
+    assert rg.predictable_rank(x[:299], y[:299]).influence is None
 
 
 def test_intervals_that_are_not_known_to_hold_are_not_given():
-    few = rg.predictable_rank(*related(99))
+    few = rg.predictable_rank(*related(299))
     assert (few.low, few.high, few.explained_low, few.explained_high) == (None,) * 4
-    assert few.warnings == ("no interval: 99 rows are fewer than 100",)
+    assert few.warnings == ("no interval: 299 rows are fewer than 300",)
     assert few.value > 1
-    x, y = related(120)
+    x, y = related(320)
     assert rg.predictable_rank(x, y).low is not None
-    groups = np.arange(120) // 2
-    assert rg.predictable_rank(x, y, groups=groups).warnings == ("no interval: 60 groups are fewer than 100",)
+    groups = np.arange(320) // 2
+    assert rg.predictable_rank(x, y, groups=groups).warnings == ("no interval: 160 groups are fewer than 300",)
     x[3] += 4
     heavy = rg.predictable_rank(x, y, normalize=None)
     assert heavy.warnings == ("no interval: one of the rows carries half of the squared error",)
@@ -268,13 +268,13 @@ def test_features_that_vary_in_one_row_alone_say_nothing():
 
 
 def test_it_prints_as_one_line():
-    found = rg.predictable_rank(*related(120))
+    found = rg.predictable_rank(*related(320))
     assert re.fullmatch(
         r"<PredictableRank [\d.]+ \[[\d.]+, [\d.]+\] of the teacher's [\d.]+ dimensions, "
-        r"[\d.]+% \[[\d.]+%, [\d.]+%\] of its variance, from 120 rows>",
+        r"[\d.]+% \[[\d.]+%, [\d.]+%\] of its variance, from 320 rows>",
         str(found),
     )
-    assert repr(rg.predictable_rank(*related(20))).endswith("from 20 rows; no interval: 20 rows are fewer than 100>")
+    assert repr(rg.predictable_rank(*related(20))).endswith("from 20 rows; no interval: 20 rows are fewer than 300>")
 
 
 X, Y = related(30)

@@ -95,7 +95,7 @@ def test_accuracies_are_those_of_one_probe_fitted_on_clean_images(rng):
 
 
 def test_what_is_predictable_is_read_off_the_students_rows_and_for_the_teacher_off_pixels(rng):
-    train, test = pictures(rng, 60), pictures(rng, 150)
+    train, test = pictures(rng, 60), pictures(rng, 320)
     known = tuple(tiny_model().features(images.pixels, lambda n: None) for images in (train, test))
     asked = Evaluation(sigmas=())
     of_student, arrays = evaluation.measurements(tiny_model(1), train, test, known[1], asked, lambda n: None)
@@ -108,7 +108,7 @@ def test_what_is_predictable_is_read_off_the_students_rows_and_for_the_teacher_o
     from_pixels = rg.predictable_rank(test.pixels.double().flatten(1), known[1])
     assert of_teacher["predictable"]["explained"] == pytest.approx(from_pixels.explained, rel=1e-3)
     # What is kept of explained variance is kept of its logarithm: the interval follows from it.
-    half = scipy.stats.t.ppf(0.975, 149) * float(arrays["log_explained"].double().std()) / math.sqrt(150)
+    half = scipy.stats.t.ppf(0.975, 319) * float(arrays["log_explained"].double().std()) / math.sqrt(320)
     assert expected.explained_high - expected.explained == pytest.approx(half * expected.explained, rel=1e-3)
 
 
