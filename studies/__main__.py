@@ -11,6 +11,7 @@ from studies import (
     estimates,
     fuzzing,
     groups,
+    ledger,
     likeness,
     monitors,
     neighbour_intervals,
@@ -35,6 +36,7 @@ STUDIES: dict[str, Study] = {
         verdicts.STUDY,
         corruptions.STUDY,
         robustness.STUDY,
+        ledger.STUDY,
         fuzzing.STUDY,
     )
 }

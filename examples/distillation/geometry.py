@@ -225,7 +225,7 @@ def captured(along: Tensor, total: Tensor, target: Rows, k: int) -> Pair:
 
     Two directions whose variances differ by less than n rows can tell, √(λ_i λ_j / n), turn freely, and the slope 1 / gap says
     too much; gap / (gap² + λ_i λ_j / n) stands for it. Without directions that turn, 73 to 94 % of 95 % intervals held in
-    simulations (`python -m studies captured`), with them 94 to 99 %.
+    simulations (`python -m studies ledger`), with them 94 to 99 %.
 
     Args:
         along: the student's rows along all directions of the teacher (n, r).

@@ -19,6 +19,7 @@ from .verdicts import (
     NOT_RUN,
     SUPPORTED,
     UNDECIDED,
+    Claim,
     Entry,
     Row,
     Test,
@@ -41,14 +42,18 @@ def _entries(config: Config, reader: Reader) -> Iterator[Entry]:
         if not any(tests.values()):
             tests[config.settings[0]] = [Test(claim.needs, not_there(claim.needs), -math.inf, math.inf)]
         for setting, asked in tests.items():
-            if not asked:
-                continue
-            # A precondition that several tests share is measured once.
-            given = list(dict.fromkeys(condition for test in asked for condition in test.given))
-            preconditions = _rows(given, reader, config, setting)
-            rows = [_under(row, preconditions) for row in _rows(asked, reader, config, setting)]
-            verdict = verdict_of([row.verdict for row in rows if not row.test.beside])
-            yield Entry(claim, setting, verdict, rows, preconditions)
+            if asked:
+                yield entry(claim, asked, reader, config, setting)
+
+
+def entry(claim: Claim, tests: Sequence[Test], reader: Reader, config: Config, setting: Setting) -> Entry:
+    """A claim in one setting, decided by its tests."""
+    # A precondition that several tests share is measured once.
+    given = list(dict.fromkeys(condition for test in tests for condition in test.given))
+    preconditions = _rows(given, reader, config, setting)
+    rows = [_under(row, preconditions) for row in _rows(tests, reader, config, setting)]
+    verdict = verdict_of([row.verdict for row in rows if not row.test.beside])
+    return Entry(claim, setting, verdict, rows, preconditions)
 
 
 @dataclasses.dataclass(frozen=True)
