@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable
 
 from .claims_under_noise import augmentation, brittleness
-from .configs import Config, Setting
+from .configs import Config, Setting, short
 from .effects import (
     ALIKE,
     KEPT,
@@ -26,7 +26,6 @@ from .effects import (
     within,
 )
 from .reader import Models
-from .students import BASE
 from .uncertainty import Measured, combined
 from .verdicts import Claim, Statistic, Test, not_there
 
@@ -88,9 +87,9 @@ def _objective_not_architecture(config: Config, setting: Setting) -> list[Test]:
     """Architectures crossed with objectives at the smallest width, in a table of two by two with each other architecture.
 
     Every architecture collapses under cosine, and the objective moves the rank by more than the architecture does: the effect of
-    each is a mean over both values of the other, as in an analysis of variance.
+    each is a mean over both values of the other, as in an analysis of variance. The table's own effects stand beside.
     """
-    smallest = min(config.widths_of(setting))
+    smallest, base = min(config.widths_of(setting)), config.student
 
     def rank(m: Models, architecture: str, objective: str) -> Measured:
         return m.student(RANK, smallest, objective=objective, architecture=architecture)
@@ -98,23 +97,42 @@ def _objective_not_architecture(config: Config, setting: Setting) -> list[Test]:
     def kept(name: str) -> Statistic:
         return lambda m: rank(m, name, "cosine") - m.teacher(RANK)
 
+    def by_objective(m: Models, architectures: tuple[str, ...]) -> Measured:
+        return mean([rank(m, a, m.contrastive) - rank(m, a, "cosine") for a in architectures])
+
+    def by_architecture(m: Models, name: str) -> Measured:
+        return mean([rank(m, name, objective) - rank(m, base, objective) for objective in ("cosine", m.contrastive)])
+
     def larger_effect(name: str) -> Statistic:
         def statistic(m: Models) -> Measured:
-            objectives, architectures = ("cosine", m.contrastive), (BASE, name)
-            by_objective = mean([rank(m, a, objectives[1]) - rank(m, a, objectives[0]) for a in architectures])
-            by_architecture = mean([rank(m, name, o) - rank(m, BASE, o) for o in objectives])
+            architecture = by_architecture(m, name)
             # Either architecture may be the wider one.
-            return combined([by_objective, by_architecture], [1.0, -math.copysign(1.0, by_architecture.value)])
+            return combined(
+                [by_objective(m, (base, name)), architecture], [1.0, -math.copysign(1.0, architecture.value)]
+            )
 
         return statistic
 
+    def within_one(name: str) -> Test:
+        text = f"{short(name)}: effective rank with InfoNCE over without"
+        return Test(text, lambda m: by_objective(m, (name,)), ALIKE[1], math.inf, ratio=True, beside=True)
+
+    def change(name: str) -> Test:
+        text = f"{short(name)} over {short(base)}, mean of both objectives"
+        return Test(text, lambda m: by_architecture(m, name), *ALIKE, ratio=True, beside=True)
+
     tests = []
     for name in setting.architectures:
-        effect = f"InfoNCE's effect on the rank over that of {name} for the paper's CNN"
-        tests.append(
-            Test(f"{name}: cosine student's effective rank over the teacher's", kept(name), 0, KEPT, ratio=True)
-        )
-        tests.append(Test(effect, larger_effect(name), 1, math.inf, ratio=True))
+        text = f"{short(name)}: cosine student's effective rank over the teacher's"
+        effect = f"InfoNCE's effect on the rank over that of {short(name)} in place of {short(base)}"
+        tests += [
+            Test(text, kept(name), 0, KEPT, ratio=True),
+            Test(effect, larger_effect(name), 1, math.inf, ratio=True),
+            change(name),
+            within_one(name),
+        ]
+    if tests:
+        tests.append(within_one(base))
     return _given(tests, collapsed(config, setting))
 
 

@@ -232,6 +232,9 @@ def test_statistics_of_the_claims_are_those_of_the_definition():
     signs = np.sign(by_architecture[0])
     larger = by_objective[0] - np.abs(by_architecture[0]), by_objective[1] - signs[:, None] * by_architecture[1]
     assert found(2, 1) == pytest.approx(np.exp(by_hand(*larger)))
+    assert found(2, 2) == pytest.approx(np.exp(by_hand(*by_architecture)))
+    assert found(2, 3) == pytest.approx(np.exp(by_hand(*minus(other[1], other[0]))))
+    assert found(2, 4) == pytest.approx(np.exp(by_hand(*minus(wide[0], ranks[0]))))
 
 
 def test_claims_under_noise_are_those_of_the_definition():
