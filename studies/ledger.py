@@ -295,8 +295,8 @@ STUDY = Study(
     name="ledger",
     title="The distillation's ledger",
     about=ABOUT,
-    minutes=6,
-    sizes={"runs": 1000, "draws": 300, "images": (599, 2000)},
+    minutes=3,
+    sizes={"runs": 500, "draws": 150, "images": (599, 1000)},
     tiny={"runs": 2, "draws": 2, "images": (60,)},
     tables=tables,
 )
