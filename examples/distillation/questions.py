@@ -92,28 +92,49 @@ def _untrained(config: Config, setting: Setting) -> list[Test]:
     return tests
 
 
-def _cone(config: Config, setting: Setting) -> list[Test]:
-    """Without a common mean students keep more of the teacher's rank, in a narrower cone less."""
-    kind = setting.teacher_transform.partition("=")[0]
-    if kind not in ("center", "cone"):
+def _without_cone(config: Config, setting: Setting) -> list[Test]:
+    """Where the teacher's common mean is taken off, students keep most of its rank: then the cone was the cause."""
+    plain = _plain(config, setting)
+    if plain is None or setting.teacher_transform != "center":
         return []
-    plain = beside(config, setting, lambda other: other.teacher == setting.teacher)
-    if plain is None:
+    smallest = min(config.widths_of(setting))
+    text = f"cosine student's effective rank over the centred teacher's, width {smallest}"
+    given = (collapsed(config, plain), _moved_cone(plain, -math.inf, 0))
+    return [Test(text, lambda m: share(m, smallest), KEPT, math.inf, ratio=True, given=given)]
+
+
+def _deeper_in_a_cone(config: Config, setting: Setting) -> list[Test]:
+    """Without a common mean students keep more of the teacher's rank, in a narrower cone less."""
+    plain = _plain(config, setting)
+    kind = setting.teacher_transform.partition("=")[0]
+    if plain is None or kind not in ("center", "cone"):
         return []
     smallest = min(config.widths_of(setting))
 
     def changed(m: Models) -> Measured:
         return share(m, smallest) - within(plain, lambda other: share(other, smallest))(m)
 
-    def narrowed(m: Models) -> Measured:
+    span, cone = (ALIKE[1], math.inf), _moved_cone(plain, -math.inf, 0)
+    if kind == "cone":
+        span, cone = (0, ALIKE[0]), _moved_cone(plain, 0, math.inf)
+    text = f"share of the teacher's rank that the cosine student keeps, over that of {plain.name}, width {smallest}"
+    return [Test(text, changed, *span, ratio=True, given=(collapsed(config, plain), cone))]
+
+
+def _plain(config: Config, setting: Setting) -> Setting | None:
+    """The setting of the same teacher as it is, on the same images."""
+    if setting.teacher_transform == "none":
+        return None
+    return beside(config, setting, lambda other: other.teacher == setting.teacher)
+
+
+def _moved_cone(plain: Setting, low: float, high: float) -> Test:
+    """The transform did to the cone what it should."""
+
+    def moved(m: Models) -> Measured:
         return m.teacher("mean_cosine") - within(plain, lambda other: other.teacher("mean_cosine"))(m)
 
-    low, high, least, most = ALIKE[1], math.inf, -math.inf, 0.0
-    if kind == "cone":
-        low, high, least, most = 0, ALIKE[0], 0.0, math.inf
-    cone = Test(f"mean cosine of the teacher's features minus that of {plain.name}'s", narrowed, least, most)
-    text = f"share of the teacher's rank that the cosine student keeps, over that of {plain.name}, width {smallest}"
-    return [Test(text, changed, low, high, ratio=True, given=(collapsed(config, plain), cone))]
+    return Test(f"mean cosine of the teacher's features minus that of {plain.name}'s", moved, low, high)
 
 
 def _longer(config: Config, setting: Setting) -> list[Test]:
@@ -124,8 +145,8 @@ def _longer(config: Config, setting: Setting) -> list[Test]:
     def kept(objective: str) -> Statistic:
         return lambda m: share(m, smallest, objective)
 
-    def grown(objective: str) -> Statistic:
-        return lambda m: m.student(RANK, smallest, objective=objective) - m.student(RANK, smallest)
+    def grown(objective: str, key: str) -> Statistic:
+        return lambda m: m.student(key, smallest, objective=objective) - m.student(key, smallest)
 
     def expansion(objective: str) -> Statistic:
         def statistic(m: Models) -> Measured:
@@ -140,7 +161,8 @@ def _longer(config: Config, setting: Setting) -> list[Test]:
         epochs = objective.partition("=")[2]
         tests += [
             Test(f"effective rank over the teacher's after {epochs} epochs", kept(objective), 0, KEPT, ratio=True, given=given),
-            Test(f"effective rank after {epochs} epochs over that after {at_first}", grown(objective), *ALIKE, ratio=True, beside=True),
+            Test(f"effective rank after {epochs} epochs over that after {at_first}", grown(objective, RANK), *ALIKE, ratio=True, beside=True),
+            Test(f"predictable rank after {epochs} epochs over that after {at_first}", grown(objective, PREDICTABLE), *ALIKE, ratio=True, beside=True),
             Test(f"with InfoNCE over without, both after {epochs} epochs", expansion(objective), ALIKE[1], math.inf, ratio=True, beside=True),
         ]  # fmt: skip
     return tests
@@ -149,6 +171,7 @@ def _longer(config: Config, setting: Setting) -> list[Test]:
 QUESTIONS = (
     Claim(9, "InfoNCE widens the student by more than it recovers of the teacher.", _only_widens, ours=True, short="widens more than it recovers"),
     Claim(10, "Students of an untrained teacher collapse and expand too.", _untrained, "untrained teacher beside a trained one", ours=True, short="an untrained teacher does it too"),
-    Claim(11, "The teacher's common mean, its cone, causes the collapse.", _cone, "transformed teacher beside the same as it is", ours=True, short="the cone causes it"),
-    Claim(12, "Students have collapsed and are not just trained too little.", _longer, "cosine student of other epochs", ours=True, short="collapsed, not untrained"),
+    Claim(11, "Without the teacher's common mean, its cone, students do not collapse.", _without_cone, "centred teacher beside the same as it is", ours=True, short="no cone, no collapse"),
+    Claim(12, "A narrower cone of the teacher deepens the collapse.", _deeper_in_a_cone, "transformed teacher beside the same as it is", ours=True, short="a cone deepens it"),
+    Claim(13, "Students have collapsed and are not just trained too little.", _longer, "cosine student of other epochs", ours=True, short="collapsed, not untrained"),
 )  # fmt: skip

@@ -82,18 +82,26 @@ def test_without_a_trained_teacher_beside_it_the_control_asks_nothing():
     assert found.rows[0].reason == "this run has no untrained teacher beside a trained one"
 
 
+def test_a_centred_teacher_shows_whether_its_cone_was_the_cause():
+    """Students of the centred teacher keep a fifth of its rank, as before; at .8 of it the cone would have been the cause."""
+    assert asked(11, CENTERED).verdict == CONTRADICTED
+    assert asked(11, CENTERED, rank(80.0, setting=CENTERED.name, objective="cosine")).verdict == SUPPORTED
+    assert {e.setting for e in ledger.ledger(WHOLE, {}) if e.claim.number == 11} == {CENTERED}
+
+
 @pytest.mark.parametrize(("setting", "moved"), [(CENTERED, 30.0), (IN_A_CONE, 13.0)], ids=["center", "cone"])
-def test_the_cone_is_the_cause_where_a_change_of_it_changes_what_is_kept(setting, moved):
-    assert asked(11, setting).verdict == CONTRADICTED
-    assert asked(11, setting, rank(moved, setting=setting.name, objective="cosine")).verdict == SUPPORTED
-    same_cone = asked(11, setting, lambda cell: {"mean_cosine": 0.7})
+def test_a_cone_deepens_the_collapse_where_a_change_of_it_changes_what_is_kept(setting, moved):
+    assert asked(12, setting).verdict == CONTRADICTED
+    assert asked(12, setting, rank(moved, setting=setting.name, objective="cosine")).verdict == SUPPORTED
+    same_cone = asked(12, setting, lambda cell: {"mean_cosine": 0.7})
     assert same_cone.preconditions[-1].summary.value == pytest.approx(0, abs=0.01)
     assert same_cone.verdict != CONTRADICTED
 
 
 def test_longer_training_that_lifts_the_rank_shows_students_were_trained_too_little():
-    assert asked(12, GRID).verdict == SUPPORTED
-    found = asked(12, GRID, rank(60.0, objective="cosine@epochs=20"))
+    assert asked(13, GRID).verdict == SUPPORTED
+    found = asked(13, GRID, rank(60.0, objective="cosine@epochs=20"))
     assert found.verdict == CONTRADICTED
     assert found.rows[1].summary.value == pytest.approx(3, rel=0.01)  # over the 20 after 5 epochs
-    assert asked(12, GRID, rank(60.0, objective="cosine")).verdict == DOES_NOT_APPLY
+    assert found.rows[2].summary.value == pytest.approx(1, rel=0.01)  # what can be predicted from them is the same
+    assert asked(13, GRID, rank(60.0, objective="cosine")).verdict == DOES_NOT_APPLY
