@@ -25,7 +25,7 @@ from studies.study import Sizes, Study
 
 ABOUT = """\
 Verdicts: a claim's models are drawn around chosen true values many times; how many of 100 runs end in each verdict. Accuracies and
-their scatter over seeds are those that the paper publishes (population standard deviations over three seeds, times √1.5; .53 to 7.3 points);
+their scatter over seeds are those that the paper publishes (population standard deviations over three seeds, times √1.5; .53 to 9.2 points);
 logarithms of ranks scatter by .03, other numbers by .005, for which nothing is published. Images are 10,000, as in CIFAR-10. "At the limit": the
 true value of the tests named lies exactly where the range ends, so that no verdict on them is right, and each wrong one should come in at most
 2.5 of 100 runs. "Without allowance": contradicted if every test had its 95 % interval, whatever the claim's number of tests.
@@ -295,8 +295,8 @@ STUDY = Study(
     name="ledger",
     title="The distillation's ledger",
     about=ABOUT,
-    minutes=3,
-    sizes={"runs": 500, "draws": 150, "images": (599, 1000)},
+    minutes=2,
+    sizes={"runs": 200, "draws": 100, "images": (599, 1000)},
     tiny={"runs": 2, "draws": 2, "images": (60,)},
     tables=tables,
 )
