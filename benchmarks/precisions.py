@@ -1,6 +1,15 @@
 """Students that were trained in float32 and in bfloat16, from the same weights on the same batches: what is measured of them.
 
-python -m benchmarks.precisions [TEACHER] [DEVICE]     on scikit-learn's digits, in a minute or two
+python -m benchmarks.precisions [TEACHER] [DEVICE]     on scikit-learn's digits, twelve students
+
+With efficientnet-lite0 on one thread of a Xeon with AMX (torch 2.13, 2026-11-27), seeds 42, 123 and 456 in float32 | bfloat16:
+
+* cosine: rank 7.7 7.7 7.7 | 7.6 7.5 7.5; captured .925 .929 .932 | .923 .930 .932; probe .932 .932 .925 | .925 .933 .930.
+  Embeddings of the same seed have a cosine of .998.
+* cosine+infonce: rank 27.9 27.6 27.1 | 28.0 27.8 27.1; captured .770 .768 .766 | .768 .766 .768; probe within .004. Cosine .97 to .98.
+
+Under cosine the rank in bfloat16 is lower by .05 to .2, which is more than these seeds differ (.03). All else differs as seeds do.
+bfloat16 took 0.75 of the processor time.
 """
 
 from __future__ import annotations

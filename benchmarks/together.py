@@ -1,6 +1,9 @@
 """Students of one width and several seeds, stepped together (as one model with a further dimension) or one after the other.
 
 python -m benchmarks.together [SEEDS]     on this CPU, at 32 pixels, widths 1, 2 and 4
+
+On one thread of a Xeon of two cores (torch 2.13, 2026-11-27, a busy machine, calls in turns) three students take 2.2, 1.9 and
+2.3 times as long together as one by one at widths 1, 2 and 4, six of width 1 2.0 times. So runs train one at a time.
 """
 
 from __future__ import annotations
