@@ -181,6 +181,24 @@ def test_the_turn_of_the_directions_is_part_of_the_contributions(rng):
     assert np.abs(arrays["captured"].numpy() - given).max() > 0.1 * np.abs(given).max()
 
 
+def test_directions_of_nearly_one_variance_turn_by_less_than_their_slope(rng):
+    """Pair by pair as the docstring has it: v_iᵀ S v_j a_i a_j times gap / (gap² + λ_i λ_j / n)."""
+    x, y = torch.tensor(rng.standard_normal((2, 60, 5)))
+    rows, target, k = geometry.Rows.of(x), geometry.Rows.of(y), 2
+    along, total = rows.centred @ target.directions, rows.centred.square().sum(1)
+    share, parts = geometry.captured(along, total, target, k)
+    a, variances = target.scores.numpy(), target.sigma.numpy() ** 2 / 60
+    spread = along.numpy().T @ along.numpy() / 60
+    turned = np.zeros(60)
+    for i in range(k):
+        for j in range(k, 5):
+            gap = variances[i] - variances[j]
+            turned += 2 * spread[i, j] * a[:, i] * a[:, j] * gap / (gap**2 + variances[i] * variances[j] / 60)
+    inside = along[:, :k].square().sum(1).numpy()
+    expected = (inside - share * total.numpy() + turned) / float(total.mean())
+    assert parts.numpy() == pytest.approx(expected)
+
+
 def largest(values, k):
     """The k largest: what a weighted covariance of n rows has beyond n − 1 is rounding."""
     return np.sort(values)[::-1][:k]

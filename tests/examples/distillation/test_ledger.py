@@ -172,6 +172,19 @@ def test_what_is_outside_at_95_percent_alone_says_so():
     assert row_with((0.5, 0.6, 0.7), np.zeros(400), 0, 0.34).verdict == CONTRADICTED
 
 
+def test_tests_that_decide_nothing_are_not_allowed_for():
+    """One test and four beside it: its 95 % interval decides, which with five tests would have to be wider."""
+    numbers = dict(zip(CONFIG.seeds, (0.5, 0.6, 0.7), strict=True))
+
+    def statistic(models):
+        return Measured.of(numbers[models.seed], "images", torch.zeros(400))
+
+    tests = [verdicts.Test("a number", statistic, 0, 0.34, beside=beside) for beside in (False, *[True] * 4)]
+    assert ledger._rows(tests, None, CONFIG, CLIP)[0].verdict == CONTRADICTED
+    all_decide = [dataclasses.replace(test, beside=False) for test in tests]
+    assert ledger._rows(all_decide, None, CONFIG, CLIP)[0].verdict == UNDECIDED
+
+
 def test_every_claim_is_in_the_ledger_of_any_run():
     """What was not asked for is not run; a claim does not vanish."""
     config = Config("own", (Setting("clip", "folder"),), evaluation=CONFIG.evaluation)
