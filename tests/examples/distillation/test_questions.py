@@ -98,6 +98,12 @@ def test_a_cone_deepens_the_collapse_where_a_change_of_it_changes_what_is_kept(s
     assert same_cone.verdict != CONTRADICTED
 
 
+def test_a_transformed_teacher_is_compared_with_the_teacher_as_it_is():
+    """Another transform of it, which stands first in the run, is not what it is compared with."""
+    config = dataclasses.replace(WHOLE, settings=(IN_A_CONE, GRID, CENTERED))
+    assert entry(12, {}, config, CENTERED).rows[0].test.text.endswith(f"over that of {GRID.name}, width 1")
+
+
 def test_longer_training_that_lifts_the_rank_shows_students_were_trained_too_little():
     assert asked(13, GRID).verdict == SUPPORTED
     found = asked(13, GRID, rank(60.0, objective="cosine@epochs=20"))
