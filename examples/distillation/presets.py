@@ -33,6 +33,13 @@ SHAPES_DINO = Setting(
     augmented=True,
     teacher_training=TINY_DINO,
 )
+# Claim 3 hangs on a temperature and a weight that the paper does not state.
+TEMPERATURES = (
+    "cosine+infonce@temperature=0.05",
+    "cosine+infonce@temperature=0.07",
+    "cosine+infonce@temperature=0.2",
+    "cosine+infonce@weight=0.1",
+)
 CIFAR10_CLIP = Setting(
     teacher="clip",
     teacher_path="openai/clip-vit-base-patch32",
@@ -42,6 +49,7 @@ CIFAR10_CLIP = Setting(
     n_test=None,
     student_input="teacher",
     architectures=("no-bottleneck", "residual", "global-pool"),
+    variants=TEMPERATURES,
     augmented=True,
 )
 CIFAR100_DINO = Setting(
@@ -86,17 +94,13 @@ PUBLISHED = Config(
         curve_images=256,
     ),
 )
-CIFAR100_CLIP = dataclasses.replace(CIFAR10_CLIP, data="cifar100", architectures=(), augmented=False)
+# Claims about noise ask for six seeds; the paper has three.
+SIX_SEEDS = dataclasses.replace(PUBLISHED, more_seeds=(11, 22, 33))
+CIFAR100_CLIP = dataclasses.replace(CIFAR10_CLIP, data="cifar100", architectures=(), variants=(), augmented=False)
 CIFAR10_DINO = dataclasses.replace(CIFAR100_DINO, data="cifar10")
 
 # A pretrained network that comes as a package, on real images that come with scikit-learn, and an untrained one as control.
 SIZES = ("no-bottleneck", "residual", "global-pool")
-TEMPERATURES = (
-    "cosine+infonce@temperature=0.05",
-    "cosine+infonce@temperature=0.07",
-    "cosine+infonce@temperature=0.2",
-    "cosine+infonce@weight=0.1",
-)
 LONGER = ("cosine@epochs=20", "cosine@epochs=100", "cosine+infonce@epochs=20", "cosine+infonce@epochs=100")
 OTHERS = (
     "mse",
@@ -135,10 +139,9 @@ CONTROL_PHOTOS = dataclasses.replace(PHOTOS, teacher="random-relu", architecture
 CENTERED = dataclasses.replace(BARE, teacher_transform="center", widths=(1,))
 IN_A_CONE = dataclasses.replace(BARE, teacher_transform="cone=0.9", widths=(1,))
 PACKAGED = dataclasses.replace(
-    PUBLISHED,
+    SIX_SEEDS,
     name="packaged",
     settings=(DIGITS, PHOTOS, CONTROL_DIGITS, CONTROL_PHOTOS, CENTERED, IN_A_CONE),
-    more_seeds=(11, 22, 33),
     training=dataclasses.replace(PUBLISHED.training, epochs=8),
 )
 QUICK = dataclasses.replace(
@@ -159,10 +162,10 @@ DEFAULT = "packaged"
 PRESETS: dict[str, Config] = {
     "packaged": PACKAGED,
     "quick": QUICK,
-    "embedded": dataclasses.replace(PUBLISHED, name="embedded", settings=(SHAPES_CLIP, SHAPES_DINO)),
-    "paper-cifar10-clip": dataclasses.replace(PUBLISHED, name="paper-cifar10-clip", settings=(CIFAR10_CLIP,)),
-    "paper-cifar100-dinov2": dataclasses.replace(PUBLISHED, name="paper-cifar100-dinov2", settings=(CIFAR100_DINO,)),
+    "embedded": dataclasses.replace(SIX_SEEDS, name="embedded", settings=(SHAPES_CLIP, SHAPES_DINO)),
+    "paper-cifar10-clip": dataclasses.replace(SIX_SEEDS, name="paper-cifar10-clip", settings=(CIFAR10_CLIP,)),
+    "paper-cifar100-dinov2": dataclasses.replace(SIX_SEEDS, name="paper-cifar100-dinov2", settings=(CIFAR100_DINO,)),
     "paper": dataclasses.replace(
-        PUBLISHED, name="paper", settings=(CIFAR10_CLIP, CIFAR100_DINO, CIFAR100_CLIP, CIFAR10_DINO)
+        SIX_SEEDS, name="paper", settings=(CIFAR10_CLIP, CIFAR100_DINO, CIFAR100_CLIP, CIFAR10_DINO)
     ),
 }
