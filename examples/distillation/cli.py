@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import sys
 from collections.abc import Sequence
@@ -82,6 +83,8 @@ def _status(arguments: argparse.Namespace) -> int:
     from . import projection, status
 
     screen = screen_of(sys.stdout)
+    if arguments.gflops is not None and not 0 < arguments.gflops < math.inf:
+        raise ValueError(f"--gflops needs a number above 0, got {arguments.gflops:g}.")
     if arguments.run is None:
         print(projection.text(configured(arguments), arguments.gflops, screen))
     else:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from .outside import function_of
+from .outside import function_of, reason_of
 
 BASE = "cnn"
 
@@ -105,14 +105,20 @@ def make_student(architecture: str, width: int, out: int, seed: int) -> nn.Modul
     """A student with the weights that `seed` gives, whatever was drawn before.
 
     Raises:
-        ValueError: as `maker_of`.
+        ValueError: as `maker_of`, or a function from outside that fails.
         TypeError: a function from outside that makes something else than a module.
     """
     make = maker_of(architecture)
     # Weights are drawn on the CPU, so they are the same on every device. The caller's generator then goes on as before.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        found = make(width, out)
+        try:
+            found = make(width, out)
+        # A function of somebody else's can fail in any way.
+        except Exception as error:
+            if ":" not in architecture:
+                raise
+            raise ValueError(f"student {architecture!r} fails for width {width}: {reason_of(error)}.") from error
     if not isinstance(found, nn.Module):
         raise TypeError(f"student {architecture!r} must return a torch.nn.Module, it returned {type(found).__name__}.")
     return found
@@ -122,13 +128,17 @@ def check_student(student: nn.Module, seen: Tensor, out: int, name: str) -> None
     """Tries a student on images as it will see them.
 
     Raises:
-        ValueError: it fails on them, or gives another shape than (b, out).
+        ValueError: it fails on them, gives no tensor, or another shape than (b, out).
     """
     try:
-        shape = tuple(student(seen).shape)
-    except RuntimeError as error:
-        reason = str(error).splitlines()[0]
-        raise ValueError(f"student {name!r} fails on images of shape {tuple(seen.shape)}: {reason}") from None
+        found = student(seen)
+    # A module of somebody else's can fail in any way.
+    except Exception as error:
+        seen_as = tuple(seen.shape)
+        raise ValueError(f"student {name!r} fails on images of shape {seen_as}: {reason_of(error)}.") from error
+    if not isinstance(found, Tensor):
+        raise ValueError(f"student {name!r} must give a tensor of embeddings, it gave {type(found).__name__}.")
+    shape = tuple(found.shape)
     if shape != (len(seen), out):
         raise ValueError(f"student {name!r} must give embeddings of shape {(len(seen), out)}, it gave {shape}.")
 

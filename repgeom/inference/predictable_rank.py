@@ -25,6 +25,7 @@ from repgeom.measures.shares import entropy_of
 FEWEST_ROWS = 10  # two in each of five folds
 FEWEST_FOR_INTERVAL = 300  # rows or groups: of 100, as few as 89 of 100 intervals held
 _LARGEST_VARIANCE = 0.25  # of the teacher's in one row or group, as for `estimate`
+_ONE_SCALE = 1 - 1e-6  # of the features' variance along one direction: penalties then reach what is small beside it
 _LARGEST_SHARE = 0.5  # of the squared error in one row or group: the spread of rows then says little
 
 
@@ -227,6 +228,11 @@ def _result(
         predicted = torch.zeros_like(predicted)
         value = explained = 0.0
         warnings.append("nothing is predictable: no direction's R² is surely above 0")
+    if read.largest_share > _ONE_SCALE:
+        warnings.append(
+            "one direction of `features` holds all but a millionth of their variance: what smaller ones predict can be lost, "
+            "so standardise columns whose scales mean nothing"
+        )
     low, high = rank or (None, None)
     explained_low, explained_high = share or (None, None)
     return PredictableRank(

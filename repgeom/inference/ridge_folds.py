@@ -90,6 +90,11 @@ class OutOfFold:
         errors = torch.stack([fit.errors(self.features, self.targets, grid) for fit in self.fits])
         return grid[(errors.sum(0) - errors).argmin(1)]
 
+    @property
+    def largest_share(self) -> float:
+        """Of the features' variance along one direction, the largest over folds."""
+        return max(float(fit.squares.max() / fit.squares.sum().clamp(min=_LEAST)) for fit in self.fits)
+
     @functools.cached_property
     def residuals(self) -> Tensor:
         """Targets less predictions, (n, r)."""

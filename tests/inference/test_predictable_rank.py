@@ -127,6 +127,18 @@ def test_of_unrelated_features_nothing_is_predictable(n):
     assert found.warnings == ("nothing is predictable: no direction's R² is surely above 0",)
 
 
+def test_one_column_that_outweighs_all_others_is_told():
+    """Penalties are shares of the largest sum of squares: beside noise of a million nothing else is left."""
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((400, 10))
+    y = x @ rng.standard_normal((10, 6)) + 0.1 * rng.standard_normal((400, 6))
+    noise = rng.standard_normal((400, 1))
+    told = "one direction of `features` holds all but a millionth of their variance"
+    for scale, expected in ((100.0, False), (1e6, True)):
+        warnings = rg.predictable_rank(np.hstack([x, scale * noise]), y).warnings
+        assert any(w.startswith(told) for w in warnings) == expected
+
+
 def test_of_many_directions_some_seem_predictable_by_chance():
     for seed in range(20, 30):
         x, y = np.random.default_rng(seed).standard_normal((2, 150, 60))

@@ -65,6 +65,12 @@ def _rows(path: str, half: str, n_images: int) -> Tensor:
     if bool(infinite.any()):
         first = int(infinite.nonzero()[0, 0])
         raise ValueError(f"{path} has values that are not finite; the first is in row {first}.")
+    empty = ~rows.any(1)
+    if bool(empty.any()):
+        first = int(empty.nonzero()[0, 0])
+        raise ValueError(
+            f"{path} has {int(empty.sum())} rows of zeros, which have no direction; the first is row {first}."
+        )
     return rows
 
 

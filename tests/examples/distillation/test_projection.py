@@ -34,6 +34,12 @@ def test_the_paper_cifar10_students_one_by_one():
     assert float(students) == pytest.approx(published + 12 * narrow + 3 * (narrow + 2 * wide), rel=0.01)
 
 
+@pytest.mark.parametrize("rate", ["0", "-1", "nan", "inf"])
+def test_a_rate_that_is_none_is_refused(rate, capsys):
+    assert cli.main(["status", "--preset", "paper", "--gflops", rate]) == 2
+    assert "--gflops needs a number above 0" in capsys.readouterr().err
+
+
 def test_what_is_not_known_is_said():
     own = cli.configured(cli.parser().parse_args(["status", "--teacher", "a.b:c", "--data", "folder"]))
     assert "say how many images there are: --n-train and --n-test" in projection.text(own, 1.0)

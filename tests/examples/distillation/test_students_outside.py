@@ -20,12 +20,24 @@ def large(width, out):
 
 def nothing(width, out):
     return 3
+
+class Pair(nn.Module):
+    def forward(self, x):
+        return x, x
+
+def pair(width, out):
+    return Pair()
+
+def key(width, out):
+    return {}["a"]
 """
 
 
 @pytest.fixture
 def own(planted, tmp_path, monkeypatch):
     (tmp_path / "own_students.py").write_text(OUTSIDE)
+    (tmp_path / "broken_students.py").write_text("1 / 0\n")
+    (tmp_path / "unread_students.py").write_text("def\n")
     monkeypatch.syspath_prepend(str(tmp_path))
 
 
@@ -52,7 +64,14 @@ def test_a_student_of_ones_own_takes_the_place_of_the_papers(own, tmp_path):
         ("no_such_module:make", "student 'no_such_module:make' cannot be found: No module named 'no_such_module'"),
         (":make", "student ':make' cannot be found: Empty module name"),
         ("own_students:narrow", "must give embeddings of shape (1, 24), it gave (1, 23)"),
-        ("own_students:large", "fails on images of shape (1, 3, 32, 32): mat1 and mat2 shapes cannot be multiplied"),
+        ("own_students:large", "fails on images of shape (1, 3, 32, 32): RuntimeError: mat1 and mat2 shapes cannot be"),
+        ("own_students:pair", "must give a tensor of embeddings, it gave tuple"),
+        ("own_students:key", "fails for width 1: KeyError: 'a' (own_students.py, line "),
+        (
+            "broken_students:make",
+            "cannot be imported: ZeroDivisionError: division by zero (broken_students.py, line 1)",
+        ),
+        ("unread_students:make", "cannot be imported: SyntaxError: "),
         ("own_students:nothing", "must return a torch.nn.Module, it returned int"),
         ("residual2", "unknown architecture 'residual2'; there are cnn, no-bottleneck"),
         ("global-pool", "architectures (the grid itself is of global-pool): global-pool is there twice"),

@@ -95,6 +95,12 @@ def test_what_does_not_fit_the_images_is_refused(tmp_path, rng):
     np.save(files[0], train)
     with pytest.raises(ValueError, match=r"train\.npy has values that are not finite; the first is in row 7"):
         prepared(setting_of(files), tmp_path)
+    train[7] = 0
+    np.save(files[0], train)
+    with pytest.raises(
+        ValueError, match=r"train\.npy has 1 rows of zeros, which have no direction; the first is row 7"
+    ):
+        prepared(setting_of(files), tmp_path)
 
 
 def test_its_students_meet_noise_and_it_does_not(tmp_path, rng, capsys):
