@@ -14,6 +14,7 @@ from repgeom_examples.distillation.students import ARCHITECTURES, BASE
 from repgeom_examples.distillation.teachers.load import TEACHERS
 
 PAGE = (Path(__file__).parents[3] / "docs" / "distillation.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```\{code-block\} python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
 OWN = {"package.module:function"}
 
 
@@ -47,7 +48,7 @@ def test_the_lines_of_pandas_read_a_run(whole, tmp_path, monkeypatch):
     (tmp_path / "runs").mkdir()
     (tmp_path / "runs" / "quick").symlink_to(whole)
     monkeypatch.chdir(tmp_path)
-    (code,) = re.findall(r"^```\{code-block\} python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
+    (code,) = (block for block in BLOCKS if "json_normalize" in block)
     assert code.count("\n") == 2
     names = {}
     exec(code, names)
@@ -59,3 +60,12 @@ def test_the_lines_of_pandas_read_a_run(whole, tmp_path, monkeypatch):
     assert ranks["make-digits", "", 0] == record["effective_rank"]
     log = eval(logged, {"pd": pd})
     assert set(log.name) == {"make-digits", *(p.name.removesuffix(".json") for p in (whole / "cells").glob("*.json"))}
+
+
+def test_the_images_that_rows_of_features_belong_to_are_read_as_said():
+    (code,) = (block for block in BLOCKS if "load_dataset" in block)
+    names = {}
+    exec(code, names)
+    digits = names["digits"]
+    said = re.search(r"# uint8: (\(.*\)) and (\(.*\))", code)
+    assert [str(tuple(half.pixels.shape)) for half in (digits.train, digits.test)] == [said[1], said[2]]
