@@ -237,11 +237,22 @@ def row_chunks(x: Tensor) -> Iterator[Tensor]:
     return iter(torch.split(x, max(1, rows), dim=-2))
 
 
-def finite_rows(features: Any, name: str = "features") -> Tensor:
-    """float64 rows, or an error that counts what is not finite."""
+def mean_row(x: Tensor) -> Tensor:
+    """The mean row (..., 1, d) in float64, without a copy of the rows; its second pass is that of `centred`."""
+    mean = x.new_zeros((), dtype=torch.float64)
+    for _ in range(2):
+        away = torch.zeros_like(mean)
+        for rows in row_chunks(x):
+            away = away + (rows.double() - mean).sum(-2, keepdim=True)
+        mean = mean + away / x.shape[-2]
+    return mean
+
+
+def finite_rows(features: Any, name: str = "features", *, double: bool = True) -> Tensor:
+    """Rows in float64 (`double=False`: in their own type), or an error that counts what is not finite."""
     x = as_features(features, name)
     refuse_nonfinite(x, name)
-    return x.double()
+    return x.double() if double else x
 
 
 def finite_matrix(features: Any, name: str, dtype: torch.dtype | None = None) -> Tensor:

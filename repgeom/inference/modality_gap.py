@@ -88,6 +88,7 @@ def modality_gap(
     max_rows: int | None = MOST_ROWS,
     seed: int = 0,
     confidence: float = 0.95,
+    progress: bool = False,
 ) -> ModalityGap:
     """Distance between the means of two clouds of one space, corrected for chance, and what it does (Liang et al. 2022).
 
@@ -106,6 +107,7 @@ def modality_gap(
         max_rows: so many pairs are drawn with `seed` for retrieval; None takes all.
         seed: of these, and of halves.
         confidence: of intervals, in (0, 1).
+        progress: show a bar of the retrieval on standard error where that is a terminal.
 
     Returns:
         A `ModalityGap`. Unchanged by a rotation of both. No interval below 50 rows, or where a few rows carry the error. No gradient.
@@ -134,7 +136,7 @@ def modality_gap(
         y = clouds.b[torch.as_tensor(rows, device=clouds.b.device)].to(x)
         half = [as_taken(z, normalize) - move for z, move in ((x, clouds.step / 2), (y, -clouds.step / 2))]
         before = as_taken(x, normalize), as_taken(y, normalize)
-        forward, backward = retrieval_of(before, (half[0], half[1]), seed, confidence)
+        forward, backward = retrieval_of(before, (half[0], half[1]), seed, confidence, progress)
     squared, share = clouds.gap(confidence)
     return ModalityGap(squared, share, clouds.separability(confidence), forward, backward, clouds.n, normalize)
 

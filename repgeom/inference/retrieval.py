@@ -9,6 +9,7 @@ from torch import Tensor
 
 from repgeom.data.arrays import pair_blocks, unit_rows
 from repgeom.data.notebook import ShownInNotebook
+from repgeom.data.progress_bar import with_bar
 from repgeom.data.settings import own_settings
 from repgeom.inference.estimate import Estimate
 from repgeom.inference.halves import error_of_mean, halves
@@ -37,25 +38,25 @@ class Retrieval(ShownInNotebook):
 
 
 def retrieval_of(
-    before: tuple[Tensor, Tensor], after: tuple[Tensor, Tensor], seed: int, confidence: float
+    before: tuple[Tensor, Tensor], after: tuple[Tensor, Tensor], seed: int, confidence: float, progress: bool
 ) -> tuple[Retrieval, Retrieval]:
     """From the first cloud to the second and back, by cosine. Row i of all is one sample, (n, d) each."""
     splits = halves(len(before[0]), 1, seed)
     found = []
     for asking, sought in ((0, 1), (1, 0)):
-        hits = [_hits(unit_rows(pair[asking]), unit_rows(pair[sought]), splits) for pair in (before, after)]
+        hits = [_hits(unit_rows(pair[asking]), unit_rows(pair[sought]), splits, progress) for pair in (before, after)]
         first, second = (_mean(h, splits).estimate(confidence, share_of_rows=True) for h in hits)
         gain = _change(hits[1] - hits[0], splits).estimate(confidence, least=-1.0)
         found.append(Retrieval(first, second, gain, len(before[0])))
     return found[0], found[1]
 
 
-def _hits(queries: Tensor, rows: Tensor, splits: list[Tensor]) -> Tensor:
+def _hits(queries: Tensor, rows: Tensor, splits: list[Tensor], progress: bool) -> Tensor:
     """Which rows find their partner (1 + splits, n): among all rows, and among those of their own half of each split."""
     n = len(rows)
     side = torch.stack([torch.ones(n), *(half.double() for half in splits)]).to(rows)
     found = []
-    for start, block in pair_blocks(queries):
+    for start, block in with_bar(list(pair_blocks(queries)), "retrieval", progress):
         similarity = block @ rows.mT
         own = torch.arange(start, start + len(block), device=rows.device)
         partner = similarity.gather(1, own[:, None])

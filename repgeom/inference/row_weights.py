@@ -102,12 +102,13 @@ def _spread(rows: Tensor) -> float:
 
 def _log_weights(rows: Tensor, other: Directions) -> Array:
     """ln of how much each row weighs, (n,), along the directions of the other half."""
-    squares = (other.centred(rows).double() @ other.vectors[:, : other.moving].double()).square()
+    squares = (other.centred(rows).double() @ other.vectors[:, : other.moving].double()).square_()
     typical = squares.median(0).values
     # Of features that are mostly zero the median says nothing.
     typical = torch.where(typical > 0, typical, squares.mean(0)).clamp(min=torch.finfo(squares.dtype).tiny)
-    logs = (squares / typical).clamp(min=_SMALLEST).log()
-    logs = logs - logs.mean(0)
+    # In place: each copy is as large as the rows.
+    logs = (squares / typical).clamp_(min=_SMALLEST).log_()
+    logs -= logs.mean(0)
     spreads = logs.square().mean(0)
     # Equal logarithms less their mean leave rounding, which is no spread.
     varying = max(1, int((spreads > 1e-20).sum()))

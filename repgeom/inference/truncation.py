@@ -14,6 +14,7 @@ from repgeom.data.arrays import finite_matrix, unit_rows
 from repgeom.data.kinds import Features, Groups, Labels, MeasureName
 from repgeom.data.labels import as_labels
 from repgeom.data.numbers import whole_number
+from repgeom.data.progress_bar import with_bar
 from repgeom.data.row_names import require_same_order
 from repgeom.data.settings import own_settings
 from repgeom.data.sources import Source, nonfinite_error_of
@@ -46,6 +47,7 @@ def truncation_curve(
     max_rows: int = _NEIGHBOUR_ROWS,
     confidence: float = 0.95,
     seed: int = 0,
+    progress: bool = False,
 ) -> pd.DataFrame:
     """A measure, neighbours kept and kNN accuracy of the first m dimensions, of the features as they are and of their principal directions.
 
@@ -69,6 +71,7 @@ def truncation_curve(
         max_rows: of more rows so many are drawn for what needs neighbours.
         confidence: of the intervals.
         seed: of the half, of the rows that are drawn, and of the splits behind intervals of neighbours.
+        progress: show a bar on standard error where that is a terminal.
 
     Returns:
         A data frame with a row per kind of directions ("features", "principal") and n_dims: value, low, high of the measure in the
@@ -110,8 +113,8 @@ def truncation_curve(
         own = None if own is None else np.unique(own[read], return_inverse=True)[1]
         classes = None if classes is None else classes[read]
     reader = _Reader(turned[OWN], record.name, k, own, classes, max_rows, confidence, seed)
-    rows = [reader.row(name, rotated, m) for name, rotated in turned.items() for m in wanted]
-    table = pd.DataFrame(rows)
+    cuts = [(name, rotated, m) for name, rotated in turned.items() for m in wanted]
+    table = pd.DataFrame([reader.row(*cut) for cut in with_bar(cuts, "cuts", progress)])
     table.attrs["measure"] = record.name
     table.attrs["k"], table.attrs["n_samples"] = k, turned[OWN].n_samples
     table.attrs["n_neighbour_rows"] = len(reader.drawn)
@@ -200,7 +203,7 @@ class _Reader:
         found |= self._ends("", rank, "value", f"{self.measure} of {n_dims} dimensions of {name}")
         rows = cut.rows(self.drawn)
         here = self._neighbours(rows)
-        kept = self.whole.shared_with(unit_rows(finite_matrix(rows, "features"))).estimate(self.confidence)
+        kept = self.whole.shared_between(here).estimate(self.confidence)
         found |= self._ends("kept_", kept, "kept", "neighbours")
         if self.labels is None:
             return found

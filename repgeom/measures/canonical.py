@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor
 
@@ -9,7 +12,7 @@ from repgeom.data.kinds import Features
 from repgeom.data.numbers import real_number
 from repgeom.data.settings import own_settings, warn_caller
 from repgeom.measures.measure import REFERENCE, Measure, register
-from repgeom.measures.pair_sums import as_pair, varying
+from repgeom.measures.pair_sums import as_pair, varying_pieces
 
 __all__ = ["pwcca", "svcca"]
 
@@ -44,9 +47,9 @@ def svcca(features: Features, reference: Features, *, variance: float = 0.99) ->
     if share is None or not 0 < share <= 1:
         raise ValueError(f"`variance` must be a share above 0 and up to 1, got {variance!r}.")
     x, y = _pair(features, reference)
-    bases = [_kept(z, share) for z in (x, y)]
-    _warn_of_few_rows("SVCCA", len(x), *(b.shape[1] for b in bases))
-    return float(torch.linalg.svdvals(bases[0].mT @ bases[1]).clamp(max=1).mean())
+    kept = [_kept(rows, len(x), share) for rows in varying_pieces(x, y, keep_columns=True)]
+    _warn_of_few_rows("SVCCA", len(x), *(len(one.sigma) for one in kept))
+    return float(torch.linalg.svdvals(_between(x, y, kept)).clamp(max=1).mean())
 
 
 @own_settings
@@ -70,29 +73,57 @@ def pwcca(features: Features, reference: Features) -> float:
     1.0
     """
     x, y = _pair(features, reference)
-    bases = [_kept(z, None) for z in (x, y)]
-    _warn_of_few_rows("PWCCA", len(x), *(b.shape[1] for b in bases))
-    left, correlations, _ = torch.linalg.svd(bases[0].mT @ bases[1], full_matrices=False)
-    weights = (left.mT @ (bases[0].mT @ x)).abs().sum(1)
+    kept = [_kept(rows, len(x), None) for rows in varying_pieces(x, y, keep_columns=True)]
+    _warn_of_few_rows("PWCCA", len(x), *(len(one.sigma) for one in kept))
+    left, correlations, _ = torch.linalg.svd(_between(x, y, kept), full_matrices=False)
+    # The rows are U Σ Vᵀ, so that their products with the variates, UᵀX, are Σ Vᵀ.
+    weights = (left.mT @ (kept[0].sigma[:, None] * kept[0].vectors.mT)).abs().sum(1)
     return float((weights * correlations.clamp(max=1)).sum() / weights.sum())
 
 
 def _pair(features: Features, reference: Features) -> tuple[Tensor, Tensor]:
-    x, y = as_pair(features, reference, same_rows=True)
+    x, y = as_pair(features, reference, same_rows=True, double=False)
     for z, name in ((x, "features"), (y, "reference")):
         if z.ndim != 2:
             raise ValueError(f"`{name}` must be (n_samples, n_features), got shape {tuple(z.shape)}.")
-    return varying(x.detach(), "features"), varying(y.detach(), "reference")
+    return x.detach(), y.detach()
 
 
-def _kept(x: Tensor, share: float | None) -> Tensor:
-    """Left singular vectors (n, p) of centred rows: of the leading directions that hold this share, or of all but rounding."""
-    left, sigma, _ = torch.linalg.svd(x, full_matrices=False)
-    rank = int((sigma > sigma[0] * max(x.shape) * torch.finfo(x.dtype).eps).sum())
+@dataclasses.dataclass(frozen=True)
+class _Kept:
+    """Singular values (p,) of centred rows and directions (d, p), of those that are kept."""
+
+    sigma: Tensor
+    vectors: Tensor
+
+
+def _kept(pieces: Iterator[Tensor], n: int, share: float | None) -> _Kept:
+    """The leading directions that hold this share of the variance, or all but those of rounding, of n rows in pieces."""
+    factor = None
+    for rows in pieces:
+        # The triangular factor of all rows so far has their singular values and directions.
+        stacked = rows if factor is None else torch.cat([factor, rows])
+        factor = torch.linalg.qr(stacked, mode="r").R
+    assert factor is not None
+    _, sigma, vectors = torch.linalg.svd(factor, full_matrices=False)
+    rank = int((sigma > sigma[0] * max(n, factor.shape[1]) * torch.finfo(sigma.dtype).eps).sum())
     if share is not None and share < 1:
         held = sigma.square().cumsum(0) / sigma.square().sum()
         rank = min(rank, int((held < share).sum()) + 1)
-    return left[:, :rank]
+    return _Kept(sigma[:rank], vectors[:rank].mT)
+
+
+def _between(x: Tensor, y: Tensor, kept: list[_Kept]) -> Tensor:
+    """Products UᵀV (p, q) of orthonormal bases of both, (n, p) and (n, q), along the directions that are kept."""
+    first, second = (one.vectors / one.sigma for one in kept)
+    own, others, crossed = first.new_zeros(()), second.new_zeros(()), first.new_zeros(())
+    for a, b in zip(*varying_pieces(x, y, keep_columns=True), strict=True):
+        u, v = a @ first, b @ second
+        own, others, crossed = own + u.mT @ u, others + v.mT @ v, crossed + u.mT @ v
+    # Along small directions rounding leaves u and v not quite orthonormal.
+    left, right = torch.linalg.cholesky(own), torch.linalg.cholesky(others)
+    half = torch.linalg.solve_triangular(left, crossed, upper=False)
+    return torch.linalg.solve_triangular(right, half.mT, upper=False).mT
 
 
 def _warn_of_few_rows(name: str, n: int, first: int, second: int) -> None:

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from repgeom.data.arrays import centred, finite_rows, give_back, pair_blocks, row_norms, unit_rows
+from repgeom.data.arrays import finite_rows, give_back, mean_row, pair_blocks, row_chunks, row_norms, unit_rows
 from repgeom.data.kinds import Features, Numbers
 from repgeom.data.numbers import real_number
 from repgeom.data.row_names import require_same_columns, require_same_order
@@ -42,11 +42,14 @@ def mean_cosine(features: Features, *, center: bool = False) -> Numbers:
     >>> round(mean_cosine([[1.0, 0.0], [0.0, 2.0], [3.0, 3.0]]), 6)
     0.471405
     """
-    x = finite_rows(features)
-    units = unit_rows(centred(x) if center else x)
+    x = finite_rows(features, double=False)
     n = x.shape[-2]
-    square = units.sum(-2).square().sum(-1) - units.square().sum((-2, -1))
-    return give_back(features)(square / (n * (n - 1)))
+    mean = mean_row(x) if center else x.new_zeros((), dtype=torch.float64)
+    total, own = mean.new_zeros(()), mean.new_zeros(())
+    for rows in row_chunks(x):
+        units = unit_rows(rows.double() - mean)
+        total, own = total + units.sum(-2), own + units.square().sum((-2, -1))
+    return give_back(features)((total.square().sum(-1) - own) / (n * (n - 1)))
 
 
 register(

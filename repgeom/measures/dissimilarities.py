@@ -46,7 +46,7 @@ def rsa(features: Features, reference: Features, *, distance: str = "correlation
     >>> round(rsa(x, [[0.0], [2.0], [6.0], [14.0]], distance="euclidean"), 12)
     1.0
     """
-    x, y = as_pair(features, reference, same_rows=True)
+    x, y = as_pair(features, reference, same_rows=True, double=False)
     ranks = [centred_ranks(_matrix(z, name), distance, name) for z, name in ((x, "features"), (y, "reference"))]
     return float(correlation_of(*ranks))
 
@@ -91,7 +91,7 @@ def rsa_noise_ceiling(repeats: Sequence[Features] | Features, *, distance: str =
     """
     named = {f"repeats[{i}]": one for i, one in enumerate(repeats)}
     require_one_order(named)
-    given = [_matrix(finite_rows(one, name), name) for name, one in named.items()]
+    given = [_matrix(finite_rows(one, name, double=False), name) for name, one in named.items()]
     if len(given) < 2:
         raise ValueError(f"`repeats` holds {len(given)} of one measurement; a ceiling needs at least 2.")
     for i, one in enumerate(given[1:], 1):
@@ -118,7 +118,7 @@ def _matrix(x: Tensor, name: str) -> Tensor:
         raise ValueError(
             f"`{name}` has {len(x):,} rows, and all pairs are ordered: draw up to {MOST_ROWS:,}, the same of both."
         )
-    return x.detach()
+    return x.detach().double()
 
 
 def centred_ranks(x: Tensor, distance: str, name: str) -> Tensor:

@@ -12,6 +12,7 @@ from torch import Tensor
 from repgeom.data.arrays import as_features, give_back, pair_blocks
 from repgeom.data.kinds import Features, Groups, Numbers
 from repgeom.data.notebook import ShownInNotebook
+from repgeom.data.progress_bar import with_bar
 from repgeom.data.row_names import require_same_order
 from repgeom.data.settings import own_settings
 from repgeom.measures.drawn_rows import AUDITED_ROWS, MOST_ROWS, drawn_rows
@@ -167,11 +168,9 @@ def refuse_equal(space: Space, metric: str) -> None:
 
 def occurrence(space: Space, k: int, groups: Tensor | None = None, progress: bool = False) -> Tensor:
     """How often each row is among the k nearest others of another, (..., n) float64; n k in all."""
-    from tqdm import tqdm
-
     often = torch.zeros(space.rows.shape[:-1], dtype=torch.float64, device=space.rows.device)
     blocks = list(pair_blocks(space.queries))
-    for start, block in tqdm(blocks, "neighbours", leave=False, delay=1.0, disable=None if progress else True):
+    for start, block in with_bar(blocks, "neighbours", progress):
         often += space.counts(start, block.shape[-2], k, groups).sum(-2, dtype=torch.float64)
     return often
 
@@ -245,16 +244,15 @@ def cosine_dot_overlap(
     >>> cosine_dot_overlap([[1.0, 0.0], [1.0, 0.1], [1.0, 0.2], [9.0, 9.0]], k=1)
     0.25
     """
-    from tqdm import tqdm
-
     x, _ = drawn_rows(as_features(features), max_rows, seed)
     n = x.shape[-2]
     k = check_neighbours(k, n, None)
     by_cosine, by_dot = space_of(x, "cosine"), space_of(x, "dot")
     refuse_equal(by_cosine, "cosine")
     shared = torch.zeros(x.shape[:-2], dtype=torch.float64, device=x.device)
-    blocks = list(pair_blocks(x))
-    for start, block in tqdm(blocks, "neighbours", leave=False, delay=1.0, disable=None if progress else True):
+    del x  # both spaces hold rows of their own
+    blocks = list(pair_blocks(by_dot.queries))
+    for start, block in with_bar(blocks, "neighbours", progress):
         near, large = (space.counts(start, block.shape[-2], k) for space in (by_cosine, by_dot))
         lengths = near.square().sum(-1) * large.square().sum(-1)
         shared += ((near * large).sum(-1) / lengths.sqrt()).sum(-1, dtype=torch.float64)

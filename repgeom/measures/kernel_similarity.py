@@ -46,14 +46,14 @@ def rbf_cka(features: Features, reference: Features, *, bandwidth: float = 1.0, 
     number = real_number(bandwidth)
     if number is None or not 0 < number < float("inf"):
         raise ValueError(f"`bandwidth` must be a positive number of median distances, got {bandwidth!r}.")
-    x, y = as_pair(features, reference, same_rows=True, min_rows=4 if debiased else 2)
+    x, y = as_pair(features, reference, same_rows=True, min_rows=4 if debiased else 2, double=False)
     if x.shape[-2] > MOST_ROWS:
         raise ValueError(
             f"`features` has {x.shape[-2]:,} rows, whose kernels would take {8 * x.shape[-2] ** 2 / 1e9:.0f} GB each. Draw up to "
             f"{MOST_ROWS:,} rows of both, the same ones."
         )
     centre = without_diagonal if debiased else double_centred
-    kernels = [rbf_kernel(varying(z, name), number) for z, name in ((x, "features"), (y, "reference"))]
+    kernels = [rbf_kernel(varying(z.double(), name), number) for z, name in ((x, "features"), (y, "reference"))]
     centred = [centre(kernel) for kernel in kernels]
     known = has_structure(centred[0], kernels[0]) & has_structure(centred[1], kernels[1])
     found = torch.where(known, alignment_of(*centred), torch.nan)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from repgeom.data.arrays import CHUNK_VALUES
+from repgeom.data.progress_bar import with_bar
 
 # Squared lengths less products find neighbours and say how far they are. Of a distance whose square is a smaller share of those
 # lengths, rounding would leave fewer than 12 digits: such a one is taken from the difference of the rows.
@@ -27,14 +28,12 @@ def nearest_distances(
         groups: (n,), codes of the rows' groups; rows of a row's own group are left out as well.
         progress: show a bar on standard error where that is a terminal.
     """
-    from tqdm import tqdm
-
     # About the mean, squares lose no digits to a common offset.
     mean = rows.mean(0, dtype=torch.float64)
     distances, numbers = [], []
     every_row = torch.arange(len(rows), device=rows.device)
     blocks = every_row.split(_QUERIES)
-    for own in tqdm(blocks, "neighbours", leave=False, delay=1.0, disable=None if progress else True):
+    for own in with_bar(blocks, "neighbours", progress):
         squared, found = _listed(rows, mean, own, k + _SPARE, groups)
         ordered, order = _exact(rows, mean, own, squared, found).sort(stable=True, dim=1)
         distances.append(ordered[:, :k])

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from repgeom.data.arrays import ZeroVarianceError, centred, finite_rows, row_chunks, too_large_error
+from repgeom.data.arrays import ZeroVarianceError, centred, finite_rows, mean_row, row_chunks, too_large_error
 from repgeom.data.numbers import whole_number
 from repgeom.data.row_names import require_same_columns, require_same_order
 from repgeom.measures.kernels import alignment_of, has_structure, linear_kernel, without_diagonal
@@ -87,12 +88,10 @@ def _squared(matrix: Tensor) -> Tensor:
 
 
 def pair_sums(features: Any, reference: Any, min_rows: int = 2) -> PairSums:
-    x, y = as_pair(features, reference, same_rows=True, min_rows=min_rows)
-    x, y = compact(varying(x, "features")), compact(varying(y, "reference"))
-    zero = x.new_zeros(())
+    x, y = as_pair(features, reference, same_rows=True, min_rows=min_rows, double=False)
+    zero = x.new_zeros((), dtype=torch.float64)
     sums = PairSums(zero, zero, zero)
-    step = min(_rows_per_chunk(x), _rows_per_chunk(y))
-    for a, b in zip(x.split(step, -2), y.split(step, -2), strict=True):
+    for a, b in zip(*varying_pieces(x, y), strict=True):
         sums.update(a, b)
     return sums
 
@@ -121,8 +120,24 @@ def cka_of_pairs(features: Any, reference: Any) -> Tensor:
     return torch.where(known, alignment_of(first, second), torch.nan)
 
 
-def _rows_per_chunk(x: Tensor) -> int:
-    return next(row_chunks(x)).shape[-2]
+def varying_pieces(x: Tensor, y: Tensor, *, keep_columns: bool = False) -> tuple[Iterator[Tensor], Iterator[Tensor]]:
+    """The rows of `varying` of both, in pieces of equally many rows: of many, one piece of each is held in float64.
+
+    Of fewer rows than columns the columns are others, with the same products between rows, unless they are to be kept.
+    """
+    step = min(next(row_chunks(z)).shape[-2] for z in (x, y))
+    return _pieces(x, "features", step, keep_columns), _pieces(y, "reference", step, keep_columns)
+
+
+def _pieces(x: Tensor, name: str, step: int, keep_columns: bool) -> Iterator[Tensor]:
+    if x.shape[-2] < x.shape[-1] and not keep_columns:
+        return iter(compact(varying(x.double(), name)).split(step, -2))
+    mean = mean_row(x)
+    largest = torch.zeros_like(mean.detach()[..., :1])
+    for rows in x.detach().split(step, -2):
+        largest = torch.maximum(largest, (rows.double() - mean.detach()).abs().amax((-2, -1), keepdim=True))
+    unit = _not_zero(largest, name)
+    return ((rows.double() - mean) / unit for rows in x.split(step, -2))
 
 
 def compact(rows: Tensor) -> Tensor:
@@ -133,13 +148,19 @@ def compact(rows: Tensor) -> Tensor:
 
 
 def as_pair(
-    features: Any, reference: Any, *, same_rows: bool, same_width: bool = False, min_rows: int = 2
+    features: Any,
+    reference: Any,
+    *,
+    same_rows: bool,
+    same_width: bool = False,
+    min_rows: int = 2,
+    double: bool = True,
 ) -> tuple[Tensor, Tensor]:
     if same_rows:
         require_same_order(features, reference=reference)
     if same_width:
         require_same_columns(features, reference=reference)
-    x, y = finite_rows(features), finite_rows(reference, "reference")
+    x, y = (finite_rows(z, name, double=double) for z, name in ((features, "features"), (reference, "reference")))
     check_pair(tuple(x.shape), tuple(y.shape), same_rows, same_width)
     if same_rows and x.shape[-2] < min_rows:
         raise ValueError(f"this measure needs at least {min_rows} rows, got {x.shape[-2]}; `debiased=False` needs 2.")
@@ -181,8 +202,11 @@ def check_k(k: int, most: int) -> int:
 def varying(x: Tensor, name: str) -> Tensor:
     """Centred rows over their largest entry, so that powers stay in range; refuses rows that are all equal."""
     rows = centred(x)
-    largest = rows.abs().amax((-2, -1), keepdim=True)
+    return rows / _not_zero(rows.abs().amax((-2, -1), keepdim=True), name)
+
+
+def _not_zero(largest: Tensor, name: str) -> Tensor:
     if bool((largest == 0).any()):
         raise ZeroVarianceError(f"`{name}` has zero variance: all rows are equal, so there is nothing to compare.")
     # Detached: what is read from these rows does not feel the scale, so no gradient is lost.
-    return rows / largest.detach()
+    return largest.detach()

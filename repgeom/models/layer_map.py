@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from repgeom.data.notebook import ShownInNotebook
+from repgeom.data.progress_bar import with_bar
 from repgeom.data.row_names import require_one_order
 from repgeom.data.saving import write_whole
 from repgeom.data.settings import own_settings
@@ -150,6 +151,7 @@ def cka_map(
     seed: int = 0,
     confidence: float = 0.95,
     names: tuple[str, str] | None = None,
+    progress: bool = False,
 ) -> LayerMap:
     """How alike layers are, each of `a` with each of `b`, from a sample of the rows (Kornblith et al. 2019).
 
@@ -168,6 +170,7 @@ def cka_map(
         seed: of the rows that are drawn of features.
         confidence: of intervals, in (0, 1).
         names: of the two for labels and plots; by default the profiles' own.
+        progress: show a bar on standard error where that is a terminal.
 
     Returns:
         A `LayerMap`.
@@ -194,7 +197,7 @@ def cka_map(
     for one in others:
         require_same_samples(second, one)
     similarity = MEASURES[measure](k=k, bandwidth=bandwidth, distance=distance, seed=seed)
-    measured = _measured(first, second, similarity)
+    measured = _measured(first, second, similarity, progress)
     shape = len(first.rows), len(second.rows)
     ends = np.array([similarity.interval(m, confidence) for m in measured.values()]).reshape(*shape, 2)
     row_name, column_name = names or _names(a, first, second)
@@ -232,19 +235,25 @@ def _names(a: Any, first: KeptRows, second: KeptRows) -> tuple[str, str]:
     return first.name, second.name
 
 
-def _measured(first: KeptRows, second: KeptRows, similarity: Similarity) -> dict[tuple[str, str], Measurement]:
+def _measured(
+    first: KeptRows, second: KeptRows, similarity: Similarity, progress: bool
+) -> dict[tuple[str, str], Measurement]:
     """Each cell, row after row. What is worked out of a layer alone is held for some of the second at a time."""
     found: dict[tuple[str, str], Measurement] = {}
     names = list(second.rows)
     together = max(1, similarity.layers_at_once(second.n_used))
-    for start in range(0, len(names), together):
-        prepared: dict[str, Any] = {}
-        for name in names[start : start + together]:
-            prepared[name] = similarity.prepared(second.rows[name], f"layer {name!r} of {second.name}", second.groups)
-        for row, x in first.rows.items():
-            mine = similarity.prepared(x, f"layer {row!r} of {first.name}", first.groups)
-            for column, theirs in prepared.items():
-                found[row, column] = similarity.measured(mine, theirs)
+    parts = [(names[start : start + together], row) for start in range(0, len(names), together) for row in first.rows]
+    prepared: dict[str, Any] = {}
+    for columns, row in with_bar(parts, "layers", progress):
+        if list(prepared) != columns:
+            prepared.clear()
+            for name in columns:
+                prepared[name] = similarity.prepared(
+                    second.rows[name], f"layer {name!r} of {second.name}", second.groups
+                )
+        mine = similarity.prepared(first.rows[row], f"layer {row!r} of {first.name}", first.groups)
+        for column, theirs in prepared.items():
+            found[row, column] = similarity.measured(mine, theirs)
     return {(row, column): found[row, column] for row in first.rows for column in names}
 
 

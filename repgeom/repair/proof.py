@@ -15,6 +15,7 @@ from repgeom.data.kinds import Features, Groups, Labels
 from repgeom.data.labels import as_labels
 from repgeom.data.notebook import ShownInNotebook
 from repgeom.data.numbers import whole_number
+from repgeom.data.progress_bar import with_bar
 from repgeom.data.row_names import require_same_order
 from repgeom.data.settings import own_settings
 from repgeom.data.sources import nonfinite_error_of
@@ -90,6 +91,7 @@ def compare_repairs(
     max_rows: int = MOST_ROWS,
     confidence: float = 0.95,
     seed: int = 0,
+    progress: bool = False,
 ) -> RepairProof:
     """Fit each repair on one half of the rows, drawn with a seed, and read the other half before and after.
 
@@ -107,6 +109,7 @@ def compare_repairs(
         max_rows: of more rows so many are drawn, half of them to fit on.
         confidence: of the intervals.
         seed: of rows, halves, and splits behind intervals.
+        progress: show a bar on standard error where that is a terminal.
 
     Returns:
         `RepairProof`, with `table`, `best`, `sentence` and the fitted transformers.
@@ -144,7 +147,7 @@ def compare_repairs(
     rows = finite_matrix(rows, "features")
     classes = None if labels is None else as_labels(labels, n)[0][chosen]
     own = None if groups is None else as_labels(groups, n, "groups")[0][chosen]
-    return proof_of(rows, classes, own, repairs, Settings(k=k, confidence=confidence, seed=seed))
+    return proof_of(rows, classes, own, repairs, Settings(k=k, confidence=confidence, seed=seed, progress=progress))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -155,6 +158,7 @@ class Settings:
     confidence: float = 0.95
     seed: int = 0
     least_gain: float | None = None
+    progress: bool = False
 
 
 def proof_of(
@@ -176,19 +180,20 @@ def proof_of(
         raise ZeroVarianceError("`features` has zero variance: all rows are equal, so no repair can help.")
     made, left_out = _fitted(values[fitted], repairs)
     held = values[~fitted]
-    repaired = {}
+    # Repaired rows are made again where they are read: all of them together are several times the rows.
     for name in list(made):
         try:
-            repaired[name] = _transformed(made[name], held, name)
+            _transformed(made[name], held, name)
         except ValueError as error:
             if repairs is not None:
                 raise
             del made[name]
             left_out[name] = str(error)
-    judge = _Judge(torch.from_numpy(held), held_groups, held_classes, settings, len(made))
+    judge = _Judge(torch.from_numpy(held), held_groups, held_classes, settings, made)
+    read = list(made)
     if settings.least_gain is not None:
-        repaired = judge.promising(repaired, settings.least_gain)
-    table = [judge.row(AS_THEY_ARE, judge.held), *(judge.row(name, rows) for name, rows in repaired.items())]
+        read = judge.promising(settings.least_gain)
+    table = [judge.row(name) for name in with_bar((AS_THEY_ARE, *read), "repairs", settings.progress)]
     frame = pd.DataFrame(table).set_index("repair")
     frame.attrs["no_interval"] = list(judge.reasons)
     return RepairProof(frame, made, int(fitted.sum()), int((~fitted).sum()), left_out)
@@ -238,41 +243,48 @@ class _Judge:
         groups: np.ndarray | None,
         classes: Tensor | None,
         settings: Settings,
-        n_repairs: int,
+        made: Mapping[str, Any],
     ) -> None:
-        self.held, self.groups, self.classes, self.settings = held, groups, classes, settings
-        self.of_all = 1 - (1 - settings.confidence) / max(1, n_repairs)
-        self.known: dict[int, Neighbours] = {}
+        self.held, self.groups, self.classes, self.settings, self.made = held, groups, classes, settings, made
+        self.of_all = 1 - (1 - settings.confidence) / max(1, len(made))
+        self.known: dict[str, Neighbours] = {}
         self.reasons: dict[str, None] = {}  # why there is no interval; a dict keeps the order
 
-    def neighbours(self, rows: Tensor) -> Neighbours:
-        """The nearest of each row, sought once."""
-        if id(rows) not in self.known:
-            units = unit_rows(finite_matrix(rows, "features"))
-            codes = group_codes(self.groups, len(rows))
-            self.known[id(rows)] = Neighbours(units, self.settings.k, self.settings.seed, codes)
-        return self.known[id(rows)]
+    def rows(self, name: str) -> Tensor:
+        """The rows after this repair, or as they are."""
+        if name == AS_THEY_ARE:
+            return self.held
+        return _transformed(self.made[name], self.held.numpy(), name)
 
-    def promising(self, repaired: Mapping[str, Tensor], least_gain: float) -> dict[str, Tensor]:
+    def neighbours(self, name: str) -> Neighbours:
+        """The nearest of each row after this repair, sought once."""
+        if name not in self.known:
+            units = unit_rows(finite_matrix(self.rows(name), "features"))
+            codes = group_codes(self.groups, len(units))
+            self.known[name] = Neighbours(units, self.settings.k, self.settings.seed, codes)
+        return self.known[name]
+
+    def promising(self, least_gain: float) -> list[str]:
         """The repair that gains most, if it gains so much; nothing else."""
         assert self.classes is not None
-        before = self.neighbours(self.held)
-        gains = {name: self.neighbours(rows).gain(before, self.classes) for name, rows in repaired.items()}
+        before = self.neighbours(AS_THEY_ARE)
+        gains = {name: self.neighbours(name).gain(before, self.classes) for name in self.made}
         best = max(gains, key=lambda name: gains[name], default=None)
         if best is None or gains[best] < least_gain:
-            return {}
-        return {best: repaired[best]}
+            return []
+        return [best]
 
-    def row(self, name: str, rows: Tensor) -> dict[str, Any]:
+    def row(self, name: str) -> dict[str, Any]:
         """One row of the table."""
         confidence = self.settings.confidence
         found: dict[str, Any] = {"repair": name}
         if self.settings.least_gain is None:
+            rows = self.rows(name)
             rank = estimate_or_reason(rows, groups=self.groups, confidence=confidence)
             found |= self.ends("effective_rank", "", rank) | {"mean_cosine": mean_cosine(rows.numpy())}
         if self.classes is None:
             return found
-        before, here = self.neighbours(self.held), self.neighbours(rows)
+        before, here = self.neighbours(AS_THEY_ARE), self.neighbours(name)
         accuracy = here.votes(self.classes).estimate(confidence, share_of_rows=True)
         found |= self.ends("accuracy", "accuracy_", accuracy)
         if name == AS_THEY_ARE:  # against itself

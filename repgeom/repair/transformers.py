@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -34,7 +35,7 @@ class _Moments:
     def __init__(self, rows: NDArray[Any]) -> None:
         n, d = rows.shape
         # Entries are divided by the largest, so that fourth powers stay in range; products of rows are in units of its square.
-        self.unit = float(np.abs(rows).max()) or 1.0
+        self.unit = max(float(rows.max()), -float(rows.min())) or 1.0
         self.mean = rows.mean(0, dtype=np.float64)
         self.covariance: Array = np.zeros((d, d))
         self.fourth = 0.0
@@ -71,8 +72,14 @@ class Standardize(StandardScaler):  # type: ignore[misc]
 
     def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Standardize:
         """Add rows X (n_samples, n_features) to mean and variance; y is not read."""
-        assert_all_finite(_as_array(X), input_name="X")
-        super().partial_fit(_as_array(X), y, sample_weight)
+        rows = _as_array(X)
+        assert_all_finite(rows, input_name="X")
+        if sample_weight is not None or not isinstance(rows, np.ndarray) or rows.ndim != 2:
+            super().partial_fit(rows, y, sample_weight)
+            return self
+        # In pieces, since it copies what it is given more than once.
+        for piece in _pieces(rows):
+            super().partial_fit(piece)
         return self
 
     def transform(self, X: Any, copy: bool | None = None) -> Any:
@@ -114,10 +121,14 @@ class RemoveTop(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type:
         """Rows X (n_samples, n_features) less the mean and what lies along the directions, in their own type."""
         check_is_fitted(self)
         rows = validate_data(self, _as_array(X), dtype=_TYPES, reset=False)
-        about = rows - self.mean_.astype(rows.dtype)
-        directions = self.directions_.astype(rows.dtype)
-        left: NDArray[Any] = about - (about @ directions.T) @ directions
-        return _in_range(left)
+        mean, directions = self.mean_.astype(rows.dtype), self.directions_.astype(rows.dtype)
+
+        def without(some: NDArray[Any]) -> NDArray[Any]:
+            about: NDArray[Any] = some - mean
+            about -= (about @ directions.T) @ directions
+            return about
+
+        return _in_pieces(without, rows)
 
 
 class Whiten(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
@@ -144,8 +155,24 @@ class Whiten(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type: ig
         """Rows X (n_samples, n_features) whitened, in their own type."""
         check_is_fitted(self)
         rows = validate_data(self, _as_array(X), dtype=_TYPES, reset=False)
-        whitened: NDArray[Any] = (rows - self.mean_.astype(rows.dtype)) @ self.whitening_.astype(rows.dtype)
-        return _in_range(whitened)
+        mean, whitening = self.mean_.astype(rows.dtype), self.whitening_.astype(rows.dtype)
+        return _in_pieces(lambda some: (some - mean) @ whitening, rows)
+
+
+def _pieces(rows: NDArray[Any]) -> Iterator[NDArray[Any]]:
+    step = chunk_rows(rows.shape[1])
+    # Rows that scikit-learn is to refuse, such as none at all, are one piece.
+    return (rows[start : start + step] for start in range(0, max(1, len(rows)), step))
+
+
+def _in_pieces(change: Callable[[NDArray[Any]], NDArray[Any]], rows: NDArray[Any]) -> NDArray[Any]:
+    """The changed rows, of the same shape: of many, no copy stands beside them."""
+    found = np.empty_like(rows)
+    start = 0
+    for piece in _pieces(rows):
+        found[start : start + len(piece)] = change(piece)
+        start += len(piece)
+    return _in_range(found)
 
 
 def _in_range(values: NDArray[Any]) -> NDArray[Any]:

@@ -136,6 +136,28 @@ def test_pwcca_agrees_with_canonical_variates(rng):
     assert rg.pwcca(x, y) != pytest.approx(rg.pwcca(y, x), rel=1e-3)
 
 
+def slow_cca(x, y):
+    """SVCCA of all directions and PWCCA, from bases of both by a decomposition of all rows at once."""
+    x, y = (z - z.mean(0) for z in (x, y))
+    bases = [np.linalg.svd(z, full_matrices=False)[0][:, : np.linalg.matrix_rank(z)] for z in (x, y)]
+    left, correlations, _ = np.linalg.svd(bases[0].T @ bases[1], full_matrices=False)
+    weights = np.abs((bases[0] @ left).T @ x).sum(1)
+    return correlations.mean(), weights @ correlations / weights.sum()
+
+
+@pytest.mark.filterwarnings("ignore:(SVCCA|PWCCA) of")
+@pytest.mark.parametrize(("n", "d", "e"), [(300, 5, 7), (300, 7, 5), (60, 80, 5), (60, 5, 80)])
+def test_canonical_correlations_of_rows_in_pieces_see_small_directions(n, d, e, monkeypatch):
+    """Spreads from 1 to a millionth, a mean far off, and a column that repeats another."""
+    monkeypatch.setattr("repgeom.data.arrays.CHUNK_VALUES", 20 * 80)
+    rng = np.random.default_rng(0)
+    shared = rng.standard_normal((n, 4))
+    x, y = (shared @ rng.standard_normal((4, k)) + rng.standard_normal((n, k)) for k in (d, e))
+    x, y = x * np.logspace(0, -6, d) + 10, np.c_[y, y[:, :1]]
+    expected = slow_cca(x, y)
+    assert (rg.svcca(x, y, variance=1), rg.pwcca(x, y)) == pytest.approx(expected, rel=1e-7)
+
+
 @pytest.mark.parametrize("measure", [rg.svcca, rg.pwcca])
 def test_canonical_correlations_warn_where_they_fit_noise(measure):
     rng = np.random.default_rng(0)
