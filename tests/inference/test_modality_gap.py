@@ -8,7 +8,7 @@ from scipy.stats import mannwhitneyu
 
 import repgeom as rg
 from repgeom.inference.clouds import Clouds, _wins, score_interval, trace_of_square, two_way_variance
-from repgeom.inference.intervals import quantile
+from repgeom.inference.intervals import normal_quantile, quantile, wilson
 
 
 def clouds(n=60, d=5, gap=0.6, seed=0):
@@ -146,6 +146,13 @@ def test_removing_the_gap_brings_partners_back():
     assert found.a_to_b.after.low > found.a_to_b.before.high
     assert "retrieval b to a" in str(found)
     assert "(0.5 none, 1 a plane parts them)" in str(found)
+
+
+def test_where_no_row_is_found_or_lost_the_interval_of_the_gain_says_how_few_were_sought():
+    x = np.random.default_rng(0).standard_normal((80, 6))
+    gain = rg.modality_gap(x, x).a_to_b.gain
+    most = wilson(0.0, 80, normal_quantile(0.95))[1]
+    assert (gain.value, gain.low, gain.high) == pytest.approx((0.0, -most, most))
 
 
 def test_rows_that_tie_share_a_hit():
