@@ -207,6 +207,38 @@ LATER_PAIRS: dict[str, Callable[[int, Random], tuple[Array, Array]]] = {
 }
 
 
+def nearly_equal(n: int, random: Random) -> tuple[Array, Array]:
+    z = random.standard_normal((n, 24)) * np.arange(1, 25) ** -0.5
+    x, y = (z + 0.1 * random.standard_normal((n, 24)) for _ in range(2))
+    return x + 0.3 * np.eye(24)[0], y
+
+
+def uneven_lengths(n: int, random: Random) -> tuple[Array, Array]:
+    """Rows whose lengths have a log-normal law, alike in both."""
+    z = random.standard_normal((n, 20)) * random.lognormal(0, 0.4, (n, 1))
+    return z + 0.5 * random.standard_normal((n, 20)) + 0.1, z + 0.5 * random.standard_normal((n, 20))
+
+
+def step_of_one(n: int, random: Random) -> tuple[Array, Array]:
+    """A gap of one and a half standard deviations, and nothing else in common."""
+    return random.standard_normal((n, 10)) + 1.5 * np.eye(10)[0], random.standard_normal((n, 10))
+
+
+def moved_digits(n: int, random: Random) -> tuple[Array, Array]:
+    """Digits, and the same moved by one pixel to the right."""
+    rows = digits()[0][_some(1797, n, random)]
+    pictures = np.pad(rows.reshape(n, 8, 8), [(0, 0), (0, 0), (1, 0)])[:, :, :8]
+    return rows, pictures.reshape(n, 64)
+
+
+LAST_PAIRS: dict[str, Callable[[int, Random], tuple[Array, Array]]] = {
+    "nearly equal": nearly_equal,
+    "lengths that vary": uneven_lengths,
+    "one and a half deviations apart": step_of_one,
+    "digits and moved digits (real)": moved_digits,
+}
+
+
 # Rows (n, d) and their classes.
 
 

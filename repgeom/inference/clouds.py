@@ -17,6 +17,8 @@ from repgeom.measures.pair_sums import check_pair
 
 FEWEST_ROWS = 50  # of a cloud, from which intervals are given
 _GROUPS = 20  # of rows, each left out once
+# Rows on the wrong side, of which fewer say too little of how many come next time: their error is then that of a share of all rows.
+_FEWEST_MISPLACED = 10
 _LARGEST = 1e70  # entry whose fourth power, added up over rows and features, is still a float64
 
 
@@ -168,7 +170,10 @@ class Clouds:
             reason = f"no interval: fewer than {FEWEST_ROWS} rows"
             return Estimate(value, value, None, None, None, n, "halves", (reason,))
         error, degrees = math.sqrt(two_way_variance(areas)), _GROUPS - 1.0
-        low, high = wilson(value, _as_many_rows(value, error, n), quantile(confidence, degrees))
+        rows = _as_many_rows(value, error, n)
+        if rows * min(value, 1 - value) < _FEWEST_MISPLACED:
+            rows = min(rows, float(n))
+        low, high = wilson(value, rows, quantile(confidence, degrees))
         return Estimate(value, value, low, high, error, n, "halves", degrees=degrees)
 
     def _areas(self, half: int) -> Tensor:

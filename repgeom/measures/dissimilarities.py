@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
 import torch
@@ -170,15 +171,49 @@ def correlation_of(a: Tensor, b: Tensor) -> Tensor:
     return (a * b).sum() / (a.square().sum() * b.square().sum()).sqrt()
 
 
-def correlation_without(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
-    """The correlation of centred ranks (n, n), and (n,) that without the pairs of row i, of which ranks are kept."""
-    n = len(a)
-    pairs = (n - 1) * (n - 2) / 2
-    of_a, of_b = a.sum(1), b.sum(1)
+@dataclasses.dataclass(frozen=True)
+class PairOrder:
+    """The order of the distances of all pairs of rows: what is worked out once of each side of a correlation.
 
-    def left(x: Tensor, y: Tensor, of_x: Tensor, of_y: Tensor) -> Tensor:
+    Attributes:
+        ranks: (n, n), centred, with a diagonal of zeros.
+        order: (pairs,), where in the flat ranks each pair i < j lies, from the nearest.
+        below, up_to: (n, n), how many pairs have a lower rank than this one, and how many none that is higher; 0 on the diagonal.
+    """
+
+    ranks: Tensor
+    order: Tensor
+    below: Tensor
+    up_to: Tensor
+
+    @classmethod
+    def of(cls, ranks: Tensor) -> PairOrder:
+        n = len(ranks)
+        row, column = torch.triu_indices(n, n, 1, device=ranks.device)
+        ordered, order = ranks[row, column].sort()
+        below, up_to = (torch.searchsorted(ordered, ranks, right=right) for right in (False, True))
+        return cls(ranks, (row * n + column)[order], below.fill_diagonal_(0), up_to.fill_diagonal_(0))
+
+    def to(self, device: torch.device) -> PairOrder:
+        return PairOrder(*(part.to(device) for part in (self.ranks, self.order, self.below, self.up_to)))
+
+    def moved_up(self, other: Tensor) -> Tensor:
+        """Σ over all pairs of the other ranks times how many pairs of row i lie lower here, (n,), with half of those that tie."""
+        summed = torch.cat([other.new_zeros(1), other.flatten()[self.order].cumsum(0)])
+        # All ranks sum to zero, so those above sum to minus those up to here.
+        return -(summed[self.below] + summed[self.up_to]).sum(1) / 2
+
+    def products_without(self, other: PairOrder) -> Tensor:
+        """Σ of the products of both ranks over the pairs without row i, (n,), of which the ranks fall by what lay lower.
+
+        What falls in both at once is left out: it is about 1 / n of what falls in one.
+        """
+        a, b, n = self.ranks, other.ranks, len(self.ranks)
         # The ranks of all pairs sum to zero, so those that are left sum to minus those of the row.
-        return (x * y).sum() / 2 - (x * y).sum(1) - of_x * of_y / pairs
+        own = (a * b).sum(1) + 2 * a.sum(1) * b.sum(1) / ((n - 1) * (n - 2))
+        return (a * b).sum() / 2 - own - self.moved_up(b) - other.moved_up(a)
 
-    both, first, second = left(a, b, of_a, of_b), left(a, a, of_a, of_a), left(b, b, of_b, of_b)
-    return correlation_of(a, b), both / (first * second).sqrt()
+
+def correlation_without(a: PairOrder, b: PairOrder, own: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    """The correlation of ranks, and (n,) that without row i; `own`: `products_without` of each side with itself."""
+    return correlation_of(a.ranks, b.ranks), a.products_without(b) / (own[0] * own[1]).sqrt()

@@ -17,7 +17,7 @@ from repgeom.data.arrays import unit_rows
 from repgeom.data.numbers import real_number
 from repgeom.inference.neighbours import Neighbours
 from repgeom.measures.canonical import pwcca, svcca
-from repgeom.measures.dissimilarities import ceiling_of, centred_ranks, correlation_without
+from repgeom.measures.dissimilarities import PairOrder, ceiling_of, centred_ranks, correlation_without
 from repgeom.measures.kernel_similarity import angle_of
 from repgeom.measures.kernels import (
     alignment_without,
@@ -31,7 +31,7 @@ from repgeom.measures.pair_sums import varying
 from repgeom.measures.pairs import procrustes_distance
 from repgeom.models.kept_rows import KeptRows
 from repgeom.robustness.measurement import Measurement
-from repgeom.robustness.tails import heavy_tails
+from repgeom.robustness.tails import FOR_CKA, heavy_tails
 
 HELD_BYTES = 1 << 28  # of what is worked out of layers and held at once
 FEWEST_ROWS = 20  # from which leaving out one row says how far off a value may be
@@ -156,16 +156,20 @@ class RBFCKA(LinearCKA):
 
 @dataclasses.dataclass(frozen=True)
 class RSA(Similarity):
-    """Spearman's correlation of distances, and the jackknife of its rows with ranks as they are."""
+    """Spearman's correlation of distances, and the jackknife of its rows."""
 
     name = "rsa"
 
-    def prepared(self, x: Tensor, name: str, groups: Tensor | None) -> tuple[Tensor, bool]:
-        return centred_ranks(x.double(), self.distance, name), groups is not None
+    def layers_at_once(self, n: int) -> int:
+        return HELD_BYTES // (28 * n * n)
 
-    def measured(self, a: tuple[Tensor, bool], b: tuple[Tensor, bool]) -> Measurement:
-        whole, without = correlation_without(a[0], b[0].to(a[0].device))
-        return jackknifed(self.name, float(whole), without, "similarity", (), a[1])
+    def prepared(self, x: Tensor, name: str, groups: Tensor | None) -> tuple[PairOrder, Tensor, bool]:
+        pairs = PairOrder.of(centred_ranks(x.double(), self.distance, name))
+        return pairs, pairs.products_without(pairs), groups is not None
+
+    def measured(self, a: tuple[PairOrder, Tensor, bool], b: tuple[PairOrder, Tensor, bool]) -> Measurement:
+        whole, without = correlation_without(a[0], b[0].to(a[1].device), (a[1], b[1].to(a[1].device)))
+        return jackknifed(self.name, float(whole), without, "similarity", (), a[2])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -267,7 +271,7 @@ def jackknifed(
         return Measurement(name, value, n, note="no interval: single rows decide it")
     pseudo = value + (n - 1) * (without.mean() - without)
     found = Measurement(name, value, n, pseudo.cpu(), kind)
-    note = heavy_tails(*lengths) if lengths else ""
+    note = heavy_tails(*lengths, times=FOR_CKA) if lengths else ""
     return found.without_interval(note) if note else found
 
 

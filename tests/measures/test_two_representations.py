@@ -11,7 +11,7 @@ from sklearn.cross_decomposition import CCA
 from test_pairs import hsic, hsic_unbiased, slow_cka
 
 import repgeom as rg
-from repgeom.measures.dissimilarities import centred_ranks, correlation_without
+from repgeom.measures.dissimilarities import PairOrder, centred_ranks, correlation_without
 from repgeom.measures.kernels import alignment_without, linear_kernel, rbf_kernel, row_products, without_diagonal
 from repgeom.measures.measure import called_alone
 
@@ -215,15 +215,29 @@ def test_an_alignment_without_a_row_is_that_of_the_others(kernel, rng):
         assert float(without[i]) == pytest.approx(slow(k.numpy()[keep][:, keep], m.numpy()[keep][:, keep]), rel=1e-9)
 
 
-def test_a_correlation_without_a_row_is_that_of_the_other_pairs(rng):
+@pytest.mark.parametrize("digits", [12, 0])
+def test_a_correlation_without_a_row_is_that_of_the_ranks_of_the_other_pairs(rng, digits):
+    """Whole distances tie. What is left out of the ranks' products is about 1 / n of what leaving out a row changes."""
+    n = 120
+    x, y = (np.round(3 * z, digits) for z in related(rng, n))
+    pairs = [PairOrder.of(centred_ranks(torch.tensor(z), "euclidean", "x")) for z in (x, y)]
+    whole, without = correlation_without(*pairs, tuple(p.products_without(p) for p in pairs))
+    assert float(whole) == pytest.approx(rg.rsa(x, y, distance="euclidean"))
+    rows = range(0, n, 8)
+    exact = np.array([rg.rsa(np.delete(x, i, 0), np.delete(y, i, 0), distance="euclidean") for i in rows])
+    assert without.numpy()[rows] - float(whole) == pytest.approx(exact - float(whole), rel=0.1, abs=2e-5)
+
+
+def test_ranks_fall_by_the_pairs_of_the_row_that_lie_lower(rng):
     x, y = (torch.tensor(z) for z in related(rng, 9))
-    a, b = (centred_ranks(z, "euclidean", "x") for z in (x, y))
-    _, without = correlation_without(a, b)
-    for i in range(9):
-        keep = np.arange(9) != i
-        upper = np.triu_indices(8, 1)
-        expected = np.corrcoef(a.numpy()[keep][:, keep][upper], b.numpy()[keep][:, keep][upper])[0, 1]
-        assert float(without[i]) == pytest.approx(expected, rel=1e-9)
+    a, b = (centred_ranks(z, "euclidean", "x") for z in (x, torch.round(2 * y)))
+    upper = np.triu_indices(9, 1)
+    for order, other in ((a, b), (b, a), (b, b)):
+        of_pairs, weights = order.numpy()[upper], other.numpy()[upper]
+        for i in range(9):
+            own = np.delete(order.numpy()[i], i)
+            fall = (own < of_pairs[:, None]).sum(1) + (own == of_pairs[:, None]).sum(1) / 2
+            assert float(PairOrder.of(order).moved_up(other)[i]) == pytest.approx(fall @ weights)
 
 
 def test_gradients_are_those_of_differences(rng):
