@@ -17,7 +17,8 @@ from repgeom.measures.pair_sums import check_pair
 
 FEWEST_ROWS = 50  # of a cloud, from which intervals are given
 _GROUPS = 20  # of rows, each left out once
-# Rows on the wrong side, of which fewer say too little of how many come next time: their error is then that of a share of all rows.
+# Of fewer rows on the wrong side, their spread does not say how many come next time. Then the error is taken that no area of so
+# many rows exceeds, that of a share (van Dantzig 1951).
 _FEWEST_MISPLACED = 10
 _LARGEST = 1e70  # entry whose fourth power, added up over rows and features, is still a float64
 

@@ -92,7 +92,8 @@ def intrinsic_dimension(
     Rows that repeat, exactly or nearly (a text encoded twice), are read once: their distance says nothing of dimensions. Of values
     that are rounded many distances tie, which reads as many dimensions; above the number of columns a warning says so. The
     value belongs to a scale, which fewer rows make larger: see `intrinsic_dimension_curve`. The interval is of chance in
-    drawing rows alone; where dimensions are many every method reads far too low (of 50 about 31, of 512 about 129).
+    drawing rows alone: at 95 % TwoNN's holds 92 to 98 %, those of MLE and Gride up to 99 % where rows lie in clusters. Where
+    dimensions are many every method reads far too low (of 50 about 31, of 512 about 129).
 
     Args:
         features: (n_samples, n_features), any array kind; on their device.

@@ -38,7 +38,8 @@ class ModalityGap(ShownInNotebook):
         share: of the variance of both clouds together (each counted for half) that lies between their means. Below 0 where `squared`
             is; its interval begins at 0 where that of `squared` does.
         separability: how often a row of `a` lies further towards a's side than one of `b`, along the line between the means of the
-            other half of the rows (area under the ROC curve): 0.5 where they cannot be told apart, 1 where a plane parts them.
+            other half of the rows (area under the ROC curve): 0.5 where they cannot be told apart, 1 where a plane parts them. Where
+            fewer than ten rows or so are misplaced, the interval is that of the largest error an area can have, and holds too often.
         a_to_b, b_to_a: how often the most similar row of the other cloud is the own partner, before and after both clouds are moved
             to one mean; None where not paired.
         n: (rows of a, rows of b).

@@ -23,7 +23,8 @@ _TIED = 1e-12  # cosines that differ by less differ by rounding
 class Retrieval(ShownInNotebook):
     """How often the most similar row is the partner; rows that tie with it share the hit.
 
-    Where fewer than about five rows are found, or change, no interval can be exact: those given hold more often than asked.
+    Where fewer than about five rows are found, or change, no interval can be exact: those given hold more often than asked. Where
+    clouds lie further apart than they are wide, single rows draw most of the others, and 95 % intervals before the change hold 90 %.
 
     Attributes:
         before, after: a change of both clouds.

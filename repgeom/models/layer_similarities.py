@@ -31,7 +31,7 @@ from repgeom.measures.pair_sums import varying
 from repgeom.measures.pairs import procrustes_distance
 from repgeom.models.kept_rows import KeptRows
 from repgeom.robustness.measurement import Measurement
-from repgeom.robustness.tails import FOR_CKA, heavy_tails
+from repgeom.robustness.tails import heavy_tails
 
 HELD_BYTES = 1 << 28  # of what is worked out of layers and held at once
 FEWEST_ROWS = 20  # from which leaving out one row says how far off a value may be
@@ -271,7 +271,7 @@ def jackknifed(
         return Measurement(name, value, n, note="no interval: single rows decide it")
     pseudo = value + (n - 1) * (without.mean() - without)
     found = Measurement(name, value, n, pseudo.cpu(), kind)
-    note = heavy_tails(*lengths, times=FOR_CKA) if lengths else ""
+    note = heavy_tails(*lengths) if lengths else ""
     return found.without_interval(note) if note else found
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from repgeom.measures.pair_sums import cka_of
 from repgeom.robustness.measurement import Measurement
-from repgeom.robustness.tails import FOR_CKA, heavy_tails
+from repgeom.robustness.tails import heavy_tails
 
 # Debiased CKA needs 4 rows, and the jackknife leaves one out.
 FEWEST_ROWS = 5
@@ -34,7 +34,7 @@ def cka_measurement(x: Tensor, y: Tensor, squared_steps: Tensor | None = None) -
     lengths = [x.square().sum(1), y.square().sum(1)]
     if squared_steps is not None:
         lengths.append(squared_steps)
-    note = heavy_tails(*lengths, times=FOR_CKA)
+    note = heavy_tails(*lengths)
     if note:
         return found.without_interval(note)
     return found

@@ -13,10 +13,6 @@ import math
 
 from torch import Tensor
 
-# Times √n: CKA multiplies squared lengths with each other, which lighter tails spoil too. Of 300 rows of Student's t with 5
-# degrees √n left a fifth with an interval, of which 84 % held.
-FOR_CKA = 1.5
-
 
 def carrying_rows(squares: Tensor) -> float:
     """Return how many rows carry the variance of these squared lengths: n where all deviate as much, 1 for a lone one.
@@ -35,17 +31,17 @@ def carrying_rows(squares: Tensor) -> float:
     return float(deviations.sum().square() / deviations.square().sum())
 
 
-def heavy_tails(*lengths: Tensor, times: float = 1.0) -> str:
-    """Return why there is no interval where fewer rows than `times` √n carry the variance of any of the squared lengths, else ''.
+def heavy_tails(*lengths: Tensor) -> str:
+    """Return why there is no interval where fewer than √n rows carry the variance of any of the squared lengths, else ''.
 
     Normal rows have ten times as many at n = 1,000; a bound that grows with n is passed by tails of finite kurtosis only.
     """
     n = len(lengths[0])
     fewest = min(carrying_rows(squares) for squares in lengths)
-    needed = times * math.sqrt(n)
-    if fewest >= needed:
+    if fewest >= math.sqrt(n):
         return ""
+    needed = math.ceil(math.sqrt(n))
     return (
         f"no interval: about {fewest:.2g} of {n:,} rows, whose lengths stand out, decide how wide it would be; "
-        f"it takes at least {math.ceil(needed)}"
+        f"it takes at least {needed}"
     )

@@ -96,6 +96,20 @@ def test_separability_is_of_the_half_that_the_line_was_not_drawn_through(paired)
     assert found.se == pytest.approx(np.sqrt(two_way_variance(areas)), rel=1e-12)
 
 
+def test_where_hardly_a_row_is_misplaced_the_area_errs_as_a_share_of_all_rows():
+    x, y = (np.random.default_rng(seed).standard_normal((100, 3)) for seed in (0, 1))
+    near_one = rg.modality_gap(x + [3.0, 0, 0], y, normalize=None).separability
+    far_from_one = rg.modality_gap(x + [1.0, 0, 0], y, normalize=None).separability
+    assert 0.97 < near_one.value < 1
+    # As many rows as would err as much: the area knows more than 100, but from few misplaced ones.
+    rows = [e.value * (1 - e.value) / e.se**2 for e in (near_one, far_from_one)]
+    assert rows[0] > 100
+    assert rows[0] * (1 - near_one.value) < 10 < rows[1] * (1 - far_from_one.value)
+    t = quantile(0.95, 19)
+    assert (near_one.low, near_one.high) == pytest.approx(wilson(near_one.value, 100, t))
+    assert (far_from_one.low, far_from_one.high) == pytest.approx(wilson(far_from_one.value, rows[1], t))
+
+
 def test_the_variance_of_a_product_of_two_means_is_unbiased():
     """Var x̄ ȳ = x̄² s²_y / n + ȳ² s²_x / n − s²_x s²_y / n² is unbiased for independent x and y (Goodman 1960)."""
     x, y = np.random.default_rng(0).normal(1, 2, (2, 20))
