@@ -98,8 +98,8 @@ def test_separability_is_of_the_half_that_the_line_was_not_drawn_through(paired)
 
 def test_where_hardly_a_row_is_misplaced_the_area_errs_as_a_share_of_all_rows():
     x, y = (np.random.default_rng(seed).standard_normal((100, 3)) for seed in (0, 1))
-    near_one = rg.modality_gap(x + [3.0, 0, 0], y, normalize=None).separability
-    far_from_one = rg.modality_gap(x + [1.0, 0, 0], y, normalize=None).separability
+    near_one = rg.modality_gap(x + 3 * np.eye(3)[0], y, normalize=None).separability
+    far_from_one = rg.modality_gap(x + np.eye(3)[0], y, normalize=None).separability
     assert 0.97 < near_one.value < 1
     # As many rows as would err as much: the area knows more than 100, but from few misplaced ones.
     rows = [e.value * (1 - e.value) / e.se**2 for e in (near_one, far_from_one)]

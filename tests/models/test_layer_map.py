@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import repgeom as rg
 from repgeom import models
+from repgeom.inference.intervals import quantile
 from repgeom.models import layer_similarities
 from repgeom.robustness.alignment import cka_measurement
 
@@ -76,6 +77,18 @@ def test_intervals_are_the_jackknifes_less_what_it_counts_twice():
             pseudo = expected.value + factor * (expected.contributions - expected.value)
             interval = dataclasses.replace(expected, contributions=pseudo).interval(0.95)
             assert (found.low[i, j], found.high[i, j]) == pytest.approx(interval, rel=1e-6)
+
+
+def test_the_interval_of_rsa_is_that_of_leaving_out_each_row():
+    a, b = features(60)
+    x, y = a["first"], b["one"]
+    found = rg.cka_map({"x": x}, {"y": y}, measure="rsa", distance="euclidean")
+    without = [rg.rsa(np.delete(x, i, 0), np.delete(y, i, 0), distance="euclidean") for i in range(60)]
+    value = found.values[0, 0]
+    half = quantile(0.95, 59) * np.std(without) * np.sqrt(59) / (1 - value**2)
+    expected = np.tanh(np.arctanh(value) + half * np.array([-1, 1]))
+    # Ranks that fall in both at once are left out, about 1 / n times some.
+    assert (found.low[0, 0], found.high[0, 0]) == pytest.approx(tuple(expected), abs=0.1 * (expected[1] - expected[0]))
 
 
 def test_two_cells_are_compared_row_by_row():
