@@ -121,6 +121,10 @@ class Neighbours:
             changes = sums.sign()
         return dataclasses.replace(found, changes=changes)
 
+    def accuracy(self, labels: Tensor) -> float:
+        """The value of `votes` alone."""
+        return float(self._voted(labels, None).mean())
+
     def gain(self, other: Neighbours, labels: Tensor) -> float:
         """The same in all rows, without an error: a look before the halves are read."""
         return float((self._voted(labels, None) - other._voted(labels, None)).mean())

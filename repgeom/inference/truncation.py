@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from repgeom.data.arrays import finite_matrix, unit_rows
+from repgeom.data.arrays import finite_matrix, row_chunks, unit_rows
 from repgeom.data.kinds import Features, Groups, Labels, MeasureName
 from repgeom.data.labels import as_labels
 from repgeom.data.numbers import whole_number
@@ -103,20 +103,20 @@ def truncation_curve(
         raise error
     own = None if groups is None else as_labels(groups, n, "groups")[0]
     classes = None if labels is None else as_labels(labels, n)[0]
-    turned: dict[str, Source] = {OWN: source}
+    cuts = [(OWN, m, _cut(source, m)) for m in wanted]
     if principal:
         fitted = fitted_half(n, seed, own)
-        vectors = directions_of(source.select(fitted), center=True, normalize=None, tail=False).vectors
+        rotation = _completed(directions_of(source.select(fitted), center=True, normalize=None, tail=False).vectors)
         read = np.flatnonzero(~fitted)
-        turned = {OWN: source.select(~fitted)}
-        turned[PRINCIPAL] = _rotated(turned[OWN], _completed(vectors))
+        source = source.select(~fitted)
+        cuts = [(OWN, m, _cut(source, m)) for m in wanted]
+        cuts += [(PRINCIPAL, m, _rotated(source, rotation[:, :m])) for m in wanted]
         own = None if own is None else np.unique(own[read], return_inverse=True)[1]
         classes = None if classes is None else classes[read]
-    reader = _Reader(turned[OWN], record.name, k, own, classes, max_rows, confidence, seed)
-    cuts = [(name, rotated, m) for name, rotated in turned.items() for m in wanted]
+    reader = _Reader(source, record.name, k, own, classes, max_rows, confidence, seed)
     table = pd.DataFrame([reader.row(*cut) for cut in with_bar(cuts, "cuts", progress)])
     table.attrs["measure"] = record.name
-    table.attrs["k"], table.attrs["n_samples"] = k, turned[OWN].n_samples
+    table.attrs["k"], table.attrs["n_samples"] = k, source.n_samples
     table.attrs["n_neighbour_rows"] = len(reader.drawn)
     table.attrs["no_interval"] = list(reader.reasons)
     return table
@@ -146,14 +146,15 @@ def _completed(vectors: Tensor) -> Tensor:
     return torch.cat([vectors, whole[:, rank:]], 1)
 
 
-def _rotated(source: Source, rotation: Tensor) -> Source:
-    """The same rows in other directions, read piece by piece."""
+def _rotated(source: Source, directions: Tensor) -> Source:
+    """The same rows along these directions (d, m), read piece by piece."""
 
     def read(start: int, stop: int) -> Tensor:
-        rows = source.read(start, stop)
-        return rows.double() @ rotation.to(rows.device)
+        # Few directions are asked for of many rows, whose float64 copies would be as wide as the features.
+        pieces = row_chunks(source.read(start, stop))
+        return torch.cat([rows.double() @ directions.to(rows.device) for rows in pieces])
 
-    return dataclasses.replace(source, read=read, dtype=torch.float64, columns=None)
+    return dataclasses.replace(source, n_features=directions.shape[1], read=read, dtype=torch.float64, columns=None)
 
 
 def _cut(source: Source, n_dims: int) -> Source:
@@ -195,9 +196,8 @@ class _Reader:
     def _neighbours(self, rows: Tensor) -> Neighbours:
         return Neighbours(unit_rows(finite_matrix(rows, "features")), self.k, self.seed, self.own)
 
-    def row(self, name: str, source: Source, n_dims: int) -> dict[str, Any]:
+    def row(self, name: str, n_dims: int, cut: Source) -> dict[str, Any]:
         """One kind of directions, cut to so many."""
-        cut = _cut(source, n_dims)
         found: dict[str, Any] = {"directions": name, "n_dims": n_dims}
         rank = estimate_or_reason(cut, self.measure, normalize="l2", groups=self.groups, confidence=self.confidence)
         found |= self._ends("", rank, "value", f"{self.measure} of {n_dims} dimensions of {name}")

@@ -132,14 +132,16 @@ def hubness(
     if own is not None:
         own = own[torch.as_tensor(rows, device=x.device)]
     k = check_neighbours(k, n, own)
+    size, dtype, device = x.shape[-2:], x.dtype, x.device
     space = space_of(x, metric)
+    del x  # the space holds rows of its own, and so will those of isotropic rows
     refuse_equal(space, metric)
     often = occurrence(space, k, own, progress)
     random = torch.Generator().manual_seed(int(seed) % (1 << 63))
-    size, draws = x.shape[-2:], []
+    draws = []
     for _ in range(max(1, min(16, _ISOTROPIC_ROWS // n))):
-        drawn = torch.randn(size, generator=random, dtype=x.dtype, device="cpu").to(x.device)
-        draws.append(torch.stack(_read(occurrence(space_of(drawn, metric), k, own, progress), k)[:3]))
+        space = space_of(torch.randn(size, generator=random, dtype=dtype, device="cpu").to(device), metric)
+        draws.append(torch.stack(_read(occurrence(space, k, own, progress), k)[:3]))
     isotropic = torch.stack(draws).mean(0).tolist()
     give = give_back(features)
     skewness, robin_hood, antihub_share, largest = (give(value) for value in _read(often, k))

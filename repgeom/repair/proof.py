@@ -178,25 +178,28 @@ def proof_of(
     values = rows.cpu().numpy()
     if bool((rows == rows[:1]).all()):
         raise ZeroVarianceError("`features` has zero variance: all rows are equal, so no repair can help.")
-    made, left_out = _fitted(values[fitted], repairs)
     held = values[~fitted]
-    # Repaired rows are made again where they are read: all of them together are several times the rows.
-    for name in list(made):
-        try:
-            _transformed(made[name], held, name)
-        except ValueError as error:
-            if repairs is not None:
-                raise
-            del made[name]
-            left_out[name] = str(error)
-    judge = _Judge(torch.from_numpy(held), held_groups, held_classes, settings, made)
-    read = list(made)
+    judge = _Judge(torch.from_numpy(held), held_groups, held_classes, settings)
+    left_out: dict[str, str] = {}
+    if judge.may_gain():
+        made, left_out = _fitted(values[fitted], repairs)
+        # Repaired rows are made again where they are read: all of them together are several times the rows.
+        for name in list(made):
+            try:
+                _transformed(made[name], held, name)
+            except ValueError as error:
+                if repairs is not None:
+                    raise
+                del made[name]
+                left_out[name] = str(error)
+        judge.made = made
+    read = list(judge.made)
     if settings.least_gain is not None:
         read = judge.promising(settings.least_gain)
     table = [judge.row(name) for name in with_bar((AS_THEY_ARE, *read), "repairs", settings.progress)]
     frame = pd.DataFrame(table).set_index("repair")
     frame.attrs["no_interval"] = list(judge.reasons)
-    return RepairProof(frame, made, int(fitted.sum()), int((~fitted).sum()), left_out)
+    return RepairProof(frame, judge.made, int(fitted.sum()), int((~fitted).sum()), left_out)
 
 
 def _transformed(transformer: Any, rows: np.ndarray, name: str) -> Tensor:
@@ -215,14 +218,9 @@ def _fitted(rows: np.ndarray, repairs: Mapping[str, Any] | None) -> tuple[dict[s
         from sklearn.base import clone
 
         return {name: clone(transformer).fit(rows) for name, transformer in repairs.items()}, {}
-    made: dict[str, Any] = {}
-    left_out: dict[str, str] = {}
-    for name, transformer in _default(rows.shape[1]).items():
-        try:
-            made[name] = transformer.fit(rows)
-        except ValueError as error:
-            left_out[name] = str(error)
-    return made, left_out
+    from repgeom.repair.transformers import fitted_together
+
+    return fitted_together(_default(rows.shape[1]), rows)
 
 
 def _default(width: int) -> dict[str, Any]:
@@ -243,10 +241,9 @@ class _Judge:
         groups: np.ndarray | None,
         classes: Tensor | None,
         settings: Settings,
-        made: Mapping[str, Any],
     ) -> None:
-        self.held, self.groups, self.classes, self.settings, self.made = held, groups, classes, settings, made
-        self.of_all = 1 - (1 - settings.confidence) / max(1, len(made))
+        self.held, self.groups, self.classes, self.settings = held, groups, classes, settings
+        self.made: dict[str, Any] = {}
         self.known: dict[str, Neighbours] = {}
         self.reasons: dict[str, None] = {}  # why there is no interval; a dict keeps the order
 
@@ -263,6 +260,13 @@ class _Judge:
             codes = group_codes(self.groups, len(units))
             self.known[name] = Neighbours(units, self.settings.k, self.settings.seed, codes)
         return self.known[name]
+
+    def may_gain(self) -> bool:
+        """Whether so many rows are voted wrong that a repair can gain what is asked for."""
+        least = self.settings.least_gain
+        if least is None or self.classes is None:
+            return True
+        return self.neighbours(AS_THEY_ARE).accuracy(self.classes) <= 1 - least
 
     def promising(self, least_gain: float) -> list[str]:
         """The repair that gains most, if it gains so much; nothing else."""
@@ -289,7 +293,8 @@ class _Judge:
         found |= self.ends("accuracy", "accuracy_", accuracy)
         if name == AS_THEY_ARE:  # against itself
             return found | {"gained": 0.0, "gained_low": 0.0, "gained_high": 0.0}
-        gained = here.votes_gained(before, self.classes).estimate(self.of_all, least=-1.0)
+        of_all = 1 - (1 - confidence) / len(self.made)
+        gained = here.votes_gained(before, self.classes).estimate(of_all, least=-1.0)
         return found | self.ends("gained", "gained_", gained)
 
     def ends(self, name: str, prefix: str, e: Estimate) -> dict[str, float]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import functools
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -46,17 +47,26 @@ class _Moments:
             self.fourth += float(np.square(np.square(about).sum(1)).sum()) / n
         if not np.isfinite(self.covariance).all():
             raise ValueError("`X` holds values too large to be added in float64; divide them by their largest.")
+        self.decomposed: tuple[Array, Array] | None = None
+
+    def decompose(self) -> None:
+        """Find all directions at once, for repairs that take other numbers of them."""
+        self.decomposed = self._largest(len(self.covariance))
 
     def directions(self, name: str, k: int | None = None) -> tuple[Array, Array]:
         """The largest k variances, descending, and directions as columns; raises ValueError where no row differs."""
+        most = len(self.covariance) if k is None else k
+        variances, vectors = self.decomposed or self._largest(most)
+        if not variances[0] > 0:
+            raise ValueError(f"all rows are equal, so there is nothing that {name} could be fitted to.")
+        return variances[:most].clip(min=0), vectors[:, :most]
+
+    def _largest(self, k: int) -> tuple[Array, Array]:
         from scipy.linalg import eigh
 
         d = len(self.covariance)
-        first = 0 if k is None else d - k
-        variances, vectors = eigh(self.covariance, subset_by_index=(first, d - 1))
-        if not variances[-1] > 0:
-            raise ValueError(f"all rows are equal, so there is nothing that {name} could be fitted to.")
-        return variances[::-1].clip(min=0), vectors[:, ::-1]
+        variances, vectors = eigh(self.covariance, subset_by_index=(d - k, d - 1))
+        return variances[::-1], vectors[:, ::-1]
 
 
 def _as_array(X: Any) -> Any:
@@ -94,23 +104,57 @@ class Standardize(StandardScaler):  # type: ignore[misc]
         return tags
 
 
-class RemoveTop(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
+class _OfMoments(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
+    """A repair that is fitted to mean and covariance alone."""
+
+    def fit(self, X: Any, y: Any = None) -> Any:
+        """Fit to rows X (n_samples, n_features); y is not read."""
+        rows = validate_data(self, _as_array(X), dtype=_TYPES, ensure_min_samples=2)
+        return self._fitted(rows.shape, lambda: _Moments(rows))
+
+    def fit_beside(self, rows: NDArray[Any], moments: Callable[[], _Moments]) -> Any:
+        """The same where the moments of the rows serve other repairs too."""
+        validate_data(self, rows, dtype=_TYPES, ensure_min_samples=2)
+        return self._fitted(rows.shape, moments)
+
+    def _fitted(self, shape: tuple[int, int], moments: Callable[[], _Moments]) -> Any:
+        raise NotImplementedError
+
+
+def fitted_together(repairs: Mapping[str, Any], rows: NDArray[Any]) -> tuple[dict[str, Any], dict[str, str]]:
+    """Repairs fitted to the same rows, whose covariance is taken and decomposed once; and why others cannot be."""
+
+    @functools.cache
+    def moments() -> _Moments:
+        found = _Moments(rows)
+        found.decompose()
+        return found
+
+    made: dict[str, Any] = {}
+    left_out: dict[str, str] = {}
+    for name, repair in repairs.items():
+        try:
+            made[name] = repair.fit_beside(rows, moments) if isinstance(repair, _OfMoments) else repair.fit(rows)
+        except ValueError as error:
+            left_out[name] = str(error)
+    return made, left_out
+
+
+class RemoveTop(_OfMoments):
     """Subtracts the mean and the leading k principal directions; made by `repgeom.repair.remove_top`."""
 
     def __init__(self, k: int = 1) -> None:
         self.k = k
 
-    def fit(self, X: Any, y: Any = None) -> RemoveTop:
-        """Find the directions of rows X (n_samples, n_features); y is not read."""
-        rows = validate_data(self, _as_array(X), dtype=_TYPES, ensure_min_samples=2)
-        n, d = rows.shape
+    def _fitted(self, shape: tuple[int, int], moments: Callable[[], _Moments]) -> RemoveTop:
+        n, d = shape
         if self.k >= max(2, d) and self.k > 0:
             raise ValueError(f"`k={self.k}` directions of {d} features leave nothing; take fewer than {d}.")
-        moments = _Moments(rows)
-        self.mean_ = moments.mean
+        found = moments()
+        self.mean_ = found.mean
         self.directions_ = np.zeros((0, d))
         if self.k > 0:
-            variances, vectors = moments.directions("`remove_top`", self.k)
+            variances, vectors = found.directions("`remove_top`", self.k)
             n_varying = int((variances > variances[0] * max(n, d) * np.finfo(float).eps).sum())
             if n_varying < self.k:
                 raise ValueError(f"`k={self.k}`, and the rows vary along {n_varying} directions only.")
@@ -131,24 +175,22 @@ class RemoveTop(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type:
         return _in_pieces(without, rows)
 
 
-class Whiten(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
+class Whiten(_OfMoments):
     """Turns the covariance into the identity; made by `repgeom.repair.whiten`."""
 
     def __init__(self, shrinkage: float | str = "ledoit-wolf") -> None:
         self.shrinkage = shrinkage
 
-    def fit(self, X: Any, y: Any = None) -> Whiten:
-        """Find the covariance of rows X (n_samples, n_features); y is not read."""
-        rows = validate_data(self, _as_array(X), dtype=_TYPES, ensure_min_samples=2)
-        moments = _Moments(rows)
-        variances, vectors = moments.directions("`whiten`")
-        self.mean_ = moments.mean
-        self.shrinkage_ = _ledoit_wolf(moments, len(rows)) if self.shrinkage == "ledoit-wolf" else float(self.shrinkage)
+    def _fitted(self, shape: tuple[int, int], moments: Callable[[], _Moments]) -> Whiten:
+        found = moments()
+        variances, vectors = found.directions("`whiten`")
+        self.mean_ = found.mean
+        self.shrinkage_ = _ledoit_wolf(found, shape[0]) if self.shrinkage == "ledoit-wolf" else float(self.shrinkage)
         drawn_in = (1 - self.shrinkage_) * variances + self.shrinkage_ * variances.mean()
         # What is left of rounding is no variance.
-        varies = drawn_in > drawn_in[0] * max(rows.shape) * np.finfo(float).eps
+        varies = drawn_in > drawn_in[0] * max(shape) * np.finfo(float).eps
         scales = np.where(varies, 1 / np.sqrt(np.where(varies, drawn_in, 1)), 0)
-        self.whitening_ = (vectors * scales) @ vectors.T / moments.unit
+        self.whitening_ = (vectors * scales) @ vectors.T / found.unit
         return self
 
     def transform(self, X: Any) -> NDArray[Any]:

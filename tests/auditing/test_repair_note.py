@@ -52,3 +52,10 @@ def test_copies_that_are_grouped_are_no_hindrance():
     x, labels, groups = np.repeat(x, 2, 0), np.repeat(labels, 2), np.repeat(np.arange(500), 2)
     assert note_of(rg.audit(x, labels=labels)) == ""
     assert "fitted on 500 rows" in note_of(rg.audit(x, labels=labels, groups=groups))
+
+
+def test_where_hardly_a_row_is_voted_wrong_no_repair_is_tried(monkeypatch):
+    """A repair cannot gain more than what is voted wrong."""
+    x, labels = classes()
+    monkeypatch.setattr("repgeom.repair.proof._fitted", lambda rows, repairs: pytest.fail("repairs were fitted"))
+    assert note_of(rg.audit(x + 9 * np.eye(4, 12)[labels], labels=labels)) == ""

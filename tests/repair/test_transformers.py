@@ -13,6 +13,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from repgeom.repair import remove_top, standardize, whiten
+from repgeom.repair.transformers import fitted_together
 
 
 @parametrize_with_checks([remove_top(1), remove_top(0), whiten(), whiten(0.1)])
@@ -118,3 +119,33 @@ def test_all_repairs_refuse_nan_and_take_tensors_that_need_a_gradient(made):
     tensor = torch.tensor(x, requires_grad=True)
     np.testing.assert_allclose(made().fit_transform(tensor), made().fit_transform(x))
     made().fit_transform(tensor.bfloat16())
+
+
+def test_repairs_that_are_fitted_together_are_those_that_are_fitted_alone():
+    x = rows(60, 8, np.float32)
+    alone = {
+        "none": remove_top(0),
+        "two": remove_top(2),
+        "seven": remove_top(7),
+        "white": whiten(),
+        "scaled": standardize(),
+    }
+    together, left_out = fitted_together({name: clone(repair) for name, repair in alone.items()}, x)
+    assert left_out == {}
+    for name, repair in alone.items():
+        expected = repair.fit(x).transform(x)
+        assert together[name].n_features_in_ == 8
+        assert together[name].transform(x) == pytest.approx(expected, rel=1e-5, abs=1e-5)
+    flat = np.outer(np.arange(9.0), np.ones(5))
+    made, left_out = fitted_together({"one": remove_top(1), "two": remove_top(2)}, flat)
+    assert set(made) == {"one"}
+    assert "vary along 1 directions only" in left_out["two"]
+
+
+def test_rows_in_pieces_are_changed_as_at_once(monkeypatch):
+    x = rows(100)
+    repairs = [standardize(), remove_top(2), whiten(0.1)]
+    expected = [repair.fit(x).transform(x) for repair in repairs]
+    monkeypatch.setattr("repgeom.repair.transformers.chunk_rows", lambda width: 7)
+    for repair, at_once in zip(repairs, expected, strict=True):
+        assert clone(repair).fit(x).transform(x) == pytest.approx(at_once, rel=1e-9, abs=1e-12)
