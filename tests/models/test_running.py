@@ -46,7 +46,8 @@ def test_dropout_and_batch_norm_do_not_run_in_training_mode():
     before = {k: v.clone() for k, v in model.state_dict().items()}
     state = torch.get_rng_state()
     x = models.extract_features(model, [rows()])
-    np.testing.assert_array_equal(x, models.extract_features(model, rows().split(7)))
+    # Products of other shapes round differently on some machines; dropout would set half of the values to zero.
+    np.testing.assert_allclose(x, models.extract_features(model, rows().split(7)), atol=1e-6)
     assert torch.equal(state, torch.get_rng_state())
     assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
     assert model.training

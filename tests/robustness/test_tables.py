@@ -10,6 +10,7 @@ from encoders import CELLS, IMAGES, LABELS, TWO, Counted, means, of_cell, pixels
 
 import repgeom as rg
 from repgeom.corruptions import CLIP_STD, corrupt
+from repgeom.inference.intervals import tango
 
 
 @pytest.mark.parametrize("labels", [None, LABELS])
@@ -30,9 +31,8 @@ def test_accuracy_is_that_of_the_probe_and_drops_are_paired(probe):
     rows = of_cell(table, "contrast", 3)
     assert rows.value["accuracy"] == after.mean()
     assert rows.value["accuracy_drop"] == pytest.approx(float(before.mean() - after.mean()))
-    up, down = (((before - after == sign).sum().item() + 1) / 26 for sign in (1, -1))
-    half = scipy.stats.norm.ppf(0.975) * math.sqrt((up + down - (up - down) ** 2) / 26)
-    assert rows.loc["accuracy_drop", ["low", "high"]].tolist() == pytest.approx([up - down - half, up - down + half])
+    paired = tango(before - after, scipy.stats.norm.ppf(0.975))
+    assert rows.loc["accuracy_drop", ["low", "high"]].tolist() == pytest.approx(paired)
     assert of_cell(table, "clean", 0).value["accuracy"] == before.mean()
 
 
