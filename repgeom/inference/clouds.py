@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from repgeom.data.arrays import row_chunks, shape_of, too_large_error, unit_rows
+from repgeom.data.arrays import shape_of, too_large_error, unit_rows
 from repgeom.inference.correction import mean_variance, rests_on_few_rows
 from repgeom.inference.differences import welch
 from repgeom.inference.estimate import Estimate
@@ -20,6 +20,7 @@ _GROUPS = 20  # of rows, each left out once
 # Of fewer rows on the wrong side, their spread does not say how many come next time. Then the error is taken that no area of so
 # many rows exceeds, that of a share (van Dantzig 1951).
 _FEWEST_MISPLACED = 10
+_PIECE_VALUES = 1 << 19
 _LARGEST = 1e70  # entry whose fourth power, added up over rows and features, is still a float64
 
 
@@ -53,7 +54,8 @@ class Clouds:
         self._add_up()
 
     def _pieces(self, x: Tensor) -> Iterator[Tensor]:
-        for piece in row_chunks(x):
+        # Smaller pieces than elsewhere, since several float64 copies of each are alive at once.
+        for piece in x.split(max(1, _PIECE_VALUES // x.shape[1])):
             yield as_taken(piece, self.normalize)
 
     def _sums(self, x: Tensor, place: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:

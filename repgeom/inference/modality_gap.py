@@ -135,9 +135,10 @@ def modality_gap(
     if paired:
         x, rows = drawn_rows(clouds.a, max_rows, seed)
         y = clouds.b[torch.as_tensor(rows, device=clouds.b.device)].to(x)
-        half = [as_taken(z, normalize) - move for z, move in ((x, clouds.step / 2), (y, -clouds.step / 2))]
         before = as_taken(x, normalize), as_taken(y, normalize)
-        forward, backward = retrieval_of(before, (half[0], half[1]), seed, confidence, progress)
+        del x, y
+        after = before[0] - clouds.step / 2, before[1] + clouds.step / 2
+        forward, backward = retrieval_of(before, after, seed, confidence, progress)
     squared, share = clouds.gap(confidence)
     return ModalityGap(squared, share, clouds.separability(confidence), forward, backward, clouds.n, normalize)
 

@@ -56,7 +56,7 @@ def _hits(queries: Tensor, rows: Tensor, splits: list[Tensor], progress: bool) -
     """Which rows find their partner (1 + splits, n): among all rows, and among those of their own half of each split."""
     n = len(rows)
     side = torch.stack([torch.ones(n), *(half.double() for half in splits)]).to(rows)
-    found = []
+    found = torch.empty_like(side)
     for start, block in with_bar(list(pair_blocks(queries)), "retrieval", progress):
         similarity = block @ rows.mT
         own = torch.arange(start, start + len(block), device=rows.device)
@@ -65,8 +65,8 @@ def _hits(queries: Tensor, rows: Tensor, splits: list[Tensor], progress: bool) -
         level = ((similarity - partner).abs() <= _TIED).to(rows)
         # Of the rows in each half; column 0 counts all rows.
         counts = [_in_own(kind @ side.mT, kind.sum(1), side[:, own].mT) for kind in (ahead, level)]
-        found.append(torch.where(counts[0] == 0, 1 / counts[1].clamp(min=1), 0).mT)
-    return torch.cat(found, 1)
+        found[:, own] = torch.where(counts[0] == 0, 1 / counts[1].clamp(min=1), 0).mT
+    return found
 
 
 def _in_own(of_ones: Tensor, total: Tensor, side: Tensor) -> Tensor:

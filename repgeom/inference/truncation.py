@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from repgeom.data.arrays import finite_matrix, row_chunks, unit_rows
+from repgeom.data.arrays import finite_matrix, unit_rows
 from repgeom.data.kinds import Features, Groups, Labels, MeasureName
 from repgeom.data.labels import as_labels
 from repgeom.data.numbers import whole_number
@@ -147,21 +147,31 @@ def _completed(vectors: Tensor) -> Tensor:
 
 
 def _rotated(source: Source, directions: Tensor) -> Source:
-    """The same rows along these directions (d, m), read piece by piece."""
-
-    def read(start: int, stop: int) -> Tensor:
-        # Few directions are asked for of many rows, whose float64 copies would be as wide as the features.
-        pieces = row_chunks(source.read(start, stop))
-        return torch.cat([rows.double() @ directions.to(rows.device) for rows in pieces])
-
-    return dataclasses.replace(source, n_features=directions.shape[1], read=read, dtype=torch.float64, columns=None)
+    """The same rows along these directions (d, m)."""
+    made = _made_of(source, directions.shape[1], lambda rows: rows.double() @ directions.to(rows.device))
+    return dataclasses.replace(made, dtype=torch.float64)
 
 
 def _cut(source: Source, n_dims: int) -> Source:
     """The first columns alone."""
-    return dataclasses.replace(
-        source, n_features=n_dims, columns=None, read=lambda start, stop: source.read(start, stop)[:, :n_dims]
-    )
+    return _made_of(source, n_dims, lambda rows: rows[:, :n_dims])
+
+
+def _made_of(source: Source, n_dims: int, change: Callable[[Tensor], Tensor]) -> Source:
+    """Rows of fewer columns, each made of a row of the source."""
+
+    def read(start: int, stop: int) -> Tensor:
+        step, found = source.chunk_rows, None
+        # Of few columns many rows are asked for at once: before they are cut these would take ten times the memory.
+        for first in range(start, stop, step):
+            rows = change(source.read(first, min(stop, first + step)))
+            if found is None:
+                found = rows.new_empty(stop - start, n_dims)
+            found[first - start : first - start + len(rows)] = rows
+        assert found is not None
+        return found
+
+    return dataclasses.replace(source, n_features=n_dims, columns=None, read=read)
 
 
 class _Reader:

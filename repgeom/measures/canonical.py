@@ -116,14 +116,10 @@ def _kept(pieces: Iterator[Tensor], n: int, share: float | None) -> _Kept:
 def _between(x: Tensor, y: Tensor, kept: list[_Kept]) -> Tensor:
     """Products UᵀV (p, q) of orthonormal bases of both, (n, p) and (n, q), along the directions that are kept."""
     first, second = (one.vectors / one.sigma for one in kept)
-    own, others, crossed = first.new_zeros(()), second.new_zeros(()), first.new_zeros(())
+    products = first.new_zeros(())
     for a, b in zip(*varying_pieces(x, y, keep_columns=True), strict=True):
-        u, v = a @ first, b @ second
-        own, others, crossed = own + u.mT @ u, others + v.mT @ v, crossed + u.mT @ v
-    # Along small directions rounding leaves u and v not quite orthonormal.
-    left, right = torch.linalg.cholesky(own), torch.linalg.cholesky(others)
-    half = torch.linalg.solve_triangular(left, crossed, upper=False)
-    return torch.linalg.solve_triangular(right, half.mT, upper=False).mT
+        products = products + (a @ first).mT @ (b @ second)
+    return products
 
 
 def _warn_of_few_rows(name: str, n: int, first: int, second: int) -> None:

@@ -24,7 +24,8 @@ def rbf_cka(features: Features, reference: Features, *, bandwidth: float = 1.0, 
 
     k(x_i, x_j) = exp(−‖x_i − x_j‖² / (2 σ²)), σ = bandwidth × median distance of two rows, of each representation by itself.
     A large bandwidth reads what `linear_cka` reads; a small one sees the nearest rows alone. Debiased by the unbiased HSIC of
-    Song et al. (2012). Costs O(n² (n_features)) and three n × n kernels: beyond 16,384 rows draw some.
+    Song et al. (2012). Costs O(n² n_features), and memory for eight n × n kernels: 1 GB for 4,096 rows, 17 GB for
+    16,384, beyond which draw some.
 
     Args:
         features, reference: (..., n, d1) and (..., n, d2), the same n samples in the same order; n ≥ 4 if debiased.

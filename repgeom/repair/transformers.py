@@ -212,15 +212,12 @@ def _in_pieces(change: Callable[[NDArray[Any]], NDArray[Any]], rows: NDArray[Any
     found = np.empty_like(rows)
     start = 0
     for piece in _pieces(rows):
-        found[start : start + len(piece)] = change(piece)
+        changed = change(piece)
+        if not np.isfinite(changed).all():
+            raise ValueError(f"`X` holds values that leave the range of {rows.dtype}; divide them by their largest.")
+        found[start : start + len(piece)] = changed
         start += len(piece)
-    return _in_range(found)
-
-
-def _in_range(values: NDArray[Any]) -> NDArray[Any]:
-    if not np.isfinite(values).all():
-        raise ValueError(f"`X` holds values that leave the range of {values.dtype}; divide them by their largest.")
-    return values
+    return found
 
 
 def _ledoit_wolf(moments: _Moments, n: int) -> float:

@@ -35,7 +35,7 @@ def test_of_many_rows_some_are_read_and_the_report_says_how_many():
 
 
 def test_rows_of_a_group_are_no_neighbours():
-    x = np.repeat(cloud(150), 2, axis=0) + 1e-3 * np.random.default_rng(1).standard_normal((300, 8))
+    x = np.repeat(cloud(150), 2, axis=0) + 0.1 * np.random.default_rng(1).standard_normal((300, 8))
     groups = np.repeat(np.arange(150), 2)
     report = rg.audit(x, groups=groups)
     expected = rg.intrinsic_dimension(x, groups=groups)

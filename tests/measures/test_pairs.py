@@ -323,3 +323,24 @@ def test_values_that_are_not_finite_are_named(name, rng):
             ValueError, match=f"`{argument}` has 1 non-finite value; the first is -inf at row 7, column 2"
         ):
             MEASURES[name][0](a, b)
+
+
+@pytest.mark.parametrize("offset", [0, 1e6])
+@pytest.mark.parametrize(
+    "measure", [rg.linear_cka, rg.procrustes_distance, rg.angular_cka, lambda x, y: rg.mean_cosine(x, center=True)]
+)
+def test_rows_in_pieces_are_compared_as_at_once(measure, offset, monkeypatch):
+    """A stack of two, of which float32 is brought to float64 piece by piece, and the gradient through all pieces."""
+    x = torch.randn(2, 90, 6, generator=torch.Generator().manual_seed(0))
+    x, y = x.double() + offset, (x.square() @ torch.randn(6, 4, generator=torch.Generator().manual_seed(1))).float()
+
+    def read():
+        leaf = x.clone().requires_grad_()
+        value = measure(leaf, y)
+        value.sum().backward()
+        return value.detach(), leaf.grad
+
+    (at_once, slope), _ = read(), monkeypatch.setattr("repgeom.data.arrays.CHUNK_VALUES", 2 * 7 * 6)
+    value, in_pieces = read()
+    torch.testing.assert_close(value, at_once, rtol=1e-8, atol=1e-10)
+    torch.testing.assert_close(in_pieces, slope, rtol=1e-6, atol=1e-8)
