@@ -29,9 +29,14 @@ def as_taken(rows: Tensor, normalize: str | None) -> Tensor:
 
 
 class Clouds:
-    """Sums over both clouds, from two passes over their rows in pieces."""
+    """Sums over both clouds, from two passes over their rows in pieces.
 
-    def __init__(self, a: Tensor, b: Tensor, paired: bool, normalize: str | None, seed: int) -> None:
+    `groups`: codes (n,) of pairs that depend on each other (texts of one image), from 0; None where all are independent.
+    """
+
+    def __init__(
+        self, a: Tensor, b: Tensor, paired: bool, normalize: str | None, seed: int, groups: Tensor | None = None
+    ) -> None:
         check_pair(shape_of(a), shape_of(b), paired, True, ("a", "b"))
         b = b.to(a.device)
         if normalize is None and max(float(x.abs().max()) for x in (a, b)) > _LARGEST:
@@ -39,7 +44,12 @@ class Clouds:
         self.a, self.b, self.paired, self.normalize = a, b, paired, normalize
         self.n = len(a), len(b)
         random = torch.Generator().manual_seed(int(seed) % (1 << 63))
-        first = torch.randperm(len(a), generator=random)
+        self.own_groups = groups
+        # Draws that are independent: rows, or groups of pairs.
+        self.n_draws = self.n if groups is None else (int(groups.max()) + 1,) * 2
+        first = torch.randperm(self.n_draws[0], generator=random)
+        if groups is not None:
+            first = first[groups.cpu()]
         second = first if paired else torch.randperm(len(b), generator=random)
         # The half, 0 or 1, of each row: the direction of one is tried on the other. And the group that it is left out with.
         self.halves = first.to(a.device) % 2, second.to(a.device) % 2
@@ -133,6 +143,8 @@ class Clouds:
 
     def _by_chance(self) -> tuple[float, float]:
         """What the squared distance reads without a gap, tr M for M the covariance of the step, and twice tr M²."""
+        if self.own_groups is not None:
+            return self._by_chance_of_groups(self.own_groups)
         if self.paired:
             n, d = self.n[0], self.scatters[0].new_zeros(self.a.shape[1], self.a.shape[1])
             of_pairs, start = torch.empty_like(self.squares[0]), 0
@@ -150,32 +162,47 @@ class Clouds:
         crossed = float((self.scatters[0] * self.scatters[1]).sum()) / (n - 1) / (m - 1)
         return chance, 2 * (square + 2 * crossed / n / m)
 
+    def _by_chance_of_groups(self, groups: Tensor) -> tuple[float, float]:
+        """The same where groups of pairs are the independent draws: the step is the mean of what each adds to it."""
+        n = self.n_draws[0]
+        added, start = self.step.new_zeros(n, len(self.step)), 0
+        for x, y in zip(self._pieces(self.a), self._pieces(self.b), strict=True):
+            added.index_add_(0, groups[start : start + len(x)], x - y - self.step)
+            start += len(x)
+        added *= n / self.n[0]
+        squares = added.square().sum(1)
+        return float(squares.sum()) / (n - 1) / n, 2 * trace_of_square(added.mT @ added, squares) / n**2
+
     def _error(self, influences: Sequence[Tensor]) -> tuple[float, float, str]:
         """Standard error of a mean of both clouds' influences, its degrees of freedom, and why it is not known, if so."""
-        if min(self.n) < FEWEST_ROWS:
-            return math.nan, math.nan, f"fewer than {FEWEST_ROWS} rows"
+        if min(self.n_draws) < FEWEST_ROWS:
+            return math.nan, math.nan, self._too_few
         parts = [i.cpu().numpy() for i in influences]
         if self.paired:
             parts = [parts[0] + parts[1]]
-        found = [mean_variance(part, len(part)) for part in parts]
-        few = [rests_on_few_rows(degrees, len(part)) for (_, degrees), part in zip(found, parts, strict=True)]
+        groups = None if self.own_groups is None else self.own_groups.cpu().numpy()
+        found = [mean_variance(part, len(part), groups) for part in parts]
+        few = [rests_on_few_rows(degrees, n) for (_, degrees), n in zip(found, self.n_draws, strict=False)]
         error, degrees = math.sqrt(found[0][0]), float(found[0][1])
         if len(found) == 2:
             error, degrees = welch(error, degrees, math.sqrt(found[1][0]), found[1][1])
         return error, degrees, next((reason for reason in few if reason), "")
+
+    @property
+    def _too_few(self) -> str:
+        return f"fewer than {FEWEST_ROWS} {'rows' if self.own_groups is None else 'groups'}"
 
     def separability(self, confidence: float) -> Estimate:
         """Area under the ROC curve along the step of the other half, the mean of both halves."""
         # Down: without a group of the first half. Across: without one of the second.
         areas = (self._areas(0) + self._areas(1).mT) / 2
         value, n = float(areas[0, 0]), min(self.n)
-        if n < FEWEST_ROWS:
-            reason = f"no interval: fewer than {FEWEST_ROWS} rows"
-            return Estimate(value, value, None, None, None, n, "halves", (reason,))
+        if min(self.n_draws) < FEWEST_ROWS:
+            return Estimate(value, value, None, None, None, n, "halves", (f"no interval: {self._too_few}",))
         error, degrees = math.sqrt(two_way_variance(areas)), _GROUPS - 1.0
         rows = _as_many_rows(value, error, n)
         if rows * min(value, 1 - value) < _FEWEST_MISPLACED:
-            rows = min(rows, float(n))
+            rows = min(rows, float(min(self.n_draws)))
         low, high = wilson(value, rows, quantile(confidence, degrees))
         return Estimate(value, value, low, high, error, n, "halves", degrees=degrees)
 

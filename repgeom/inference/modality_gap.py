@@ -14,7 +14,7 @@ from repgeom.data.arrays import (
     refuse_nonfinite,
     shape_of,
 )
-from repgeom.data.kinds import Features
+from repgeom.data.kinds import Features, Groups
 from repgeom.data.notebook import ShownInNotebook
 from repgeom.data.row_names import require_same_columns, require_same_order
 from repgeom.data.settings import own_settings
@@ -24,7 +24,9 @@ from repgeom.inference.intervals import check_confidence
 from repgeom.inference.retrieval import Retrieval, retrieval_of
 from repgeom.measures.drawn_rows import drawn_rows
 from repgeom.measures.measure import REFERENCE, Measure, register
+from repgeom.measures.nearest_rows import group_codes
 
+_FEWEST = 4  # rows of a cloud, or groups of pairs
 MOST_ROWS = 4096  # that look for their partner by default: all pairs of them take a few seconds
 
 
@@ -86,6 +88,7 @@ def modality_gap(
     *,
     paired: bool = True,
     normalize: str | None = "l2",
+    groups: Groups = None,
     max_rows: int | None = MOST_ROWS,
     seed: int = 0,
     confidence: float = 0.95,
@@ -105,6 +108,8 @@ def modality_gap(
         a, b: (n_samples, n_features) of the same width, any array kind.
         paired: row i of both is one sample (an image and its text). Otherwise rows are independent, and there is no retrieval.
         normalize: "l2" scales rows to unit length first, as cosine sees them; None takes them as they are.
+        groups: (n_samples,), whole numbers or text, where pairs depend on each other (five texts of one image). Intervals count groups,
+            what chance adds is read from them, and a row's own group is not sought among but for its partner. Only where paired.
         max_rows: so many pairs are drawn with `seed` for retrieval; None takes all.
         seed: of these, and of halves.
         confidence: of intervals, in (0, 1).
@@ -114,7 +119,7 @@ def modality_gap(
         A `ModalityGap`. Unchanged by a rotation of both. No interval below 50 rows, or where a few rows carry the error. No gradient.
 
     Raises:
-        ValueError: other widths, other numbers of rows where paired, fewer than 4 rows, both clouds one point; else as
+        ValueError: other widths, other numbers of rows where paired, fewer than 4 rows or groups, groups of what is not paired, both clouds one point; else as
             `effective_rank`.
 
     Two clouds of four rows about (0, 3) and (0, 0): their means lie 3 apart, and each row one step from its mean.
@@ -129,16 +134,27 @@ def modality_gap(
     check_normalize(normalize)
     require_same_columns(a, "a", b=b)
     if paired:
-        require_same_order(a, "a", b=b)
-    clouds = Clouds(_matrix(a, "a"), _matrix(b, "b"), paired, normalize, seed)
+        require_same_order(a, "a", b=b, groups=groups)
+    elif groups is not None:
+        raise ValueError("`groups` say which pairs depend on each other, and with `paired=False` there are no pairs.")
+    x, y = _matrix(a, "a"), _matrix(b, "b")
+    codes = group_codes(groups, len(x), x.device)
+    if codes is not None and int(codes.max()) < _FEWEST - 1:
+        raise ValueError(
+            f"`groups` holds {int(codes.max()) + 1} groups of pairs; a gap between clouds needs at least {_FEWEST}."
+        )
+    clouds = Clouds(x, y, paired, normalize, seed, codes)
     forward = backward = None
     if paired:
         x, rows = drawn_rows(clouds.a, max_rows, seed)
         y = clouds.b[torch.as_tensor(rows, device=clouds.b.device)].to(x)
         before = as_taken(x, normalize), as_taken(y, normalize)
         del x, y
+        among = codes
+        if codes is not None:
+            among = codes[torch.as_tensor(rows, device=codes.device)].unique(return_inverse=True)[1]
         after = before[0] - clouds.step / 2, before[1] + clouds.step / 2
-        forward, backward = retrieval_of(before, after, seed, confidence, progress)
+        forward, backward = retrieval_of(before, after, seed, confidence, progress, among)
     squared, share = clouds.gap(confidence)
     return ModalityGap(squared, share, clouds.separability(confidence), forward, backward, clouds.n, normalize)
 
@@ -162,7 +178,7 @@ register(
 
 
 def _matrix(features: Features, name: str) -> Tensor:
-    x = as_features(features, name, min_rows=4).detach()
+    x = as_features(features, name, min_rows=_FEWEST).detach()
     refuse_nonfinite(x, name)
     if x.ndim != 2:
         raise ValueError(f"`{name}` must be (n_samples, n_features), got shape {shape_of(x)}.")

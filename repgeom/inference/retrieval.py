@@ -14,6 +14,7 @@ from repgeom.data.settings import own_settings
 from repgeom.inference.estimate import Estimate
 from repgeom.inference.halves import error_of_mean, halves
 from repgeom.inference.neighbours import NeighbourMean
+from repgeom.measures.nearest_rows import mean_candidates
 
 _TIED = 1e-12  # cosines that differ by less differ by rounding
 
@@ -39,20 +40,32 @@ class Retrieval(ShownInNotebook):
 
 
 def retrieval_of(
-    before: tuple[Tensor, Tensor], after: tuple[Tensor, Tensor], seed: int, confidence: float, progress: bool
+    before: tuple[Tensor, Tensor],
+    after: tuple[Tensor, Tensor],
+    seed: int,
+    confidence: float,
+    progress: bool,
+    groups: Tensor | None = None,
 ) -> tuple[Retrieval, Retrieval]:
-    """From the first cloud to the second and back, by cosine. Row i of all is one sample, (n, d) each."""
-    splits = halves(len(before[0]), 1, seed)
+    """From the first cloud to the second and back, by cosine. Row i of all is one sample, (n, d) each.
+
+    `groups`: codes (n,), of which rows of a row's own group, but for its partner, are not sought among.
+    """
+    splits = halves(len(before[0]), 1, seed, groups)
     found = []
     for asking, sought in ((0, 1), (1, 0)):
-        hits = [_hits(unit_rows(pair[asking]), unit_rows(pair[sought]), splits, progress) for pair in (before, after)]
-        first, second = (_mean(h, splits).estimate(confidence, share_of_rows=True) for h in hits)
-        gain = _change(hits[1] - hits[0], splits).estimate(confidence, least=-1.0)
-        found.append(Retrieval(first, second, gain, len(before[0])))
+        hits = [
+            _hits(unit_rows(pair[asking]), unit_rows(pair[sought]), splits, progress, groups)
+            for pair in (before, after)
+        ]
+        first, second = (_mean(h, splits, groups).estimate(confidence, share_of_rows=True) for h in hits)
+        gain = _change(hits[1] - hits[0], splits, groups).estimate(confidence, least=-1.0)
+        candidates = 1 + round(mean_candidates(len(before[0]), groups))
+        found.append(Retrieval(first, second, gain, candidates))
     return found[0], found[1]
 
 
-def _hits(queries: Tensor, rows: Tensor, splits: list[Tensor], progress: bool) -> Tensor:
+def _hits(queries: Tensor, rows: Tensor, splits: list[Tensor], progress: bool, groups: Tensor | None) -> Tensor:
     """Which rows find their partner (1 + splits, n): among all rows, and among those of their own half of each split."""
     n = len(rows)
     side = torch.stack([torch.ones(n), *(half.double() for half in splits)]).to(rows)
@@ -61,6 +74,9 @@ def _hits(queries: Tensor, rows: Tensor, splits: list[Tensor], progress: bool) -
         similarity = block @ rows.mT
         own = torch.arange(start, start + len(block), device=rows.device)
         partner = similarity.gather(1, own[:, None])
+        if groups is not None:
+            similarity = similarity.masked_fill(groups[own][:, None] == groups, -torch.inf)
+            similarity.scatter_(1, own[:, None], partner)
         ahead = (similarity > partner + _TIED).to(rows)
         level = ((similarity - partner).abs() <= _TIED).to(rows)
         # Of the rows in each half; column 0 counts all rows.
@@ -74,14 +90,18 @@ def _in_own(of_ones: Tensor, total: Tensor, side: Tensor) -> Tensor:
     return torch.where(side == 1, of_ones, total[:, None] - of_ones)
 
 
-def _mean(hits: Tensor, splits: list[Tensor]) -> NeighbourMean:
+def _mean(hits: Tensor, splits: list[Tensor], groups: Tensor | None) -> NeighbourMean:
     """The mean of column 0 with its error, from how much the halves of each split differ."""
     value, n = float(hits[0].mean()), hits.shape[1]
     if not splits:
-        return NeighbourMean(value, None, n, f"{n:,} rows")
-    return NeighbourMean(value, error_of_mean(hits[0], hits[1:], splits), n, f"{n:,} rows")
+        few = f"{n:,} rows" if groups is None else f"{int(groups.max()) + 1:,} groups"
+        return NeighbourMean(value, None, n, few)
+    return NeighbourMean(value, error_of_mean(hits[0], hits[1:], splits), n)
 
 
-def _change(changes: Tensor, splits: list[Tensor]) -> NeighbourMean:
+def _change(changes: Tensor, splits: list[Tensor], groups: Tensor | None) -> NeighbourMean:
     """The same of hits after less before."""
-    return dataclasses.replace(_mean(changes, splits), changes=changes[0].sign())
+    of_draws = changes[0]
+    if groups is not None:
+        of_draws = of_draws.new_zeros(int(groups.max()) + 1).index_add_(0, groups, of_draws)
+    return dataclasses.replace(_mean(changes, splits, groups), changes=of_draws.sign())

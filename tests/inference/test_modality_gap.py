@@ -150,6 +150,38 @@ def test_pairs_that_share_a_part_are_not_taken_for_independent():
     assert (paired.high - paired.low) < 0.6 * (apart.high - apart.low)
 
 
+@pytest.mark.parametrize("normalize", ["l2", None])
+def test_a_group_of_copies_counts_as_one_pair(normalize):
+    """Each pair three times over, in any order: what was known before, and nothing more."""
+    x, y = clouds(120)
+    groups = np.random.default_rng(1).permutation(np.repeat(np.arange(120), 3))
+    found = rg.modality_gap(x[groups], y[groups], groups=groups, normalize=normalize)
+    once = rg.modality_gap(x, y, normalize=normalize)
+    for a, b in ((found.squared, once.squared), (found.separability, once.separability)):
+        assert (a.value, a.low, a.high, a.se) == pytest.approx((b.value, b.low, b.high, b.se), rel=1e-9, abs=1e-12)
+    for a, b in ((found.a_to_b.before, once.a_to_b.before), (found.b_to_a.gain, once.b_to_a.gain)):
+        assert (a.value, a.se) == pytest.approx((b.value, b.se), rel=1e-9, abs=1e-12)
+    # The variance within is divided by rows less one.
+    assert found.share.low == pytest.approx(once.share.low, rel=0.05)
+    assert found.a_to_b.candidates == 1 + 357
+
+
+def test_texts_of_one_image_are_sought_beside_those_of_others_alone():
+    x, y = clouds(60)
+    groups = np.arange(60) // 4
+    found = rg.modality_gap(x, y, groups=groups, normalize=None)
+    hits = []
+    for i in range(60):
+        others = [j for j in range(60) if j == i or groups[j] != groups[i]]
+        hits.append(others[int(np.argmax(units(y)[others] @ units(x)[i]))] == i)
+    assert found.a_to_b.before.value == pytest.approx(np.mean(hits))
+    # Of equal groups: the mean product of the steps of two different ones.
+    steps = (x - y).reshape(15, 4, -1).mean(1)
+    assert found.squared.value == pytest.approx(slow_squared(steps, 0 * steps, True), rel=1e-9)
+    assert "no interval: fewer than 50 groups" in found.squared.warnings
+    assert "15 groups are too few" in found.a_to_b.before.warnings[0]
+
+
 def test_removing_the_gap_brings_partners_back():
     rng = np.random.default_rng(0)
     z = rng.standard_normal((300, 32))
@@ -248,6 +280,8 @@ REFUSED = {
         {},
         r"`b` has the rows of `a` in another order",
     ),
+    "groups of none": (X, X[::2], {"paired": False, "groups": np.arange(60) // 2}, "`groups` say which pairs depend"),
+    "three groups": (X, X + 1, {"groups": np.arange(60) // 20}, "`groups` holds 3 groups of pairs; .* at least 4"),
     "a stack": (X[None], X[None], {}, r"`a` must be \(n_samples, n_features\), got shape \(1, 60, 5\)"),
 }
 
