@@ -206,6 +206,9 @@ def test_rows_that_tie_share_a_hit():
     x = np.repeat(np.eye(30), 2, 0)
     found = rg.modality_gap(x, x, normalize=None)
     assert found.a_to_b.before.value == 0.5
+    # Of groups that hold both, the partner alone is left; of others the copy still ties.
+    for groups, share in ((np.arange(60) // 2, 1.0), (np.arange(60) % 30, 0.5)):
+        assert rg.modality_gap(x, x, normalize=None, groups=groups).a_to_b.before.value == share
 
 
 @pytest.mark.parametrize("value", [-0.1, 0.0, 0.3, 5.0])
