@@ -19,12 +19,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from repgeom.corruptions import CLIP_STD
-from repgeom_examples.distillation.configs import Training
 from repgeom_examples.distillation.data.images import Images
-from repgeom_examples.distillation.features import teacher_features
-from repgeom_examples.distillation.students import make_student
+from repgeom_examples.distillation.settings.configs import Training
+from repgeom_examples.distillation.students.networks import make_student
+from repgeom_examples.distillation.students.training import normalizing, train_student
+from repgeom_examples.distillation.teachers.features import teacher_features
 from repgeom_examples.distillation.teachers.pretrained import CLIP_MEAN, load_clip
-from repgeom_examples.distillation.training import normalizing, train_student
 
 
 def checkpoint(folder: Path) -> str:

@@ -22,10 +22,10 @@ from pathlib import Path
 
 import torch
 
-from repgeom_examples.distillation.configs import PRECISIONS, Setting
-from repgeom_examples.distillation.preparing import Place
-from repgeom_examples.distillation.presets import PACKAGED, PUBLISHED
-from repgeom_examples.distillation.running import results, run
+from repgeom_examples.distillation.running.preparing import Place
+from repgeom_examples.distillation.running.run import results, run
+from repgeom_examples.distillation.settings.configs import PRECISIONS, Setting
+from repgeom_examples.distillation.settings.presets import PACKAGED, PUBLISHED
 
 MEASURED = ("effective_rank", "captured", "cosine", "accuracy", "accuracy/normalized/0.1")
 

@@ -14,10 +14,10 @@ from torch.nn import functional as F
 from benchmarks import timing
 from repgeom.corruptions import CLIP_STD
 from repgeom.models import Preprocessing
-from repgeom_examples.distillation.configs import Training
-from repgeom_examples.distillation.students import make_student
+from repgeom_examples.distillation.settings.configs import Training
+from repgeom_examples.distillation.students.networks import make_student
+from repgeom_examples.distillation.students.training import normalizing, train_student
 from repgeom_examples.distillation.teachers.pretrained import CLIP_MEAN
-from repgeom_examples.distillation.training import normalizing, train_student
 
 BATCH, OUT = 64, 512
 

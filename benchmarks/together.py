@@ -19,7 +19,7 @@ from torch.func import functional_call, grad, stack_module_state, vmap
 from torch.nn import functional as F
 
 from benchmarks import timing
-from repgeom_examples.distillation.students import make_student
+from repgeom_examples.distillation.students.networks import make_student
 
 BATCH, OUT = 64, 512
 Problem = tuple[list[nn.Module], Tensor, Tensor]

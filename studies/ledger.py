@@ -13,12 +13,12 @@ import torch
 from torch import Tensor
 
 from benchmarks.page import markdown, say
-from repgeom_examples.distillation import ledger, verdicts
-from repgeom_examples.distillation.claims import CLAIMS
-from repgeom_examples.distillation.configs import Config, Setting
-from repgeom_examples.distillation.geometry import Rows, captured
-from repgeom_examples.distillation.grid import Cell
-from repgeom_examples.distillation.reader import Reader
+from repgeom_examples.distillation.claims import ledger, verdicts
+from repgeom_examples.distillation.claims.claims import CLAIMS
+from repgeom_examples.distillation.claims.reader import Reader
+from repgeom_examples.distillation.measuring.geometry import Rows, captured
+from repgeom_examples.distillation.settings.configs import Config, Setting
+from repgeom_examples.distillation.settings.grid import Cell
 from repgeom_examples.distillation.stored import Stored
 from studies.populations import in_processes
 from studies.study import Sizes, Study

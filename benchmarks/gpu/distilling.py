@@ -18,10 +18,10 @@ from repgeom.corruptions import CLIP_STD
 from repgeom.models import Preprocessing
 from repgeom.probes.linear import DEFAULT_C
 from repgeom.probes.logistic import LogisticPath
-from repgeom_examples.distillation import training
-from repgeom_examples.distillation.configs import Config, Training
-from repgeom_examples.distillation.presets import PRESETS
-from repgeom_examples.distillation.students import make_student
+from repgeom_examples.distillation.settings.configs import Config, Training
+from repgeom_examples.distillation.settings.presets import PRESETS
+from repgeom_examples.distillation.students import training
+from repgeom_examples.distillation.students.networks import make_student
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 WIDTH = 512  # of CLIP ViT-B/32's embedding

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from .arguments import parser
-from .configuring import configured, settings_of
+from .command.arguments import parser
+from .command.configuring import configured, settings_of
 
 __all__ = ["configured", "main", "parser"]
 
@@ -23,7 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command. Returns 0, or 2 after an error, which is printed as one line."""
     arguments = parser().parse_args(argv)
     # What draws and solves is loaded by the commands that need it: --help stays quick.
-    from .running import Refused
+    from .running.run import Refused
 
     try:
         status = COMMANDS[arguments.command](arguments)
@@ -49,14 +49,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(arguments: argparse.Namespace) -> int:
     from repgeom.terminal import screen_of
 
-    from . import findings, preparing, report_text, running
+    from .reporting import findings, report_text
+    from .running import preparing, run
 
     config = configured(arguments)
     out = Path(arguments.out or Path("runs") / config.name)
     # Bars of several processes would overwrite each other, so the first alone draws one.
     bar = not arguments.quiet and os.environ.get("LOCAL_RANK", "0") == "0"
     place = preparing.Place(out, _cache(arguments), _device(arguments.device), bar, arguments.download)
-    running.run(config, place)
+    run.run(config, place)
     if int(os.environ.get("RANK", "0")) == 0:
         found = findings.read(out)
         print(report_text.text(found, screen_of(sys.stdout)))
@@ -67,7 +68,7 @@ def _run(arguments: argparse.Namespace) -> int:
 def _report(arguments: argparse.Namespace) -> int:
     from repgeom.terminal import screen_of
 
-    from . import findings, report, report_text
+    from .reporting import findings, report, report_text
 
     found = findings.read(Path(arguments.run))
     print(report_text.text(found, screen_of(sys.stdout), details=arguments.details))
@@ -80,7 +81,7 @@ def _report(arguments: argparse.Namespace) -> int:
 def _status(arguments: argparse.Namespace) -> int:
     from repgeom.terminal import screen_of
 
-    from . import projection, status
+    from .command import projection, status
 
     screen = screen_of(sys.stdout)
     if arguments.gflops is not None and not 0 < arguments.gflops < math.inf:

@@ -1,0 +1,1 @@
+"""Images to train and to measure on, and the views of them."""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import torch
 
-from ..configs import Setting
+from ..settings.configs import Setting
 from .cifar import ARCHIVES, download, load_cifar
 from .digits import load_digits_set
 from .folders import load_folder

@@ -1,0 +1,1 @@
+"""Networks whose features are distilled, and the files that keep those features."""

@@ -12,9 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..configs import TeacherTraining
 from ..data.shapes import SIZE
 from ..progress import progress_bar
+from ..settings.configs import TeacherTraining
 from ..stored import Stored, fingerprint, made_once
 from .teacher import Preprocessing, Teacher, frozen, weights_digest
 

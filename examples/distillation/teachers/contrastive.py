@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..configs import TeacherTraining
 from ..data.shapes import CAPTION_WORDS, SIZE, WORDS, captions, rendered
+from ..settings.configs import TeacherTraining
 from .cached import PREPROCESSING, load_trained
 from .teacher import Teacher
 from .vit import PATCH, Block, VisionTransformer

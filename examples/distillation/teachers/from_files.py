@@ -9,8 +9,8 @@ from torch import Tensor
 
 import repgeom as rg
 
-from ..configs import Setting
 from ..data.images import Dataset
+from ..settings.configs import Setting
 from .teacher import Teacher, native_preprocessing
 
 NAME = "features"

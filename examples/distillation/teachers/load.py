@@ -11,9 +11,9 @@ from pathlib import Path
 
 import torch
 
-from ..configs import Setting
 from ..data.images import Dataset
 from ..outside import function_of
+from ..settings.configs import Setting
 from . import efficientnet, from_files
 from .contrastive import load_tiny_clip
 from .efficientnet import load_efficientnet_lite0

@@ -9,9 +9,9 @@ from torch import Tensor
 
 import repgeom as rg
 
-from ..configs import Setting
 from ..data.load import load_dataset
-from ..features import BATCH, encoded
+from ..settings.configs import Setting
+from .features import BATCH, encoded
 from .teacher import Teacher
 
 # Chosen on held-out rows, for pixels as for features.

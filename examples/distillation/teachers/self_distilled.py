@@ -17,8 +17,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..configs import TeacherTraining
 from ..data.shapes import SIZE, rendered
+from ..settings.configs import TeacherTraining
 from .cached import PREPROCESSING, load_trained
 from .contrastive import warm_cosine
 from .teacher import Teacher

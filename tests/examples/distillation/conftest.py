@@ -10,9 +10,7 @@ import shutil
 
 import torch
 
-from repgeom_examples.distillation import (
-    cli,
-)
+from repgeom_examples.distillation import cli
 
 from .small_runs import PLANTED, arguments
 

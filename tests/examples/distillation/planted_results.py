@@ -8,12 +8,10 @@ import numpy as np
 import scipy.stats
 import torch
 
-from repgeom_examples.distillation import (
-    ledger,
-    stored,
-)
-from repgeom_examples.distillation.configs import Config, Evaluation, Setting
-from repgeom_examples.distillation.grid import Cell, cells_of
+from repgeom_examples.distillation import stored
+from repgeom_examples.distillation.claims import ledger
+from repgeom_examples.distillation.settings.configs import Config, Evaluation, Setting
+from repgeom_examples.distillation.settings.grid import Cell, cells_of
 
 EPS32 = torch.finfo(torch.float32).eps
 

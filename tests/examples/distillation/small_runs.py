@@ -5,12 +5,9 @@ import os
 
 import torch
 
-from repgeom_examples.distillation import (
-    cli,
-    configs,
-    stored,
-    terms,
-)
+from repgeom_examples.distillation import cli, stored
+from repgeom_examples.distillation.settings import configs
+from repgeom_examples.distillation.students import terms
 
 SMALL = configs.Training(epochs=2, batch_size=8)
 

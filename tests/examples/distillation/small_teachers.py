@@ -4,8 +4,8 @@ import numpy as np
 import torch
 
 from repgeom.corruptions import Draws
-from repgeom_examples.distillation.configs import TeacherTraining
-from repgeom_examples.distillation.features import teacher_features
+from repgeom_examples.distillation.settings.configs import TeacherTraining
+from repgeom_examples.distillation.teachers.features import teacher_features
 from repgeom_examples.distillation.teachers.teacher import Preprocessing, Teacher
 
 TINY = TeacherTraining(n_images=24, epochs=2, batch_size=8, width=16, depth=1, out=12)

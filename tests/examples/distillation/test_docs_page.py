@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 
 from repgeom_examples.distillation.data.load import DATASETS
-from repgeom_examples.distillation.objectives import SETTINGS, TERMS, objective_of
-from repgeom_examples.distillation.presets import PUBLISHED
-from repgeom_examples.distillation.students import ARCHITECTURES, BASE
+from repgeom_examples.distillation.settings.presets import PUBLISHED
+from repgeom_examples.distillation.students.networks import ARCHITECTURES, BASE
+from repgeom_examples.distillation.students.objectives import SETTINGS, TERMS, objective_of
 from repgeom_examples.distillation.teachers.load import TEACHERS
 
 PAGE = (Path(__file__).parents[3] / "docs" / "distillation.md").read_text(encoding="utf-8")

@@ -1,0 +1,1 @@
+"""Training and measuring every cell of a run, by one process or several."""

@@ -1,0 +1,1 @@
+"""What a run is: its settings, its grid of cells, and the presets."""

@@ -1,0 +1,69 @@
+"""Pictures read back from what they draw: each is the chart that it is made of."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+
+from repgeom.pages import DotChart, LineChart, Series
+from repgeom_examples.distillation.reporting import charts, figures
+
+from ..planted_details import detailed
+from ..planted_results import CLIP, CONFIG, planted
+
+
+def axes():
+    return Figure().subplots()
+
+
+def test_a_line_chart_is_drawn_as_it_says():
+    ours = Series("ours", [1.0, 2.0, 3.0], low=[0.5, 1.5, 2.5], high=[1.5, 2.5, 3.5])
+    published = Series("published", [np.nan, 2.5], points=True)
+    teacher = Series("teacher", [3.0, 3.0, 3.0], compared=True)
+    chart = LineChart("title", [1, 10, 100], "step", "rank", [ours, published, teacher], limits=(0, 4), x_log=True)
+    ax = figures.plot_chart(chart, axes())
+    lines = {line.get_label(): line for line in ax.lines}
+    assert lines["ours"].get_ydata().tolist() == [1, 2, 3]
+    assert lines["ours"].get_xdata().tolist() == [1, 10, 100]
+    assert (lines["published"].get_linestyle(), lines["published"].get_marker()) == ("None", "D")
+    assert lines["ours"].get_marker() != "D"
+    assert to_hex(lines["teacher"].get_color()) == to_hex(figures.TEACHER_COLOR)
+    assert len(ax.collections) == 1  # the band of the one with an interval
+    assert (ax.get_xscale(), ax.get_yscale(), ax.get_ylim()) == ("log", "linear", (0, 4))
+
+
+def test_a_dot_chart_is_bars_with_intervals_and_points():
+    ours = Series("ours", [20.0, 48.0], low=[18.0, np.nan], high=[22.0, np.nan])
+    published = Series("published", [16.0, np.nan], points=True)
+    ax = figures.plot_chart(DotChart("title", ["cosine", "infonce"], "rank", [ours, published]), axes())
+    assert [bar.get_width() for bar in ax.patches] == [20, 48]
+    (bars,) = [c for c in ax.containers if not hasattr(c, "patches")]
+    assert bars.lines[2][0].get_segments()[0][:, 0].tolist() == [18, 22]
+    points = next(line for line in ax.lines if line.get_label() == "published")
+    assert points.get_xdata()[0] == 16
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["cosine", "infonce"]
+
+
+@pytest.mark.parametrize("name", charts.FIGURES)
+def test_every_figure_has_a_panel_for_each_chart(name):
+    config = dataclasses.replace(CONFIG, settings=(dataclasses.replace(CLIP, variants=("mse", "cosine@epochs=20")),))
+    figure = charts.drawn(name, config, detailed(planted(config, n=40)))
+    assert figure.charts
+    assert [ax.get_title().replace("\n", " ") for ax in figures.picture(figure).axes] == [
+        chart.title for chart in figure.charts
+    ]
+
+
+def test_a_figure_without_a_chart_is_not_drawn():
+    with pytest.raises(ValueError, match="v1-figure1 has no chart"):
+        figures.picture(charts.drawn("v1-figure1", CONFIG, {}))
+
+
+@pytest.mark.parametrize("name", ["v2-figure1", "v1-figure3"])
+def test_every_curve_can_be_told_from_the_others(name):
+    config = dataclasses.replace(CONFIG, objectives=("cosine", "cosine+infonce", "mse"), settings=(CLIP,))
+    (ax,) = figures.picture(charts.drawn(name, config, planted(config))).axes
+    looks = [(to_hex(line.get_color()), line.get_linestyle(), line.get_marker()) for line in ax.lines]
+    assert len(set(looks)) == len(looks) == {"v2-figure1": 10, "v1-figure3": 8}[name]
