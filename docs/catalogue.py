@@ -5,6 +5,7 @@ A page is kept, unlike those of `docs/generate.py`, so that who reads a checkout
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -70,7 +71,7 @@ def _measure_lines(m: Measure) -> list[str]:
 
 
 def _interval_of(m: Measure) -> str:
-    if m.functional is not None:
+    if m.functional is not None and math.isfinite(m.functional.known):
         return "yes, also by `rg.estimate`"
     return "yes, in an audit" if m.name in WITH_INTERVAL else m.no_interval
 

@@ -57,6 +57,15 @@ def test_every_measure_and_every_rule_is_on_its_page():
         assert f"## {rule.name}\n" in page
 
 
+def test_the_page_promises_an_interval_where_an_estimate_has_one():
+    rows = rg.testing.features_with_spectrum([4, 3, 2, 1], n_samples=2000)
+    page = (generate.DOCS / "measures.md").read_text()
+    for m in (m for m in every_record() if m.functional is not None):
+        section = page.split(f"### {m.name}\n")[1].split("\n### ")[0]
+        promised = "| Interval | yes, also by `rg.estimate` |" in section
+        assert promised == (rg.estimate(rows, m.name).low is not None), m.name
+
+
 @pytest.mark.parametrize("page", sorted(generate.DOCS.glob("*.md")), ids=lambda page: page.stem)
 def test_links_inside_a_page_lead_to_one_of_its_headings(page):
     headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)

@@ -119,7 +119,7 @@ register(
         source="Williams et al. 2021",
         question="How far apart are models, so that they can be clustered or laid out?",
         cannot_tell="more than linear CKA: it is that on another scale",
-        rows_needed="as linear CKA: 300",
+        rows_needed="as linear CKA: 100",
         convention="debiased, so unrelated features lie π/2 apart; netrep and others take the biased form",
         unit="radians",
         baseline=None,

@@ -73,10 +73,11 @@ def _components_record(percent: str) -> Measure | None:
         source="classical",
         question="How many principal components hold this share of the variance?",
         cannot_tell="how even they are; one large direction makes it small",
-        rows_needed="many per feature: it moves in whole steps, and has no interval",
+        rows_needed="many per feature: it moves in whole steps",
         convention="share of σ², centred; the smallest whole number that reaches it",
         unit="dimensions",
         better="higher",
+        no_interval="it moves in whole steps; `rg.estimate` corrects the value",
         arguments={"variance": share},
         functional=components(share),
     )  # fmt: skip
