@@ -166,28 +166,36 @@ def test_a_purpose_that_there_is_not_is_refused_with_those_that_there_are():
 # Thresholds of one's own ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", NAMED)
-def test_thresholds_of_ones_own_replace_those_of_the_rule(name):
-    rule, given = NAMED[name], {**everything(), "purpose": NAMED[name].purposes[0]}
-    before = finding(rg.audit(**given), name)
+def crossed_by(rule, before):
+    """A threshold that the finding crosses, and one that only a far worse value would not."""
     ends = [v for v in (before.value, before.low, before.high) if v is not None]
-    crossed, beyond = (max(ends) + 1, max(ends) + 2) if rule.worse == "below" else (min(ends) - 1, min(ends) - 2)
-    for thresholds, level, limit in (
-        ((crossed, None), "warn", crossed),
-        ((beyond, crossed), "fail", crossed),
-        ((None, crossed), "fail", crossed),
-        ((None, None), "ok", None),
+    if rule.worse == "below":
+        return max(ends) + 1, max(ends) + 2
+    return min(ends) - 1, min(ends) - 2
+
+
+@pytest.mark.parametrize("purpose", ["transfer", "classify"])  # one or the other hears every rule
+def test_thresholds_of_ones_own_replace_those_of_the_rule(purpose):
+    given = {**everything(), "purpose": purpose}
+    before = {f.name: f for f in rg.audit(**given).findings}
+    limits = {name: crossed_by(NAMED[name], f) for name, f in before.items()}
+    for of_limits, level in (
+        (lambda crossed, beyond: (crossed, None), "warn"),
+        (lambda crossed, beyond: (beyond, crossed), "fail"),
+        (lambda crossed, beyond: (None, crossed), "fail"),
+        (lambda crossed, beyond: (None, None), "ok"),
     ):
-        after = finding(rg.audit(**given, thresholds={name: thresholds}), name)
-        assert (after.level, after.warn, after.fail) == (level, *thresholds)
-        assert (after.value, after.low, after.high, after.source) == (
-            before.value,
-            before.low,
-            before.high,
-            "set by the caller",
-        )
-        if limit is not None:
-            assert threshold(after) == f"{name} {rule.worse} {limit:g} (set by the caller)"
+        thresholds = {name: of_limits(*both) for name, both in limits.items()}
+        report = rg.audit(**given, thresholds=thresholds)
+        assert {f.name for f in report.findings} == set(before)
+        for after in report.findings:
+            name, sooner = after.name, before[after.name]
+            assert (after.level, after.warn, after.fail) == (level, *thresholds[name])
+            assert (after.value, after.low, after.high) == (sooner.value, sooner.low, sooner.high)
+            assert after.source == "set by the caller"
+            if level != "ok":
+                limit = limits[name][0]
+                assert threshold(after) == f"{name} {after.worse} {limit:g} (set by the caller)"
 
 
 def test_other_rules_keep_their_thresholds():

@@ -9,9 +9,8 @@ import warnings
 import numpy as np
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
 import torchmetrics
+from two_processes import Done
 
 import repgeom as rg
 from repgeom.integrations.torchmetrics import SpectralMetric
@@ -152,55 +151,55 @@ def test_rows_that_cannot_be_added_change_nothing(features, message):
     assert metric.compute().item() == pytest.approx(float(rg.effective_rank(rows())))
 
 
-def two(rank, folder, split):
-    warnings.simplefilter("error")
+SPLITS = ([100, 200], [299, 1], [300, 0])
+
+
+def two(rank, folder):
+    """What the metrics of one of two processes say of each split of the rows."""
     warnings.filterwarnings("ignore", "The ``compute`` method", UserWarning)  # of a process without rows
-    dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
     x = 0.3 * rows() + 1e6
-    part = x.split(split)[rank]
-    metric = SpectralMetric()
-    for batch in part.split(40):
-        metric.update(batch)
-    values = [metric.compute().item()]
-    metric.update(x[:0])  # what was gathered is no longer in the state
-    values.append(metric.compute().item())
-    on_step = SpectralMetric(dist_sync_on_step=True)
-    if len(part):
-        values.append(on_step(part).item())
-        values.append(on_step(part.flip(0)).item())
-    np.save(folder / f"{rank}.npy", values)
-    dist.destroy_process_group()
+    for i, split in enumerate(SPLITS):
+        part = x.split(split)[rank]
+        metric = SpectralMetric()
+        for batch in part.split(40):
+            if len(batch):
+                metric.update(batch)
+        values = [metric.compute().item()]
+        if 0 not in split:
+            metric.update(x[:0])  # what was gathered is no longer in the state
+            values.append(metric.compute().item())
+            on_step = SpectralMetric(dist_sync_on_step=True)
+            values.append(on_step(part).item())
+            values.append(on_step(part.flip(0)).item())
+        np.save(folder / f"{i}-{rank}.npy", values)
 
 
-@pytest.mark.parametrize("split", [[100, 200], [299, 1], [300, 0]])
-def test_two_processes_are_one(tmp_path, split):
-    if 0 in split:
-        mp.spawn(without_rows, (tmp_path,), nprocs=2)
-        return
-    mp.spawn(two, (tmp_path, split), nprocs=2)
+def test_two_processes_are_one(tmp_path):
+    found = Done(tmp_path, two)(two)
     x = 0.3 * rows() + 1e6
     whole = float(rg.effective_rank(x - x.mean(0)))
-    for rank in (0, 1):
-        np.testing.assert_allclose(np.load(tmp_path / f"{rank}.npy"), whole, rtol=1e-9)
+    for i, split in enumerate(SPLITS):
+        for rank in (0, 1):
+            values = np.load(found / f"{i}-{rank}.npy")
+            np.testing.assert_allclose(values, whole, rtol=1e-9, err_msg=f"{split}, process {rank}")
 
 
-def without_rows(rank, folder):
-    warnings.filterwarnings("ignore", "The ``compute`` method", UserWarning)
-    dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
-    metric = SpectralMetric()
-    if rank == 0:
-        metric.update(rows())
-    assert metric.compute().item() == pytest.approx(float(rg.effective_rank(rows())))
-    dist.destroy_process_group()
+HOSTS = """
+import importlib, sys, repgeom
+repgeom.monitors
+for host, adapter in (("torchmetrics", "torchmetrics"), ("lightning", "lightning"), ("transformers", "huggingface")):
+    assert host not in sys.modules
+    sys.modules[host] = None  # as where it is not installed
+    try:
+        importlib.import_module(f"repgeom.integrations.{adapter}")
+    except ImportError as error:
+        print(adapter, error)
+"""
 
 
-@pytest.mark.parametrize("host", ["torchmetrics", "lightning", "transformers"])
-def test_hosts_are_loaded_by_their_adapter_alone(host):
-    code = (
-        "import sys, repgeom; repgeom.monitors; "
-        f"assert {host!r} not in sys.modules; sys.modules[{host!r}] = None\n"
-        f"import repgeom.integrations.{'huggingface' if host == 'transformers' else host}"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    extra = "huggingface" if host == "transformers" else host
-    assert f"`pip install 'repgeom[{extra}]'`" in done.stderr.splitlines()[-1]
+def test_hosts_are_loaded_by_their_adapter_alone():
+    done = subprocess.run([sys.executable, "-c", HOSTS], capture_output=True, text=True, check=True)
+    adapters = ("torchmetrics", "lightning", "huggingface")
+    for adapter, line in zip(adapters, done.stdout.splitlines(), strict=True):
+        assert line.startswith(f"{adapter} ")
+        assert f"`pip install 'repgeom[{adapter}]'`" in line

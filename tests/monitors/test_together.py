@@ -1,15 +1,13 @@
 """Two processes on the loopback that train one model have one history, of the rows of both."""
 
-import warnings
-
 import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 from training import WIDTH, Encoder, batches, encoder, hooks_on
+from two_processes import Done
 
 import repgeom as rg
 from repgeom.monitors import EmbeddingCollapse, Monitor
@@ -17,17 +15,10 @@ from repgeom.monitors import EmbeddingCollapse, Monitor
 SIZES = (90, 150)
 
 
-def each(rank, folder, work):
-    warnings.simplefilter("error")
-    dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
-    try:
-        work(rank, folder)
-    finally:
-        dist.destroy_process_group()
-
-
-def together(folder, work):
-    mp.spawn(each, (folder, work), nprocs=2)
+@pytest.fixture(scope="module")
+def done(tmp_path_factory):
+    works = (trained, rows_are_those_of_both, one_has_no_rows, collapses, probed)
+    return Done(tmp_path_factory.mktemp("two"), *works)
 
 
 def trained(rank, folder):
@@ -47,9 +38,8 @@ def trained(rank, folder):
     monitor.history.to_csv(folder / f"{rank}.csv")
 
 
-def test_every_process_has_the_same_readings(tmp_path):
-    together(tmp_path, trained)
-    first, second = ((tmp_path / f"{rank}.csv").read_text() for rank in (0, 1))
+def test_every_process_has_the_same_readings(done):
+    first, second = ((done(trained) / f"{rank}.csv").read_text() for rank in (0, 1))
     assert first == second
     assert first.count(",240\n") == 3 * 2 * 3
 
@@ -79,8 +69,8 @@ def rows_are_those_of_both(rank, folder):
     assert few.history["n"].tolist() == [100] * 3
 
 
-def test_rows_of_all_processes_are_read_as_one(tmp_path):
-    together(tmp_path, rows_are_those_of_both)
+def test_rows_of_all_processes_are_read_as_one(done):
+    done(rows_are_those_of_both)
 
 
 def one_has_no_rows(rank, folder):
@@ -95,8 +85,8 @@ def one_has_no_rows(rank, folder):
         model(torch.randn(20, WIDTH + rank))
 
 
-def test_processes_without_rows_and_with_other_widths(tmp_path):
-    together(tmp_path, one_has_no_rows)
+def test_processes_without_rows_and_with_other_widths(done):
+    done(one_has_no_rows)
 
 
 def collapses(rank, folder):
@@ -111,8 +101,8 @@ def collapses(rank, folder):
     assert len(list(folder.glob("*.npz"))) == 1
 
 
-def test_a_collapse_is_raised_in_all_and_written_once(tmp_path):
-    together(tmp_path, collapses)
+def test_a_collapse_is_raised_in_all_and_written_once(done):
+    done(collapses)
 
 
 def probed(rank, folder):
@@ -123,9 +113,8 @@ def probed(rank, folder):
     monitor.history.to_csv(folder / f"{rank}.csv")
 
 
-def test_a_probe_is_that_of_the_first_process(tmp_path):
-    together(tmp_path, probed)
-    first, second = ((tmp_path / f"{rank}.csv").read_text() for rank in (0, 1))
+def test_a_probe_is_that_of_the_first_process(tmp_path, done):
+    first, second = ((done(probed) / f"{rank}.csv").read_text() for rank in (0, 1))
     assert first == second
     model = Encoder()
     model.load_state_dict(encoder().state_dict())

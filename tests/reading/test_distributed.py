@@ -8,8 +8,7 @@ import sys
 import numpy as np
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
+from two_processes import Done
 
 import repgeom as rg
 from repgeom.data import arrays as gate
@@ -23,42 +22,77 @@ def features():
     return rng.standard_normal((ROWS, WIDTH)) * np.arange(1, WIDTH + 1.0) ** -1 + 100
 
 
-def accumulate(rank, folder, split, method):
-    dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
-    part = np.array_split(features(), [split])[rank]
-    acc = rg.SpectrumAccumulator(method=method)
-    for batch in np.array_split(part, max(1, len(part) // 50)):
-        if len(batch):
-            acc.update(batch)
-    acc.all_reduce()
-    s = acc.spectrum()
-    torch.save((acc.n_samples, s.singular_values, s.mean), folder / f"{rank}.pt")
-    for again in (acc.all_reduce, lambda: acc.update(part)):
-        with pytest.raises(RuntimeError, match="rows would count twice"):
-            again()
-    dist.destroy_process_group()
+def steep_in_the_second_half():
+    x = np.random.default_rng(0).standard_normal((6000, 150)).astype(np.float32)
+    x[3000:] *= np.arange(1, 151, dtype=np.float32) ** -1.5
+    x[:3000] *= np.arange(1, 151, dtype=np.float32) ** -1.0
+    return x
 
 
-@pytest.mark.parametrize(("split", "method"), [(100, "float64"), (0, "float64"), (299, "qr"), (5, "qr")])
-def test_all_reduce_gives_every_process_the_whole(tmp_path, split, method):
-    mp.spawn(accumulate, (tmp_path, split, method), nprocs=2)
-    whole = rg.spectrum(features())
-    for rank in (0, 1):
-        n, sigma, mean = torch.load(tmp_path / f"{rank}.pt", weights_only=False)
-        assert n == ROWS
-        np.testing.assert_allclose(sigma, whole.singular_values, rtol=1e-10)
-        np.testing.assert_allclose(mean, whole.mean, rtol=1e-12)
+# --- what both processes do -------------------------------------------------------------------------------------------
+
+SPLITS = [(100, "float64"), (0, "float64"), (299, "qr"), (5, "qr")]  # at which row the second one begins, and how
 
 
-def nothing(rank, folder):
-    dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
+def accumulate(rank, folder):
+    for split, method in SPLITS:
+        part = np.array_split(features(), [split])[rank]
+        acc = rg.SpectrumAccumulator(method=method)
+        for batch in np.array_split(part, max(1, len(part) // 50)):
+            if len(batch):
+                acc.update(batch)
+        acc.all_reduce()
+        s = acc.spectrum()
+        torch.save((acc.n_samples, s.singular_values, s.mean), folder / f"{split}-{rank}.pt")
+        for again in (acc.all_reduce, lambda acc=acc, part=part: acc.update(part)):
+            with pytest.raises(RuntimeError, match="rows would count twice"):
+                again()
+
+
+def cannot_add(rank, folder):
     acc = rg.SpectrumAccumulator()
     with pytest.raises(ValueError, match="no process has rows"):
         acc.all_reduce()
     acc.update(np.ones((3, 2 + rank)))
     with pytest.raises(ValueError, match=r"other widths: \(2,\), \(3,\)"):
         acc.all_reduce()
-    dist.destroy_process_group()
+
+
+def audit_together(rank, folder):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gate, "CHUNK_VALUES", 40 * WIDTH)
+        report = rg.audit(features(), distributed=True)
+    torch.save(report.to_json(), folder / f"{rank}.pt")
+    np.save(folder / f"here-{rank}", features())
+    with pytest.raises(FileNotFoundError):
+        rg.audit("nowhere.npy" if rank else folder / "here-0.npy", distributed=True)
+
+
+def settle_apart(rank, folder):
+    """Only the second process sees a steep spectrum; both then go on as it must."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gate, "CHUNK_VALUES", 600 * 150)
+        patch.setattr(methods, "FEW_VALUES", 4 * 600 * 150)
+        report = rg.audit(steep_in_the_second_half(), distributed=True)
+    torch.save((report.spectrum.method, report.spectrum.singular_values), folder / f"{rank}.pt")
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory):
+    return Done(tmp_path_factory.mktemp("two"), accumulate, cannot_add, audit_together, settle_apart)
+
+
+# --- what came of it --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("split", [split for split, _ in SPLITS])
+def test_all_reduce_gives_every_process_the_whole(done, split):
+    whole = rg.spectrum(features())
+    for rank in (0, 1):
+        n, sigma, mean = torch.load(done(accumulate) / f"{split}-{rank}.pt", weights_only=False)
+        assert n == ROWS
+        np.testing.assert_allclose(sigma, whole.singular_values, rtol=1e-10)
+        np.testing.assert_allclose(mean, whole.mean, rtol=1e-12)
 
 
 def test_without_a_process_group_it_says_how_to_make_one():
@@ -66,8 +100,19 @@ def test_without_a_process_group_it_says_how_to_make_one():
         rg.SpectrumAccumulator().update(np.eye(3)).all_reduce()
 
 
-def test_what_cannot_be_added_is_refused_on_every_process(tmp_path):
-    mp.spawn(nothing, (tmp_path,), nprocs=2)
+def test_what_cannot_be_added_is_refused_on_every_process(done):
+    done(cannot_add)
+
+
+def test_processes_whose_rows_differ_agree_on_one_method(done):
+    folder = done(settle_apart)
+    (mine, sigma), (theirs, _) = (torch.load(folder / f"{rank}.pt", weights_only=False) for rank in (0, 1))
+    assert mine == theirs == "float32 product, leading directions apart"
+    x = steep_in_the_second_half().astype(np.float64)
+    truth = np.linalg.svd(x - x.mean(0), compute_uv=False)
+    for of in ("variances", "singular_values"):
+        found, exact = (rg.effective_rank(rg.Spectrum.from_singular_values(s), of=of) for s in (sigma, truth))
+        assert found == pytest.approx(exact, rel=1e-6)
 
 
 # --- one audit by two processes ----------------------------------------------------------------------------------
@@ -140,48 +185,9 @@ def test_torchrun_says_once_what_is_wrong_in_the_part_of_one_process(dump, tmp_p
     assert printed == ""
 
 
-def audit_together(rank, folder, meet, split):
-    dist.init_process_group("gloo", init_method=f"file://{meet}/meet", rank=rank, world_size=2)
-    rows = np.load(folder / "part-1.npy")
-    gate.CHUNK_VALUES = split * 16
-    report = rg.audit(rows, distributed=True)
-    torch.save(report.to_json(), meet / f"{rank}.pt")
-    with pytest.raises(FileNotFoundError):
-        rg.audit("nowhere.npy" if rank else folder / "part-1.npy", distributed=True)
-    dist.destroy_process_group()
-
-
-def test_all_processes_get_the_report_and_the_error_of_any(dump, tmp_path):
-    mp.spawn(audit_together, (dump, tmp_path, 100), nprocs=2)
-    mine, theirs = (torch.load(tmp_path / f"{rank}.pt", weights_only=False) for rank in (0, 1))
+def test_all_processes_get_the_report_and_the_error_of_any(done):
+    folder = done(audit_together)
+    mine, theirs = (torch.load(folder / f"{rank}.pt", weights_only=False) for rank in (0, 1))
     assert mine == theirs
-    expected = json.loads(rg.audit(np.load(dump / "part-1.npy")).to_json())
+    expected = json.loads(rg.audit(features()).to_json())
     assert_equal_reports(json.loads(mine), expected)
-
-
-def settle_apart(rank, meet):
-    """Only the second process sees a steep spectrum; both then go on as it must."""
-    dist.init_process_group("gloo", init_method=f"file://{meet}/meet", rank=rank, world_size=2)
-    gate.CHUNK_VALUES, methods.FEW_VALUES = 600 * 150, 4 * 600 * 150
-    rows = steep_in_the_second_half()
-    report = rg.audit(rows, distributed=True)
-    torch.save((report.spectrum.method, report.spectrum.singular_values), meet / f"{rank}.pt")
-    dist.destroy_process_group()
-
-
-def steep_in_the_second_half():
-    x = np.random.default_rng(0).standard_normal((6000, 150)).astype(np.float32)
-    x[3000:] *= np.arange(1, 151, dtype=np.float32) ** -1.5
-    x[:3000] *= np.arange(1, 151, dtype=np.float32) ** -1.0
-    return x
-
-
-def test_processes_whose_rows_differ_agree_on_one_method(tmp_path):
-    mp.spawn(settle_apart, (tmp_path,), nprocs=2)
-    (mine, sigma), (theirs, _) = (torch.load(tmp_path / f"{rank}.pt", weights_only=False) for rank in (0, 1))
-    assert mine == theirs == "float32 product, leading directions apart"
-    x = steep_in_the_second_half().astype(np.float64)
-    truth = np.linalg.svd(x - x.mean(0), compute_uv=False)
-    for of in ("variances", "singular_values"):
-        found, exact = (rg.effective_rank(rg.Spectrum.from_singular_values(s), of=of) for s in (sigma, truth))
-        assert found == pytest.approx(exact, rel=1e-6)
