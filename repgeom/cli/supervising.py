@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Set
 
 from repgeom.cli.ending import ERROR, INTERRUPTED, stopping_signals
 from repgeom.cli.output import say
@@ -31,9 +32,12 @@ def supervised(work: Callable[[], int]) -> int:
     _open_standard_streams()
     parent = os.getpid()
     results, result = os.pipe()
+    # A signal that comes before both processes are ready for it waits until they are.
+    signals = signal.pthread_sigmask(signal.SIG_BLOCK, stopping_signals())
     try:
         child = os.fork()
     except OSError as error:
+        signal.pthread_sigmask(signal.SIG_SETMASK, signals)
         say(
             f"repgeom: error: no process can be started ({error.strerror}). Raise the limit (ulimit -u) or stop others."
         )
@@ -41,16 +45,19 @@ def supervised(work: Callable[[], int]) -> int:
     if child == 0:
         os.close(results)
         _end_with(parent)
+        for number in _heeded():
+            signal.signal(number, signal.SIG_DFL)  # ends this process without a traceback; its parent then says why
+        signal.pthread_sigmask(signal.SIG_SETMASK, signals)
         status = work()
         os.write(result, bytes([status]))
         os.close(result)
         return status
     os.close(result)
-    return _awaited(child, results)
+    return _awaited(child, results, signals)
 
 
-def _awaited(child: int, results: int) -> int:
-    """The status that the child's work returned, once the child has ended."""
+def _awaited(child: int, results: int, signals: Set[int]) -> int:
+    """The status that the child's work returned, once the child has ended. `signals`: those to be blocked meanwhile."""
     asked_to_stop = []
 
     def forward(number: int, _: object) -> None:
@@ -58,10 +65,10 @@ def _awaited(child: int, results: int) -> int:
         with contextlib.suppress(ProcessLookupError):
             os.kill(child, number)
 
-    for number in stopping_signals():
-        if signal.getsignal(number) != signal.SIG_IGN:
-            signal.signal(number, forward)
-    returned = os.read(results, 1)
+    for number in _heeded():
+        signal.signal(number, forward)
+    signal.pthread_sigmask(signal.SIG_SETMASK, signals)
+    returned = _first_byte(results)
     if returned:
         _end(child)
         status = returned[0]
@@ -78,6 +85,31 @@ def _awaited(child: int, results: int) -> int:
     say(f"repgeom: error: {_how_it_ended(ended)}, without a verdict. Most often memory or threads ran out: raise the limits "
         "(ulimit -v, ulimit -u, the container's memory) or set OMP_NUM_THREADS=1.")  # fmt: skip
     return ERROR
+
+
+def _heeded() -> list[signal.Signals]:
+    """The signals that ask a command to stop, but for those that it was started to ignore."""
+    return [number for number in stopping_signals() if signal.getsignal(number) != signal.SIG_IGN]
+
+
+def _first_byte(results: int) -> bytes:
+    """Wait for what the child writes; b"" where it ended without.
+
+    A signal ends a wait only if it comes during the wait, and to this thread; else its handler would run after it. So signals
+    write to a second pipe, and both pipes are waited for.
+    """
+    woken, wake = os.pipe()
+    for end in (woken, wake):
+        os.set_blocking(end, False)
+    before = signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+    try:
+        while results not in select.select([results, woken], [], [])[0]:
+            os.read(woken, 64)
+        return os.read(results, 1)
+    finally:
+        signal.set_wakeup_fd(before)
+        for end in (woken, wake, results):
+            os.close(end)
 
 
 def _end(child: int) -> None:

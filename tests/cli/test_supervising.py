@@ -1,5 +1,6 @@
 """What ends the process that does the work is told apart from what the work returned."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -8,6 +9,8 @@ import time
 from pathlib import Path
 
 import pytest
+
+PATIENCE = 120  # seconds; what takes one on an idle machine takes many on a busy one
 
 # Each case in a child of its own; light, so that all of them take less time than loading torch once.
 CASES = """
@@ -43,7 +46,7 @@ for name, work in cases.items():
 
 
 def python(*args, **kwargs):
-    return subprocess.run([sys.executable, *args], capture_output=True, text=True, timeout=60, **kwargs)
+    return subprocess.run([sys.executable, *args], capture_output=True, text=True, timeout=PATIENCE, **kwargs)
 
 
 def test_only_a_status_that_the_work_returned_is_one():
@@ -67,25 +70,36 @@ def work():
     try:
         with interruptible():
             print(os.getpid(), flush=True)
-            time.sleep(60)
+            while True:
+                time.sleep(0.1)  # a signal just before a sleep does not end it
     except KeyboardInterrupt:
         time.sleep(0.1)
         return 130
     return 0
 
-sys.exit(supervised(work))
 """
+SUPERVISED = WAITING + "sys.exit(supervised(work))"
 
 
-def started():
-    process = subprocess.Popen(
-        [sys.executable, "-c", WAITING], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    return process, int(process.stdout.readline())
+@contextlib.contextmanager
+def running(*args, **options):
+    """A process of Python, with pipes for what it writes. It does not outlive the test."""
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, *args], **pipes, **options) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def ended(process):
+    """What it wrote, once it has ended; a busy machine may take long."""
+    return process.communicate(timeout=PATIENCE)
 
 
 def gone(pid):
-    for _ in range(200):
+    until = time.monotonic() + PATIENCE
+    while time.monotonic() < until:
         try:
             state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
         except (FileNotFoundError, ProcessLookupError):
@@ -98,19 +112,57 @@ def gone(pid):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_to_the_command_reaches_the_work(number):
-    process, worker = started()
-    process.send_signal(number)
-    _, err = process.communicate(timeout=20)
+    with running("-c", SUPERVISED) as process:
+        worker = int(process.stdout.readline())
+        process.send_signal(number)
+        _, err = ended(process)
     assert process.returncode == 130
     assert "Traceback" not in err
     assert gone(worker)
 
 
+AS_IT_STARTS = """
+from repgeom.cli import supervising
+fork = os.fork
+def forked():
+    child = fork()
+    if child:
+        os.kill(os.getpid(), int(sys.argv[1]))
+    return child
+os.fork = forked
+supervising._end_with = lambda parent: time.sleep(0.5)  # so that the signal is there before the work
+"""
+TO_ANOTHER_THREAD = """
+import threading
+fork = os.fork
+def interrupt():
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [int(sys.argv[1])])
+    time.sleep(0.5)
+    signal.pthread_kill(threading.get_ident(), int(sys.argv[1]))
+def forked():
+    child = fork()
+    if child:
+        threading.Thread(target=interrupt, daemon=True).start()
+    return child
+os.fork = forked
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("comes", [AS_IT_STARTS, TO_ANOTHER_THREAD], ids=["as it starts", "to another thread"])
+def test_a_signal_is_not_lost_whenever_it_comes(number, comes):
+    with running("-c", WAITING + comes + "sys.exit(supervised(work))", str(int(number))) as process:
+        _, err = ended(process)
+    assert process.returncode == 130
+    assert "Traceback" not in err
+
+
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="other systems have no such signal")
 def test_the_work_does_not_outlive_a_command_that_is_killed():
-    process, worker = started()
-    process.kill()
-    process.communicate(timeout=20)
+    with running("-c", SUPERVISED) as process:
+        worker = int(process.stdout.readline())
+        process.kill()
+        ended(process)
     assert gone(worker)
 
 
@@ -126,22 +178,18 @@ def loading(folder, text):
 
 
 def command(env, *args):
-    return subprocess.Popen(
-        [sys.executable, "-m", "repgeom", *args],
-        env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+    return running("-m", "repgeom", *args, env=env)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("entry", ["audit", "demo"])
 def test_an_interruption_while_packages_load_leaves_no_traceback(tmp_path, number, entry):
-    env = loading(tmp_path, "import time\nprint('loading', flush=True)\ntime.sleep(30)\n")
+    env = loading(tmp_path, "import time\nprint('loading', flush=True)\nwhile True: time.sleep(0.1)\n")
     args = ["audit", "x.npy"] if entry == "audit" else ["demo", "--out", str(tmp_path / "out")]
-    process = command(env, *args)
-    while process.stdout.readline().strip() != "loading":
-        pass
-    process.send_signal(number)
-    _, err = process.communicate(timeout=20)
+    with command(env, *args) as process:
+        assert "loading\n" in iter(process.stdout.readline, "")
+        process.send_signal(number)
+        _, err = ended(process)
     assert (process.returncode, err) == (130, "repgeom: interrupted\n")
 
 
@@ -160,8 +208,8 @@ def test_an_interruption_while_packages_load_leaves_no_traceback(tmp_path, numbe
     ],
 )
 def test_packages_that_do_not_load_are_an_error_and_no_verdict(tmp_path, text, words):
-    process = command(loading(tmp_path, text), "audit", "x.npy", "--fail-on", "fail")
-    out, err = process.communicate(timeout=30)
+    with command(loading(tmp_path, text), "audit", "x.npy", "--fail-on", "fail") as process:
+        out, err = ended(process)
     assert (process.returncode, out) == (2, "")
     assert words in err
     assert "Traceback" not in err
@@ -170,8 +218,8 @@ def test_packages_that_do_not_load_are_an_error_and_no_verdict(tmp_path, text, w
 def test_help_and_version_need_none_of_them(tmp_path):
     env = loading(tmp_path, "raise MemoryError")
     for option in ("--help", "--version"):
-        process = command(env, option)
-        out, err = process.communicate(timeout=30)
+        with command(env, option) as process:
+            out, err = ended(process)
         assert (process.returncode, err) == (0, "")
         assert "repgeom" in out
     closed = "import subprocess, sys; p = subprocess.Popen([sys.executable, '-m', 'repgeom', '--version'], stdout=subprocess.PIPE);"
