@@ -38,14 +38,13 @@ class NearRows:
         if found is None:
             return None
         warnings = found.warnings
-        if found.value > FAR_TOO_LOW:
+        if found.se is not None and found.value > FAR_TOO_LOW:
             # An interval of chance alone would lend weight to a value that is wrong by more.
             warnings = (f"no interval: above {FAR_TOO_LOW:.0f} dimensions it reads far too low: take it for 'many'",)
         if found.se is None or found.value > FAR_TOO_LOW:
             return Estimate(found.value, found.value, None, None, None, found.n_used, "these rows", warnings)
-        error = found.value * found.se
         return Estimate(
-            found.value, found.value, found.low, found.high, error, found.n_used, "half-samples", warnings, float(SPLITS)
+            found.value, found.value, found.low, found.high, found.se, found.n_used, "half-samples", warnings, float(SPLITS)
         )  # fmt: skip
 
 

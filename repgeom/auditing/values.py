@@ -29,7 +29,7 @@ class Value(ShownInNotebook):
         value: what one quotes: of the population where that is estimated, else of these rows; None where it could not be read.
         low, high: 95 % interval of `value`; None where none is known.
         in_these_rows: what these rows alone read.
-        range: the smallest and largest value that this many rows can read.
+        range: the smallest and largest that `value` can be: of so many rows, or of a population where that is estimated.
         baseline: what isotropic (or, between two, unrelated) features of the same size read; None without meaning.
         note: why there is no value or no interval, and how many rows were used where not all were.
         estimate: how `value` and its interval came about (see `repgeom.estimate`); None where the population's is not known.
@@ -114,7 +114,9 @@ def _value(m: Measure, e: Evidence) -> Value:
     if m.sampled and n_read < e.n_samples:
         notes.append(f"from {n_read:,} rows")
     note = "; ".join(note for note in notes if note)
-    low, high = (float(end) for end in m.range(e.size))
+    # Thirty rows read no rank above 29; that of the population they were drawn from can be any up to the width.
+    size = dataclasses.replace(e.size, population=estimate is not None)
+    low, high = (float(end) for end in m.range(size))
     if baseline is not None:
         baseline = float(baseline)
     return Value(

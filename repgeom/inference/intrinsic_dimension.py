@@ -47,7 +47,7 @@ class IntrinsicDimension(ShownInNotebook):
         method: as asked for.
         value: dimensions.
         low, high: two-sided interval of what as many rows read on average; None where none is known to hold.
-        se: standard error of ln `value`; None with the interval.
+        se: standard error of `value`, whose logarithm the interval is symmetric in; None with the interval.
         k: the `k` that was asked for.
         scale: mean distance to the farthest neighbour that is looked at, in the features' unit.
         n_used: rows that were read, each different from the others.
@@ -276,12 +276,12 @@ class _Rows:
         impossible = self._is_impossible(value, error, near, confidence)
         if impossible:
             error = None
-        low = high = None
+        low = high = se = None
         if error is not None:
             factor = math.exp(quantile(confidence, SPLITS) * error)
-            low, high = value / factor, value * factor
+            low, high, se = value / factor, value * factor, value * error
         return IntrinsicDimension(
-            method, value, low, high, error, k, scale_of(near) * self.unit, len(self.rows), self.n_duplicates, self.n_samples,
+            method, value, low, high, se, k, scale_of(near) * self.unit, len(self.rows), self.n_duplicates, self.n_samples,
             self._warnings(value, error, looked_at, impossible),
         )  # fmt: skip
 
@@ -315,7 +315,7 @@ class _Rows:
 
     def _warnings(self, value: float, error: float | None, looked_at: int, impossible: bool) -> tuple[str, ...]:
         warnings = []
-        if value > FAR_TOO_LOW:
+        if value > FAR_TOO_LOW and not impossible:
             warnings.append(f"above {FAR_TOO_LOW:.0f} dimensions every method reads far too low: take it for 'many'")
         if impossible:
             warnings.append(

@@ -43,7 +43,7 @@ register(
         rows_needed="as effective rank",
         convention="as effective rank, of the reference",
         unit="dimensions",
-        range=lambda size: (1, max(1, min(size.n_samples - 1, size.n_reference_features or 1))),
+        range=lambda size: (1, size.most_of_reference),
     )
 )  # fmt: skip
 register(

@@ -207,16 +207,16 @@ register(
         formula="skewness of how often a row is among the 10 nearest of others",
         source="Radovanović et al. 2010",
         question="Are a few rows the neighbours of very many?",
-        cannot_tell="whether it harms: it rises with dimension and with n, so read it beside the isotropic value",
+        cannot_tell="whether it harms: it rises with dimension and with n, so read it beside what isotropic rows read",
         rows_needed="1,000; it depends on n, and 16,384 are drawn of more; an audit reads 1,024",
-        convention="by cosine; ties share places; central moments divide by n; isotropic rows read about 1/√k, 0.3 of 10 neighbours",
+        convention="by cosine; ties share places; central moments divide by n; isotropic rows of many dimensions read about 1/√k, of few less",
         range=_skewness_range,
         baseline=None,
         better="lower",
         invariances=("rotation", "scale", "order"),
         read=lambda near: near.hubness,
         missing="all rows point one way, or are of one group",
-        no_interval="none is known for a moment of counts that share neighbours",
+        no_interval="none is known for a moment of counts that share neighbours; isotropic rows read at most about 1/√k, 0.3 of 10",
     )
 )  # fmt: skip
 

@@ -38,6 +38,7 @@ class Size:
         n_reference_features: columns of the reference, if there is one.
         class_sizes: (C,) rows of each class, if there are labels.
         n_candidates: rows among which a row's nearest are sought, on average; None for all others of the sample.
+        population: the value is that of the population, whose rank few rows do not limit.
     """
 
     n_samples: int
@@ -47,6 +48,7 @@ class Size:
     n_reference_features: int | None = None
     class_sizes: np.ndarray | None = None
     n_candidates: float | None = None
+    population: bool = False
 
     @property
     def candidates(self) -> float:
@@ -56,7 +58,17 @@ class Size:
     @property
     def most(self) -> int:
         """The largest rank that centred features of this size can have."""
-        return max(1, min(self.n_samples - 1, self.n_features))
+        return self._most_of(self.n_features)
+
+    @property
+    def most_of_reference(self) -> int:
+        """The same of the reference; 1 where there is none."""
+        return self._most_of(self.n_reference_features or 1)
+
+    def _most_of(self, n_features: int) -> int:
+        if self.population:
+            return n_features
+        return max(1, min(self.n_samples - 1, n_features))
 
 
 Range = Callable[[Size], tuple[float, float]]

@@ -17,10 +17,26 @@ def test_both_are_what_the_functions_read():
     report, dimension = rg.audit(x), rg.intrinsic_dimension(x)
     found = report["intrinsic_dimension"]
     assert (found.value, found.low, found.high) == pytest.approx((dimension.value, dimension.low, dimension.high))
-    assert found.estimate.se == pytest.approx(dimension.value * dimension.se)
+    assert found.estimate.se == pytest.approx(dimension.se)
     assert report["hubness"].value == pytest.approx(rg.hubness(x).skewness)
-    assert report["hubness"].note == "no interval: none is known for a moment of counts that share neighbours"
+    assert report["hubness"].note.startswith("no interval: none is known for a moment of counts that share neighbours")
     assert rg.audit(x, k=3)["hubness"].value == pytest.approx(rg.hubness(x, k=3).skewness)
+
+
+@pytest.mark.parametrize(("d", "k"), [(4, 10), (256, 3), (200, 1)])
+def test_the_note_on_hubness_says_what_isotropic_rows_read(d, k):
+    """At most about 1/√k: a skewness of 600 counts errs by about 0.1."""
+    x = np.random.default_rng(0).standard_normal((600, d))
+    found = rg.audit(x, k=k)["hubness"]
+    assert "isotropic rows read at most about 1/√k" in found.note
+    assert found.value < k**-0.5 + 0.2
+    if d > 100:
+        assert found.value == pytest.approx(k**-0.5, abs=0.2)
+
+
+def test_rounded_values_of_one_column_are_not_called_many_dimensions():
+    note = rg.audit(np.arange(60.0)[:, None])["intrinsic_dimension"].note
+    assert note.startswith("no interval: more dimensions than columns (1)")
 
 
 def test_of_many_rows_some_are_read_and_the_report_says_how_many():
