@@ -50,6 +50,7 @@ COPIED = (
     "CONTRIBUTING.md",
     "CHANGELOG.md",
 )
+INSTALLED_EXAMPLES = "repgeom_examples"
 PATIENCE = 30.0  # seconds that a faulty run may take beyond three times the time of a sound one
 
 LOADED_EARLY = ("-W", "ignore::pytest.PytestAssertRewriteWarning")  # plugins of pytest, by the process that forks
@@ -106,12 +107,18 @@ class Copy:
     """A copy of the project in a temporary folder, in which one module can be made faulty and tested."""
 
     def __init__(self, folder: Path, module: str, tests: list[str]) -> None:
-        self.folder, self.module, self.tests = folder, folder / module, [*tests, module]  # its own doctests too
+        self.folder, self.module, self.tests = folder, folder / module, list(tests)
+        if module.startswith("repgeom/"):
+            self.tests.append(module)  # its own doctests too
         for name in COPIED:
             if (ROOT / name).is_dir():
                 shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
             elif (ROOT / name).exists():
                 shutil.copy(ROOT / name, folder / name)
+        (folder / INSTALLED_EXAMPLES).symlink_to("examples")  # which is what they are imported as
+        self.imported = self.module
+        if module.startswith("examples/"):
+            self.imported = folder / INSTALLED_EXAMPLES / Path(module).relative_to("examples")
         self.source = self.module.read_bytes()
 
     def run(self, files: list[str], plugin: object, limit: float, after: Callable[[], None] | None = None) -> str:
@@ -151,7 +158,7 @@ class Copy:
 
     def watched(self) -> tuple[dict[str, set[int]], dict[str, float]]:
         """The lines that each test runs and its seconds; loads here what the tests load, but for the project itself."""
-        watching, notes = Watching(self.module), self.folder / "notes.json"
+        watching, notes = Watching(self.imported), self.folder / "notes.json"
 
         def write() -> None:
             lines = {name: sorted(seen) for name, seen in watching.lines.items()}
@@ -214,17 +221,28 @@ def without_effect() -> dict[tuple[str, str], str]:
     return found
 
 
+def tests_of(module: Path) -> Path:
+    """The folder of tests that has the name of the module's room.
+
+    >>> str(tests_of(Path("repgeom/measures/rank.py"))), str(tests_of(Path("examples/distillation/cli.py")))
+    ('tests/measures', 'tests/examples/distillation')
+    """
+    if module.parts[0] == "examples":
+        return Path("tests", module.parent)
+    return Path("tests", *module.parts[1:-1])
+
+
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.mutate", description=(__doc__ or "").split("\n\n")[0])
-    parser.add_argument("module", help="path of a module, such as repgeom/measures/rank.py")
+    parser.add_argument("module", help="path of a module: repgeom/measures/rank.py, examples/distillation/cli.py")
     parser.add_argument(
         "--tests", nargs="+", help="test files or folders; by default the folder of the same name in tests/"
     )
     parser.add_argument("--most", type=int, help="how many faults to plant, drawn at random; by default all")
     parser.add_argument("--seed", type=int, default=0, help="of the draw")
-    parser.add_argument("--least", type=float, default=90.0, help="share in % that must be seen")
+    parser.add_argument("--least", type=float, default=90.0, help="share in %% that must be seen")
     given = parser.parse_args(arguments)
-    tests = given.tests or [str(Path("tests", *Path(given.module).parts[1:-1]))]
+    tests = given.tests or [str(tests_of(Path(given.module)))]
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     with tempfile.TemporaryDirectory() as folder:
         copy = Copy(Path(folder).resolve(), given.module, tests)

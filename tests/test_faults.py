@@ -2,6 +2,7 @@
 
 import ast
 
+import mutate
 import pytest
 from faults import faults_of
 
@@ -54,3 +55,10 @@ def test_a_fault_knows_the_lines_that_run_it():
     assert found["LIMIT = 0.55"] == range(0)
     assert found["x += 2"] == range(10, 11)
     assert found["if center and x < 2:"] == range(8, 9)
+
+
+def test_the_command_says_how_it_is_used(capsys):
+    with pytest.raises(SystemExit) as ended:
+        mutate.main(["--help"])
+    assert ended.value.code == 0
+    assert "share in % that must be seen" in capsys.readouterr().out
