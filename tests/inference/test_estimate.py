@@ -14,7 +14,6 @@ from estimate_reference import (
     assert_sane,
     decaying,
     gaussian,
-    likenesses,
     normal,
     population_value,
     power,
@@ -285,44 +284,6 @@ def test_what_cannot_be_estimated_is_refused(x, error, words):
     for call in (rg.estimate, lambda x: rg.compare(normal(20, 3), x)):
         with pytest.raises(error, match=words):
             call(x)
-
-
-# --- Simulations ------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("measure", SMOOTH)
-def test_intervals_hold_the_planted_value(measure):
-    deviations, held, draws = np.arange(1, 21) ** -0.5, [], 150
-    truth = population_value(deviations, measure)
-    for seed in range(draws):
-        e = rg.estimate(normal(160, 20, seed) * deviations, measure)
-        if e.low is not None:
-            held.append(e.low <= truth <= e.high)
-    assert len(held) >= 0.97 * draws
-    assert 0.90 <= np.mean(held) <= 0.995
-
-
-def test_intervals_of_groups_hold_the_planted_value():
-    deviations, held, draws = np.arange(1, 11) ** -0.5, [], 100
-    truth, groups = population_value(deviations, "effective_rank"), np.repeat(np.arange(120), 4)
-    for seed in range(draws):
-        e = rg.estimate(likenesses(120, 4, seed) * deviations, groups=groups)
-        if e.low is not None:
-            held.append(e.low <= truth <= e.high)
-    assert len(held) >= 0.9 * draws
-    assert np.mean(held) >= 0.9
-
-
-@pytest.mark.parametrize("paired", [False, True])
-def test_no_difference_is_rarely_found_where_there_is_none(paired):
-    deviations, found, draws = np.arange(1, 11) ** -0.5, [], 80
-    for seed in range(draws):
-        x = normal(200, 10, seed)
-        y = 0.6 * x + 0.8 * normal(200, 10, 1000 + seed) if paired else normal(200, 10, 1000 + seed)
-        found.append(rg.compare(x * deviations, y * deviations, paired=paired).p_value)
-    given = [p for p in found if p is not None]
-    assert len(given) >= 0.9 * draws
-    assert sum(p < 0.05 for p in given) <= 0.12 * draws
 
 
 @pytest.mark.parametrize(

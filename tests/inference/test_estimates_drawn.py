@@ -1,4 +1,4 @@
-"""Values and intervals over many draws of planted populations: mean errors, coverage and ranges."""
+"""Values over draws of planted populations: mean errors and ranges. How often intervals hold is for `python -m studies`."""
 
 import math
 
@@ -16,7 +16,7 @@ from repgeom.measures.measure import functional, named, names_of_estimable
 @pytest.mark.parametrize(("ratio", "most"), [(0.5, 0.1), (1, 0.04), (4, 0.03)])
 def test_the_estimate_does_not_depend_on_the_number_of_rows(exponent, ratio, most):
     rng, variances = np.random.default_rng(1), power(48, exponent)
-    found = [rg.estimate(gaussian(rng, int(48 * ratio), variances)) for _ in range(60)]
+    found = [rg.estimate(gaussian(rng, int(48 * ratio), variances)) for _ in range(12)]
     true = true_value("effective_rank", variances)
     assert np.mean([e.value for e in found]) == pytest.approx(true, rel=most)
     assert np.mean([e.in_these_rows for e in found]) < (1 - 0.3 * min(0.2, 0.2 / ratio)) * true
@@ -24,47 +24,34 @@ def test_the_estimate_does_not_depend_on_the_number_of_rows(exponent, ratio, mos
 
 def test_heavy_tails_are_seen_in_the_fourth_moment():
     rng, flat = np.random.default_rng(1), np.ones(48)
-    rows = [gaussian(rng, 192, flat) / np.sqrt(rng.chisquare(5, 192) / 5)[:, None] for _ in range(30)]
+    rows = [gaussian(rng, 192, flat) / np.sqrt(rng.chisquare(5, 192) / 5)[:, None] for _ in range(8)]
     assert np.mean([rg.estimate(x).value for x in rows]) == pytest.approx(48, rel=0.03)
     even = [population(sample(x).variances, 48, 191) for x in rows]
     blind = np.mean([math.exp(functional("effective_rank").log(p.variances, p.counts)) for p in even])
     assert blind < 45  # what Gaussian weights would say
 
 
-@pytest.mark.parametrize("measure", ["effective_rank", "participation_ratio", "stable_rank"])
-def test_intervals_cover(measure):
-    rng, variances = np.random.default_rng(2), power(16, 1.0)
-    true = true_value(measure, variances)
-    found = [rg.estimate(gaussian(rng, 400, variances), measure) for _ in range(150)]
-    known = [e for e in found if e.low is not None]
-    assert len(known) > 100
-    assert 0.89 < np.mean([e.low <= true <= e.high for e in known]) < 0.995
-    spread = np.std([e.value for e in known])
-    assert np.median([e.se for e in known]) == pytest.approx(spread, rel=0.25)
-
-
 def test_groups_say_what_rows_alone_do_not():
     rng, variances = np.random.default_rng(5), power(16, 0.5)
-    codes, true = np.repeat(np.arange(150), 6), true_value("effective_rank", power(16, 0.5))
+    codes, r = np.repeat(np.arange(150), 6), 0.9
     told, untold = [], []
-    for _ in range(40):
+    for _ in range(6):
         common = gaussian(rng, 150, variances)[codes]
-        x = 0.9**0.5 * common + 0.1**0.5 * gaussian(rng, 900, variances)
+        x = r**0.5 * common + (1 - r) ** 0.5 * gaussian(rng, 900, variances)
         told.append(rg.estimate(x, groups=codes))
         untold.append(rg.estimate(x))
-    assert np.mean([e.value for e in told]) == pytest.approx(true, rel=0.01)
-    held = [[e.low <= true <= e.high for e in found if e.low is not None] for found in (told, untold)]
-    assert min(len(of_these) for of_these in held) > 30
-    assert np.mean(held[0]) > 0.85
-    assert np.mean(held[1]) < 0.7
+    assert np.mean([e.value for e in told]) == pytest.approx(true_value("effective_rank", variances), rel=0.01)
+    # Six rows that correlate by r are worth 1 / (1 + 5 r²) of as many independent ones.
+    wider = np.mean([e.se for e in told]) / np.mean([e.se for e in untold])
+    assert wider == pytest.approx(math.sqrt(1 + 5 * r**2), rel=0.1)
 
 
 def test_rows_that_repeat_by_nature_do_when_told_so():
     rng = np.random.default_rng(6)
-    signs = [np.sign(rng.standard_normal((400, 6))) for _ in range(40)]
+    signs = [np.sign(rng.standard_normal((400, 6))) for _ in range(8)]
     found = [rg.estimate(x, groups=range(400)) for x in signs]
     assert np.mean([e.value for e in found]) == pytest.approx(6, rel=0.01)
-    assert np.mean([e.low <= 6 <= e.high for e in found]) > 0.9
+    assert all(e.low is not None for e in found)
     untold = rg.estimate(signs[0])
     assert untold.low is None
     assert untold.value == pytest.approx(found[0].value, rel=1e-9)
