@@ -74,10 +74,10 @@ function unfold() {
 addEventListener("hashchange", unfold);
 unfold();
 
-// Paper cannot be unfolded.
+// Paper cannot be unfolded. What a page marks as too long for paper stays as it is.
 var folded = [];
 addEventListener("beforeprint", function () {
-  folded = Array.from(document.querySelectorAll("details:not([open])"));
+  folded = Array.from(document.querySelectorAll("details:not([open]):not(.unprinted)"));
   folded.forEach(function (part) { part.open = true; });
 });
 addEventListener("afterprint", function () { folded.forEach(function (part) { part.open = false; }); });

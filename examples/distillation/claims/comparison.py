@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+# How the note begins and ends of a published model that a run does not hold.
+NO, HERE = "no", "here"
+
+
 @dataclasses.dataclass(frozen=True)
 class Ours:
     """What a run has for a published number; None where it has nothing.
@@ -146,7 +150,7 @@ def counterpart(config: Config, cells: Cells, setting: Setting, point: Point) ->
     if point.objective != TEACHER:
         width = point.width or min(widths)
         if width not in widths:
-            return f"no width {width} here"
+            return f"{NO} width {width} {HERE}"
         objective = config.plain
         # The paper does not state its temperature and weight, so the run's first contrastive objective stands for it.
         if point.objective == EXPANDED:
@@ -155,7 +159,12 @@ def counterpart(config: Config, cells: Cells, setting: Setting, point: Point) ->
     for row in models(config, cells):
         if row.setting == setting.name and row.model == wanted.model:
             return row
-    return f"no {wanted.model} here"
+    return f"{NO} {wanted.model} {HERE}"
+
+
+def is_absent(note: str) -> bool:
+    """Whether a row of the table has nothing of ours because the run was never to train such a model."""
+    return note.startswith(f"{NO} ") and note.endswith(f" {HERE}")
 
 
 def _captured(config: Config, cells: Cells, found: ModelRow, key: str) -> Ours:

@@ -22,7 +22,7 @@ RULE = (
     "A test is supported where its 95 % interval, over seeds and test images, lies within the range given with it. It is "
     "contradicted where its wider interval, at the level 1 − .05/m for the m tests of its claim, lies wholly outside. It is undecided "
     "else. A claim is supported where all its tests are and contradicted where any is, so that either verdict is wrong in at most "
-    "2.5 of 100 runs, whatever m. What must hold for a test to be asked is measured by the same rule: where that is contradicted, the test "
+    "2.5 of 100 runs, whatever m. It is not run where no test is open and the run has no models for one of them. What must hold for a test to be asked is measured by the same rule: where that is contradicted, the test "
     "does not apply; where it is undecided, so is the test. Tests marked as beside are shown and decide nothing."
 )
 
@@ -143,15 +143,15 @@ def outlook(spread: Spread, low: float, high: float, n_tests: int, least: int) -
 
 
 def verdict_of(verdicts: Sequence[str]) -> str:
-    """The verdict of a claim, from those of its tests."""
-    asked = [verdict for verdict in verdicts if verdict != DOES_NOT_APPLY]
-    if not asked:
-        return DOES_NOT_APPLY
-    if CONTRADICTED in asked:
-        return CONTRADICTED
-    if len(set(asked)) == 1:
-        return asked[0]
-    return UNDECIDED
+    """The verdict of a claim, from those of its tests.
+
+    One test that is contradicted is enough. What is undecided may be decided by more seeds or images; a test that the run
+    does not hold will not, so a claim that lacks nothing else is not run.
+    """
+    for verdict in (CONTRADICTED, UNDECIDED, NOT_RUN, SUPPORTED):
+        if verdict in verdicts:
+            return verdict
+    return DOES_NOT_APPLY
 
 
 def span(low: float, high: float) -> str:

@@ -10,8 +10,9 @@ import numpy as np
 
 from repgeom.pages import DotChart, LineChart, Series
 
+from ..claims.published import DINO
 from .charts import Drawn
-from .paper_charts import N_COLORS, Chart
+from .paper_charts import N_COLORS, N_DASHES, PUBLISHED_LOOKS, Chart
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,8 +20,9 @@ if TYPE_CHECKING:
 
 # Okabe and Ito's colours, which people with any colour vision can tell apart.
 PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
-DASHES: tuple[Any, ...] = ("-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 4)))
-TEACHER_COLOR = "0.25"
+DASHES: tuple[Any, ...] = ("-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)))
+WIDTHS = (1.3, 2.6, 0.7)  # of lines
+TEACHER_COLOR, TEACHER_DASHES = "0.25", (0, (6, 2))
 N_ACROSS = 3  # panels beside each other
 
 
@@ -63,14 +65,15 @@ def plot_chart(chart: Chart, ax: Axes) -> Axes:
 def _plot_lines(chart: LineChart, ax: Axes) -> None:
     x = np.asarray(chart.x, dtype=float)
     for place, series in enumerate(chart.series):
-        color, dashes = _look(series, place)
+        color, dashes, width = _look(series, place)
         n = len(series.values)
         # A gap in a line that is to be joined is left out.
         on_line = np.isfinite(series.values) | (not series.joined)
         if series.points:
-            ax.plot(x[:n], series.values, "D", color=color, markersize=6, fillstyle="none", label=series.name)
+            # A point at an end of the axis is drawn whole.
+            ax.plot(x[:n], series.values, _marker(series, place), color=color, markersize=6, fillstyle="none", label=series.name, clip_on=False)  # fmt: skip
             continue
-        ax.plot(x[:n][on_line], series.values[on_line], color=color, linestyle=dashes, marker="." if chart.marked else "", label=series.name, linewidth=1.3)  # fmt: skip
+        ax.plot(x[:n][on_line], series.values[on_line], color=color, linestyle=dashes, marker="." if chart.marked else "", label=series.name, linewidth=width)  # fmt: skip
         if series.low is not None and np.isfinite(series.low).all():
             ax.fill_between(x[:n], series.low, series.high, color=color, alpha=0.12, linewidth=0)
     if chart.log:
@@ -86,9 +89,9 @@ def _plot_bars(chart: DotChart, ax: Axes) -> None:
     """Bars for the first series where the axis begins at 0, points for the others."""
     places = np.arange(len(chart.names))
     for place, series in enumerate(chart.series):
-        color = PALETTE[place % N_COLORS]
+        color, *_ = _look(series, place)
         if place == 0 and chart.limits is None:
-            ax.barh(places, series.values, color=color, alpha=0.75, label=series.name)
+            ax.barh(places, series.values, color=color, alpha=0.35, label=series.name)
         else:
             ax.plot(series.values, places, _marker(series, place), color=color, fillstyle="none", label=series.name)
         if series.low is not None:
@@ -103,17 +106,20 @@ def _plot_bars(chart: DotChart, ax: Axes) -> None:
 
 
 def _marker(series: Series, place: int) -> str:
-    """A diamond for published points, and another sign for each of ours."""
+    """A diamond for published points, a square for those of DINOv2, and another sign for each of ours."""
+    if series.look == PUBLISHED_LOOKS[DINO]:
+        return "s"
     if series.points:
         return "D"
     return "os^v"[place % 4]
 
 
-def _look(series: Series, place: int) -> tuple[str, Any]:
-    """Colour and dashes by the series' own look, or by its place."""
+def _look(series: Series, place: int) -> tuple[str, Any, float]:
+    """Colour, dashes and thickness by the series' own look, or by its place."""
     if series.compared:
-        return TEACHER_COLOR, "-"
+        return TEACHER_COLOR, TEACHER_DASHES, WIDTHS[0]
     look = place
     if series.look is not None:
         look = series.look
-    return PALETTE[look % N_COLORS], DASHES[look // N_COLORS % len(DASHES)]
+    width = WIDTHS[look // (N_COLORS * N_DASHES) % len(WIDTHS)]
+    return PALETTE[look % N_COLORS], DASHES[look // N_COLORS % N_DASHES], width

@@ -28,19 +28,30 @@ from ..claims.uncertainty import Summary
 from ..settings.configs import Config, Setting
 
 Chart = LineChart | DotChart
-N_COLORS = 6  # looks of a page: a colour for each width, other dashes for each objective
+# Looks of a page count colours first, then dashes, then thicknesses.
+N_COLORS, N_DASHES = 6, 5
+# A page's second look is thick and its third thin: what is drawn later leaves what lies under it in sight.
+THICKNESSES = (1, 0, 2)
+# A published point has one look in every chart; the first is a diamond, the second a square.
+PUBLISHED_LOOKS = {CLIP: 3 * N_COLORS + 3, DINO: 4 * N_COLORS + 4}
 SMALLEST_SIGMA = 1e-4  # over the largest: where the figure of spectra ends
 N_CAPTURED = 128  # directions that the figure of captured variance shows
 NAN = float("nan")
 
 
 def captured(config: Config, cells: Cells, setting: Setting) -> list[Chart]:
-    """v1, figure 1."""
+    """v1, figure 1: as published, the student not centred, and with both centred, as the claim is tested."""
     series = []
-    for row in _grid(config, cells, setting, config.plain):
+    rows = [row for row in _grid(config, cells, setting, config.plain) if not row.is_teacher]
+    for row in rows:
         curve = mean_curve_of(row, cells, "captured_curve_student_not_centred")
-        if not row.is_teacher and curve:
-            series.append(Series(_name(row), curve[:N_CAPTURED], look=_look(config, setting, row)))
+        if curve:
+            series.append(Series(f"{_name(row)}, not centred", curve[:N_CAPTURED], look=_look(config, setting, row)))
+    for row in rows:
+        curve = mean_curve_of(row, cells, "captured_curve")
+        if curve:
+            look = (_look(config, setting, row) or 0) + N_COLORS
+            series.append(Series(f"{_name(row)}, centred", curve[:N_CAPTURED], look=look))
     if not series:
         return []
     series.append(_published_curve())
@@ -57,7 +68,7 @@ def _published_curve() -> Series:
             values[int(point.quantity.rpartition("/")[2]) - 1] = point.value
         elif point.quantity == REACHED:
             values[int(point.value) - 1] = 0.9
-    return Series(f"published, {CLIP}", values, points=True)
+    return Series(f"published, {CLIP}", values, points=True, look=PUBLISHED_LOOKS[CLIP])
 
 
 def contrast(config: Config, cells: Cells, setting: Setting) -> list[Chart]:
@@ -68,9 +79,12 @@ def contrast(config: Config, cells: Cells, setting: Setting) -> list[Chart]:
         return charts
     for key, label in ((INFONCE, "InfoNCE at 0.1"), (UNIFORMITY, "uniformity")):
         by_batches = Series(
-            "by the paper's definition", [or_nan(mean_of(row, cells, f"published/{key}")) for row in rows]
+            "by the paper's definition",
+            [or_nan(mean_of(row, cells, f"published/{key}")) for row in rows],
+            look=dot_look(0),
         )
-        over_all = _series("over all images, 95 % as a bar", [summary_of(row, cells, key) for row in rows])
+        summaries = [summary_of(row, cells, key) for row in rows]
+        over_all = _series("over all images, 95 % as a bar", summaries, look=dot_look(1))
         series = with_values([by_batches, over_all, _published(key, rows, CLIP)])
         names = [_name(row) for row in rows]
         charts.append(DotChart(setting.name, names, label, series, limits=_around(series)))
@@ -78,8 +92,9 @@ def contrast(config: Config, cells: Cells, setting: Setting) -> list[Chart]:
 
 
 def _around(series: Sequence[Series]) -> tuple[float, float]:
-    """An axis on which differences are seen: from the smallest to the largest value, and a tenth more on both sides."""
-    values = np.concatenate([s.values[np.isfinite(s.values)] for s in series])
+    """An axis on which differences are seen: from the lowest to the highest end, and a tenth more on both sides."""
+    values = np.concatenate([ends for s in series for ends in (s.values, s.low, s.high) if ends is not None])
+    values = values[np.isfinite(values)]
     room = 0.1 * (values.max() - values.min()) + 1e-3
     return float(values.min() - room), float(values.max() + room)
 
@@ -138,7 +153,7 @@ def ranks(config: Config, cells: Cells, setting: Setting) -> list[Chart]:
     rows = _grid(config, cells, setting)
     if not rows:
         return []
-    ours = _series("ours, 95 % as a bar", [summary_of(row, cells, RANK) for row in rows])
+    ours = _series("ours, 95 % as a bar", [summary_of(row, cells, RANK) for row in rows], look=dot_look(0))
     published = [_published(RANK, rows, of) for of in (CLIP, DINO)]
     return [DotChart(setting.name, [_name(row) for row in rows], "effective rank", with_values([ours, *published]))]
 
@@ -174,17 +189,24 @@ def _name(row: ModelRow) -> str:
 
 
 def _look(config: Config, setting: Setting, row: ModelRow) -> int | None:
-    """A colour for each width and dashes for each objective; the teacher has a look of its own."""
+    """A colour and a thickness for each width, and dashes for each objective; the teacher has a look of its own."""
     if row.is_teacher:
         return None
-    return N_COLORS * config.objectives.index(row.cell.objective) + config.widths_of(setting).index(row.cell.width)
+    width = config.widths_of(setting).index(row.cell.width)
+    thickness = THICKNESSES[width % len(THICKNESSES)]
+    return N_COLORS * (N_DASHES * thickness + config.objectives.index(row.cell.objective)) + width
 
 
-def _series(name: str, summaries: Sequence[Summary | None]) -> Series:
+def dot_look(place: int) -> int:
+    """Of the series at this place in a chart of dots: a colour and a shape of its own."""
+    return N_COLORS * place + place
+
+
+def _series(name: str, summaries: Sequence[Summary | None], look: int | None = None) -> Series:
     """Values with their intervals; NaN for one that is not there."""
     known = [(None, None, None) if s is None else (s.value, s.low, s.high) for s in summaries]
     values, low, high = np.array(known, dtype=float).reshape(-1, 3).T
-    return Series(name, values, low, high)
+    return Series(name, values, low, high, look=look)
 
 
 def _under_noise(config: Config, setting: Setting, row: ModelRow, cells: Cells, levels: Sequence[float]) -> Series:
@@ -210,7 +232,14 @@ def _is_of(point: Point, row: ModelRow) -> bool:
 
 
 def _published(quantity: str, rows: Sequence[ModelRow], of: str) -> Series:
-    return Series(f"published, {of}", [_value(_point(quantity, row, of)) for row in rows], points=True)
+    values = [_value(_point(quantity, row, of)) for row in rows]
+    return Series(f"published, {of}", values, points=True, look=PUBLISHED_LOOKS[of])
+
+
+def published_rank(objective: str, width: int | None) -> float:
+    """Of CLIP on CIFAR-10; NaN where none is published."""
+    wanted = (RANK, CLIP, objective, width)
+    return _value(next((p for p in POINTS if (p.quantity, p.of, p.objective, p.width) == wanted), None))
 
 
 def _value(point: Point | None) -> float:

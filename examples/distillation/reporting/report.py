@@ -11,14 +11,15 @@ from repgeom.pages import templates
 
 from ..claims.published import comparability
 from ..claims.verdicts import RULE, Entry
-from .charts import FIGURES, OWN, Drawn, drawn
+from .charts import FIGURES, FIRST, OWN, PAPERS, Drawn, drawn
 from .figures import picture
 from .findings import TABLES, Findings
-from .matrix import KINDS, claim_rows, letters
+from .in_short import in_short
+from .matrix import BRIEF, KINDS, claim_rows, letters
 from .overview import NOTE
 from .report_markdown import markdown
 from .report_text import disagreements, heading, sentence
-from .table_text import by_setting, named_tests, published_rows, shown, value_of
+from .table_text import by_setting, models_without, named_tests, published_rows, shown, value_of
 from .tables import ledger_table
 
 
@@ -54,27 +55,36 @@ def html(found: Findings, figures: Sequence[Drawn]) -> str:
     page = templates(Path(__file__).parent).get_template("report.html.j2")
     return page.render(
         name=found.config.name,
+        short=in_short(found.tables["overview"], found.config),
         heading=heading(found),
         sentence=sentence(found.entries),
         rule=RULE,
-        heads=[f"{letter}: {name}" for name, letter in letters(settings).items()],
+        heads=[(letter, name) for name, letter in letters(settings).items()],
         matrix=claim_rows(found.entries, settings),
         kinds=KINDS,
+        brief=BRIEF,
         claims=[(entry, KINDS[entry.verdict], _tests(entry)) for entry in found.entries],
         overview_title=TABLES["overview"][0],
         overview_note=NOTE,
         overview=shown(found.tables["overview"]),
         objectives_title=TABLES["objectives"][0],
         objectives=by_setting(found.tables["objectives"]),
+        first_figures=[figure for figure in figures if figure.name in FIRST],
         own_figures=[figure for figure in figures if figure.name in OWN],
         published_title=TABLES["published"][0],
         comparability=comparability(settings),
-        published=[(s.name, published_rows(found.tables["published"], s.name)) for s in settings],
-        paper_figures=[figure for figure in figures if figure.name not in OWN],
+        published=[_published(found, setting.name) for setting in settings],
+        paper_figures=[figure for figure in figures if figure.name in PAPERS],
         tables=[(TABLES[name][0], shown(found.tables[name])) for name in ("table1", "table2", "record")],
         disagreements=disagreements(found),
         config=found.config.to_dict(),
     )
+
+
+def _published(found: Findings, setting: str) -> tuple[str, list[list[str]], str]:
+    """A setting's name, the published numbers beside its own, and which models it is without."""
+    table = found.tables["published"]
+    return setting, published_rows(table, setting), models_without(table, setting)
 
 
 def _tests(entry: Entry) -> list[list[str]]:

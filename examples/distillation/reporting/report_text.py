@@ -13,9 +13,10 @@ from ..claims.verdicts import RULE
 from ..data.cifar import ARCHIVES
 from ..settings.grid import cells_of
 from .findings import TABLES, Findings
+from .in_short import in_short
 from .matrix import KINDS, letters, matrix_lines
 from .overview import NOTE
-from .table_text import N_NAMES, aligned, named_tests, published_rows, shown, value_of
+from .table_text import N_NAMES, aligned, models_without, named_tests, published_rows, shown, value_of
 
 if TYPE_CHECKING:
     from ..claims.verdicts import Entry
@@ -47,16 +48,13 @@ def _run_line(found: Findings) -> str:
     """How much is done, with which seeds, where and when."""
     config, machine = found.config, found.machine
     done = sum(cell.record["status"] == "done" for cell in found.cells.values())
-    seeds = f"{len(config.seeds)} seeds"
-    if len(config.seeds) == 1:
-        seeds = "1 seed"
-    seeds += f" ({', '.join(map(str, config.seeds))}"
+    seeds = f"{counted(len(config.seeds), 'seed')} ({', '.join(map(str, config.seeds))}"
     if config.more_seeds:
         seeds += f"; of the models compared under noise also {', '.join(map(str, config.more_seeds))}"
     return (
-        f"{done} of {len(cells_of(config))} cells, {seeds}); begun {machine['date']} on {machine['device']}, "
-        f"{machine['cores']} cores, {machine['threads']} threads, torch {machine['torch']}, repgeom {machine['repgeom']}; "
-        f"{found.seconds / 60:.0f} minutes of training and measuring."
+        f"{done} of {len(cells_of(config))} models, {seeds}); begun {machine['date']} on {machine['device']}, "
+        f"{counted(machine['cores'], 'core')}, {counted(machine['threads'], 'thread')} a process, torch {machine['torch']}, "
+        f"repgeom {machine['repgeom']}; {found.seconds / 60:.0f} minutes of training and measuring, added up over processes."
     )
 
 
@@ -83,7 +81,7 @@ def _setting_line(setting: Setting, found: Findings) -> str:
         images = f"images by the name of {about['data']} that are not the published files"
     features = f"{about['width']} features"
     if about.get("mean_cosine") is not None:
-        features += f", mean cosine {about['mean_cosine']:.2f}"
+        features += f", mean cosine {about['mean_cosine']:.2f} on training images"
     return (
         f"{setting.name}: {_teacher_words(setting, about)} ({features}), {images}, {about['n_classes']} classes, "
         f"{about['n_train']:,} to train, {about['n_test']:,} to test."
@@ -116,27 +114,41 @@ def _is_stand_in(setting: Setting, about: dict[str, Any]) -> bool:
 
 
 def text(found: Findings, screen: Screen | None = None, *, details: bool = False) -> str:
-    """The report for a terminal: what was run, all verdicts at one glance, and what was found in each setting.
+    """The report for a terminal: what was run, what was found in a few sentences, and all verdicts at one glance.
 
     Args:
         found: what was run.
         screen: what it is laid out for; by default as piped output.
-        details: also every model, every published number and every test.
+        details: also the ranks of each setting, every model, every published number and every test.
     """
     screen = screen or Screen()
     settings = found.config.settings
-    parts = ["\n".join(line for words in heading(found) for line in screen.sentence(words, further="   "))]
+    short = in_short(found.tables["overview"], found.config)
+    told = [f"{about}: {words}" for about, words in short.lines]
+    parts = [_wrapped([short.headline, *told], screen, "  "), _wrapped(heading(found), screen, "   ")]
     verdicts = matrix_lines(found.entries, settings, screen)
     parts.append("\n".join([*screen.sentence("Claims of arXiv 2603.06698"), *verdicts]))
-    parts.append("\n".join([*screen.sentence(sentence(found.entries)), *screen.sentence(comparability(settings))]))
-    parts.append("\n".join([_titled("overview", found, screen, n_names=1), *screen.sentence(NOTE)]))
     if details:
+        parts.append("\n".join([_titled("overview", found, screen, n_names=1), *screen.sentence(NOTE)]))
         parts += [_titled(name, found, screen) for name in ("objectives", "table1", "table2")]
+        parts.append(_wrapped([comparability(settings)], screen, ""))
         parts += [_published(setting, found, screen) for setting in settings]
         parts.append(
             "\n".join([*screen.sentence("Every test"), *screen.sentence(RULE), "", *_ledger_lines(found, screen)])
         )
     return "\n\n".join(parts)
+
+
+def _wrapped(sentences: list[str], screen: Screen, further: str) -> str:
+    """Sentences below each other, the lines of one after its first moved in."""
+    return "\n".join(line for words in sentences for line in screen.sentence(words, further=further))
+
+
+def counted(n: int, name: str) -> str:
+    """A number of things, in the singular where it is one."""
+    if n == 1:
+        return f"1 {name}"
+    return f"{n} {name}s"
 
 
 def _titled(name: str, found: Findings, screen: Screen, n_names: int = N_NAMES) -> str:
@@ -150,7 +162,8 @@ def _published(setting: Setting, found: Findings, screen: Screen) -> str:
     title = screen.sentence(f"{TABLES['published'][0]}: {setting.name}", further="  ")
     rows = published_rows(found.tables["published"], setting.name)
     # Quantity, model and place in the paper are names.
-    return "\n".join([*title, aligned(rows, screen, n_names=3)])
+    lines = [*title, aligned(rows, screen, n_names=3)]
+    return "\n".join([*lines, *screen.sentence(models_without(found.tables["published"], setting.name))])
 
 
 def _ledger_lines(found: Findings, screen: Screen) -> list[str]:

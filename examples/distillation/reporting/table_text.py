@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from repgeom.terminal import Column, Screen, table_lines
 
+from ..claims.comparison import is_absent
+from ..claims.published import CLIP
 from ..claims.verdicts import Entry, Row
 
 if TYPE_CHECKING:
@@ -93,14 +95,32 @@ def _entry(row: dict[str, Any], name: str) -> str:
         return f"{int(value):,}"
     low, high = row.get(f"{name} low"), row.get(f"{name} high")
     if low is None or high is None or math.isnan(low):
-        return _rounded(value)
-    return f"{_rounded(value)} ±{_rounded((high - low) / 2)}"
+        return _fixed(value, 1 if abs(value) >= 10 else 3)
+    half = (high - low) / 2
+    # As many decimals as show two figures of how sure the number is.
+    n_decimals = 3
+    if half > 0:
+        n_decimals = min(3, max(1, 1 - math.floor(math.log10(half))))
+    return f"{_fixed(value, n_decimals)} ±{_fixed(half, n_decimals)}"
 
 
 def published_rows(table: pd.DataFrame, setting: str) -> list[list[str]]:
-    """The published numbers beside one setting's, as text: ours by the paper's definition, by the sound one, and its interval."""
+    """The published numbers beside one setting's, as text: ours by the paper's definition, by the sound one, and its interval.
+
+    Models that the setting does not hold are left out: `models_without` names them.
+    """
     names = ["quantity", "model", "published in", "published", "ours as published", "ours", "95 % interval"]
-    return [names, *(_published_row(row) for row in table[table["setting"] == setting].to_dict("records"))]
+    rows = table[table["setting"] == setting].to_dict("records")
+    return [names, *(_published_row(row) for row in rows if not is_absent(row["note"]))]
+
+
+def models_without(table: pd.DataFrame, setting: str) -> str:
+    """Of which models a number is published and the setting holds none, as a sentence; "" where it holds all."""
+    rows = table[table["setting"] == setting].to_dict("records")
+    absent = list(dict.fromkeys(row["model"] for row in rows if is_absent(row["note"])))
+    if not absent:
+        return ""
+    return f"Published too, and not part of this run: {'; '.join(absent)}."
 
 
 def _published_row(row: dict[str, Any]) -> list[str]:
@@ -113,12 +133,19 @@ def _published_row(row: dict[str, Any]) -> list[str]:
         scatter = _shown_or_dash(row[f"{name} ±"], show)
         if scatter != NOTHING:
             values[name] += f" ±{scatter}"
-    low, high = _shown_or_dash(row["ours low"], show), _shown_or_dash(row["ours high"], show)
+    ends = [row["ours low"], row["ours high"]]
+    if show is _percent:
+        # An interval of a share holds as often without what lies beyond 0 and 1.
+        ends = [end if end is None else min(max(end, 0.0), 1.0) for end in ends]
+    low, high = (_shown_or_dash(end, show) for end in ends)
     interval = row["note"] or NOTHING
     if NOTHING not in (low, high):
         interval = f"{low} to {high}"
     values["published"] = f"{row['sign']} {values['published']}".strip()
-    return [quantity, row["model"], row["published in"], *values.values(), interval]
+    place = row["published in"]
+    if row["published of"] != CLIP:
+        place += f", {row['published of']}"
+    return [quantity, row["model"], place, *values.values(), interval]
 
 
 def _percent(share: float) -> str:
@@ -132,11 +159,8 @@ def _shown_or_dash(value: float | None, show: Callable[[float], str]) -> str:
     return show(value)
 
 
-def _rounded(value: float) -> str:
-    n_decimals = 3
-    if abs(value) >= 10:
-        n_decimals = 1
-    return f"{value:.{n_decimals}f}"
+def _fixed(value: float, n_decimals: int) -> str:
+    return f"{value:.{n_decimals}f}".replace("-", "−")
 
 
 def aligned(rows: list[list[str]], screen: Screen, n_names: int = N_NAMES) -> str:

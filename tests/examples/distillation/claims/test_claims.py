@@ -166,7 +166,7 @@ def test_one_width_has_no_largest():
     config = dataclasses.replace(WHOLE, widths=(2,))
     cells = planted(config)
     assert whole(1, cells, config).rows[-1].verdict == NOT_RUN
-    assert whole(1, cells, config).verdict == UNDECIDED
+    assert whole(1, cells, config).verdict == NOT_RUN
     entries = {e.claim.number: e for e in ledger.ledger(config, cells)}
     assert {entries[number].verdict for number in (6, 7, 8)} == {NOT_RUN}
     assert entries[6].rows[0].reason == "this run has no second width"
@@ -177,7 +177,7 @@ def test_without_infonce_its_claims_are_not_run():
     found = entry(3, planted(config), config)
     assert found.verdict == NOT_RUN
     assert found.rows[0].reason == "cosine+infonce is not among the objectives"
-    assert entry(2, planted(config), config).verdict == UNDECIDED
+    assert entry(2, planted(config), config).verdict == NOT_RUN
 
 
 def test_without_noise_brittleness_is_half_run():

@@ -114,7 +114,10 @@ def test_a_claim_of_many_tests_is_contradicted_by_a_wider_interval():
         ([SUPPORTED, SUPPORTED], SUPPORTED),
         ([SUPPORTED, CONTRADICTED, NOT_RUN], CONTRADICTED),
         ([SUPPORTED, UNDECIDED], UNDECIDED),
-        ([SUPPORTED, NOT_RUN], UNDECIDED),
+        # A run of one width cannot say whether width matters, however many seeds it has.
+        ([SUPPORTED, NOT_RUN], NOT_RUN),
+        ([SUPPORTED, UNDECIDED, NOT_RUN], UNDECIDED),
+        ([DOES_NOT_APPLY, NOT_RUN], NOT_RUN),
         ([NOT_RUN, NOT_RUN], NOT_RUN),
         ([DOES_NOT_APPLY, DOES_NOT_APPLY], DOES_NOT_APPLY),
         ([DOES_NOT_APPLY, SUPPORTED], SUPPORTED),

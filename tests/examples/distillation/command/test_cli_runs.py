@@ -77,7 +77,7 @@ def test_clip_on_cifar_from_the_command_line(clip, cifar, tmp_path, capsys):
         "images by the name of cifar10 that are not the published files, 10 classes, 64 to train, 64 to test" in printed
     )
     assert f"repgeom-distill report {out}" in printed
-    assert "9 of 9 cells, 2 seeds (1, 2)" in printed
+    assert "9 of 9 models, 2 seeds (1, 2)" in printed
     found = contents(out)
     assert len(found) == 9
 

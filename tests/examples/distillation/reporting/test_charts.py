@@ -83,7 +83,10 @@ def test_captured_variance_is_drawn_as_published_where_it_was_kept():
     old, new = planted(), detailed(planted())
     expected = new[student(CLIP, 1)].record["captured_curve_student_not_centred"]
     (chart,) = paper_charts.captured(CONFIG, new, CLIP)
-    assert series_of(chart)["S (w1), cosine"].values == pytest.approx(expected[: paper_charts.N_CAPTURED])
+    curves = series_of(chart)
+    assert curves["S (w1), cosine, not centred"].values == pytest.approx(expected[: paper_charts.N_CAPTURED])
+    centred = new[student(CLIP, 1)].record["captured_curve"]
+    assert curves["S (w1), cosine, centred"].values == pytest.approx(centred[: paper_charts.N_CAPTURED])
     published = series_of(chart)["published, CLIP on CIFAR-10"].values
     assert {i + 1: v for i, v in enumerate(published) if np.isfinite(v)} == {1: 0.29, 20: 0.861, 28: 0.9, 100: 0.978}
     assert paper_charts.captured(CONFIG, old, CLIP) == []

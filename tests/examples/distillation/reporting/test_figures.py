@@ -8,6 +8,7 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from repgeom.pages import DotChart, LineChart, Series
+from repgeom.presenting.marks import looks_of
 from repgeom_examples.distillation.reporting import charts, figures
 
 from ..planted_details import detailed
@@ -67,3 +68,29 @@ def test_every_curve_can_be_told_from_the_others(name):
     (ax,) = figures.picture(charts.drawn(name, config, planted(config))).axes
     looks = [(to_hex(line.get_color()), line.get_linestyle(), line.get_marker()) for line in ax.lines]
     assert len(set(looks)) == len(looks) == {"v2-figure1": 10, "v1-figure3": 8}[name]
+
+
+@pytest.mark.parametrize("name", charts.FIGURES)
+def test_every_series_of_ours_can_be_told_without_colours(name):
+    setting = dataclasses.replace(CLIP, variants=("mse", "cosine@epochs=20", "cosine+infonce@epochs=20"))
+    config = dataclasses.replace(CONFIG, settings=(setting,))
+    figure = charts.drawn(name, config, detailed(planted(config, n=40)))
+    for ax, chart in zip(figures.picture(figure).axes, figure.charts, strict=True):
+        ours = [line for line in ax.lines if not line.get_label().startswith(("published", "_"))]
+        looks = [(line.get_linestyle(), line._dash_pattern[1] and tuple(line._dash_pattern[1]), line.get_linewidth(), line.get_marker()) for line in ours]  # fmt: skip
+        assert len(set(looks)) == len(looks)
+        page = [look.classes.split(" ", 1)[1] for look, s in zip(looks_of(chart.series), chart.series, strict=True) if not s.points]  # fmt: skip
+        assert len(set(page)) == len(page)
+
+
+def test_what_is_published_of_a_teacher_looks_alike_in_every_chart():
+    config = dataclasses.replace(CONFIG, settings=(CLIP,))
+    cells = detailed(planted(config, n=40))
+    found = {}
+    for name in ("v1-figure1", "v1-figure2", "v2-figure2"):
+        for chart in charts.drawn(name, config, cells).charts:
+            for series in chart.series:
+                if series.points:
+                    found.setdefault(series.name, set()).add(series.look)
+    assert {name: len(looks) for name, looks in found.items()} == dict.fromkeys(found, 1)
+    assert len(set.union(*found.values())) == len(found) == 2

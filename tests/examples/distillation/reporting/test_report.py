@@ -77,7 +77,7 @@ def test_report_says_what_was_run(form, written):
     assert "clip-cifar10: pretrained (512 features), real images, 10 classes, 5,000 to train, 40 to test" in text
     assert "EMBEDDED" not in text
     assert "3 seeds (42, 123, 456)" in text
-    assert f"{len(cells_of(found.config)) - 1} of {len(cells_of(found.config))} cells" in text  # one has failed
+    assert f"{len(cells_of(found.config)) - 1} of {len(cells_of(found.config))} models" in text  # one has failed
     assert "cnn-w2-cosine, seed 123: the loss became nan" in text
     for e in found.entries:
         assert e.claim.text in text
@@ -171,9 +171,25 @@ def test_a_reason_keeps_a_markdown_table_whole(nasty):
 
 def test_intervals_are_shown_beside_their_values():
     table = pd.DataFrame({"setting": ["s"], "model": ["m"], "seeds": [3], "x": [0.5], "x low": [0.4], "x high": [0.6], "note": [""]})  # fmt: skip
-    assert table_text.shown(table) == [["setting", "model", "seeds", "x"], ["s", "m", "3", "0.500 ±0.100"]]
+    assert table_text.shown(table) == [["setting", "model", "seeds", "x"], ["s", "m", "3", "0.50 ±0.10"]]
     assert table_text.shown(table.assign(**{"x low": np.nan, "x high": np.nan}))[1][-1] == "0.500"
     assert table_text.shown(table.assign(x=np.nan))[1][-1] == "–"
+
+
+@pytest.mark.parametrize(
+    ("value", "half", "text"),
+    [
+        (47.0735, 1.780, "47.1 ±1.8"),
+        (7.6534, 0.2924, "7.65 ±0.29"),
+        (101.079, 14.9, "101.1 ±14.9"),
+        (0.9301, 0.00538, "0.930 ±0.005"),
+        (-0.679, 0.0279, "−0.679 ±0.028"),
+        (1.0, 0.0, "1.000 ±0.000"),
+    ],
+)
+def test_a_value_has_as_many_decimals_as_its_interval(value, half, text):
+    table = pd.DataFrame({"x": [value], "x low": [value - half], "x high": [value + half]})
+    assert table_text.shown(table)[1] == [text]
 
 
 def test_a_shown_interval_is_the_interval():
@@ -207,6 +223,7 @@ def test_the_text_is_one_screen_unless_details_are_asked_for(written):
     found = written[0]
     short = report_text.text(found, Screen(100, wraps=True)).splitlines()
     assert len(short) <= 40
+    assert short[0].startswith("By cosine a student uses 20.0 dimensions where its teacher uses 100.0, with InfoNCE 48")
     assert len(report_text.text(found, Screen(100, wraps=True), details=True).splitlines()) > 150
 
 

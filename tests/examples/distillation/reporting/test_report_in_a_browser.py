@@ -5,7 +5,7 @@ import dataclasses
 import browsing
 import pytest
 
-from repgeom_examples.distillation.reporting import findings, report
+from repgeom_examples.distillation.reporting import findings, matrix, report
 
 from ..planted_details import detailed
 from ..planted_results import CLIP, CONFIG, failed, kept, planted, student
@@ -46,6 +46,34 @@ def test_axe_finds_nothing_serious(browser, file, scheme):
     with browsing.shown(browser, file, 768, scheme) as tab:
         browsing.unfold(tab)
         browsing.assert_accessible(tab)
+
+
+@pytest.mark.parametrize("width", [390, 768, 1440])
+def test_the_verdicts_are_a_table_in_every_width(browser, file, width):
+    """A claim's verdicts stand beside each other, whole, below the letters of their settings."""
+    with browsing.shown(browser, file, width) as tab:
+        rows = tab.evaluate("""() => Array.from(document.querySelectorAll(".matrix tr"), row =>
+            Array.from(row.children, cell => [cell.getBoundingClientRect(), cell.innerText]))""")
+    assert [words for _, words in rows[0]] == ["claim", "A", "B"]
+    lefts = {tuple(round(box["left"]) for box, _ in row) for row in rows}
+    assert len(lefts) == 1
+    words = set(matrix.BRIEF.values()) if width < 700 else set(matrix.BRIEF)
+    assert {words for row in rows[1:] for _, words in row[1:]} <= {*words, matrix.NO_TEST}
+
+
+def test_paper_has_what_is_open_and_the_rest_stays_folded(browser, file):
+    with browsing.shown(browser, file, 768) as tab:
+        tab.emulate_media(media="print")
+        folded = tab.evaluate("""() => {
+            dispatchEvent(new Event("beforeprint"));
+            return Array.from(document.querySelectorAll("details:not([open]) > summary"), e => e.innerText.trim());
+        }""")
+        assert "Every test" in folded
+        assert "All settings of this run" in folded
+        assert not tab.locator("tbody tr").filter(has_text="given: ").first.is_visible()
+        assert tab.locator(".matrix").is_visible()
+        display = "e => getComputedStyle(e).display"
+        assert tab.locator("table.stack.many:visible td").first.evaluate(display) == "table-cell"
 
 
 def test_the_page_is_small(file):

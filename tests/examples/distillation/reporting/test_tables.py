@@ -1,12 +1,13 @@
 """Tables against hand computation."""
 
+import dataclasses
 import math
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from repgeom_examples.distillation.claims import ledger, summaries
+from repgeom_examples.distillation.claims import comparison, ledger, published, summaries
 from repgeom_examples.distillation.claims.verdicts import NOT_RUN
 from repgeom_examples.distillation.reporting import table_text, tables
 from repgeom_examples.distillation.settings.grid import Cell
@@ -106,3 +107,28 @@ def test_ledger_table_is_the_ledger():
     assert "failed" in last["reason"]
     first = asked.to_dict("records")[0]
     assert (first["value"], first["low"]) == (entries[0].rows[0].summary.value, entries[0].rows[0].summary.low)
+
+
+def test_published_numbers_of_models_that_a_run_does_not_hold_are_named_and_not_listed():
+    config = dataclasses.replace(CONFIG, settings=(dataclasses.replace(CLIP, augmented=False),), widths=(1, 2))
+    table = comparison.published_table(config, planted(config))
+    names, *rows = table_text.published_rows(table, CLIP.name)
+    assert {row[1] for row in rows} == {"teacher", "S, cosine", "M, cosine", "cosine", "cosine+infonce"}
+    assert table_text.models_without(table, CLIP.name).endswith("part of this run: L, cosine; L, cosine, augmented.")
+    everything = comparison.published_table(CONFIG, planted())
+    assert len(table_text.published_rows(everything, CLIP.name)) == 1 + len(published.POINTS)
+    assert table_text.models_without(everything, CLIP.name) == ""
+    places = {row[names.index("published in")] for row in rows}
+    assert {"v1, table I", "v2, figure 2, DINOv2 on CIFAR-100"} < places
+
+
+def test_an_interval_of_an_accuracy_ends_at_all_and_at_none():
+    table = comparison.published_table(CONFIG, planted())
+    row = table[(table["model"] == "S, cosine") & (table["quantity"] == "probe accuracy, clean")].head(1)
+    wide = row.assign(**{"ours": 0.9, "ours low": -0.1, "ours high": 1.06})
+    assert table_text.published_rows(wide, CLIP.name)[1][-1] == "0.00 to 100.00"
+    # A rank may lie beyond 1.
+    rank = table[(table["model"] == "S, cosine") & (table["quantity"] == "effective rank")].head(1)
+    assert (
+        table_text.published_rows(rank.assign(**{"ours low": 19.0, "ours high": 21.0}), CLIP.name)[1][-1] == "19 to 21"
+    )
