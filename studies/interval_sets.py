@@ -176,9 +176,9 @@ def far_apart(n: int, random: Random) -> tuple[Array, Array]:
     return x + 2 * np.eye(20)[3], y
 
 
-def heavy_pairs(n: int, random: Random) -> tuple[Array, Array]:
-    """A shared part with Student's t of 5 degrees, and a small gap along every feature."""
-    z = random.standard_normal((n, 12)) / np.sqrt(random.chisquare(5, (n, 1)) / 5)
+def heavy_pairs(n: int, random: Random, degrees: float = 5) -> tuple[Array, Array]:
+    """A shared part with Student's t, and a small gap along every feature."""
+    z = random.standard_normal((n, 12)) / np.sqrt(random.chisquare(degrees, (n, 1)) / degrees)
     return z + 0.7 * random.standard_normal((n, 12)) + 0.15, z + 0.7 * random.standard_normal((n, 12))
 
 
@@ -236,6 +236,10 @@ LAST_PAIRS: dict[str, Callable[[int, Random], tuple[Array, Array]]] = {
     "lengths that vary": uneven_lengths,
     "one and a half deviations apart": step_of_one,
     "digits and moved digits (real)": moved_digits,
+}
+# Rows whose squared lengths have no variance, which no rule sees in every sample.
+HEAVIEST_PAIRS: dict[str, Callable[[int, Random], tuple[Array, Array]]] = {
+    "t with 2.5 degrees": lambda n, random: heavy_pairs(n, random, 2.5),
 }
 
 

@@ -9,7 +9,17 @@ import numpy as np
 
 import repgeom as rg
 from benchmarks.page import markdown, say
-from studies.interval_sets import CLOUDS, LAST_PAIRS, LATER_CLOUDS, LATER_PAIRS, PAIRS, Held, at_hand, held
+from studies.interval_sets import (
+    CLOUDS,
+    HEAVIEST_PAIRS,
+    LAST_PAIRS,
+    LATER_CLOUDS,
+    LATER_PAIRS,
+    PAIRS,
+    Held,
+    at_hand,
+    held,
+)
 from studies.study import Sizes, Study
 
 METHODS = {"twonn": None, "twonn_regression": None, "mle": 20, "gride": 8}
@@ -54,7 +64,8 @@ def tables(sizes: Sizes) -> str:
     """A table for each number that is read, with a row for each population."""
     n, seeds = sizes["rows"], range(sizes["draws"])
     cells: dict[str, dict[str, Held]] = {}
-    for sets, read in ((CLOUDS | LATER_CLOUDS, of_clouds), (PAIRS | LATER_PAIRS | LAST_PAIRS, of_pairs)):
+    pairs = PAIRS | LATER_PAIRS | LAST_PAIRS | HEAVIEST_PAIRS
+    for sets, read in ((CLOUDS | LATER_CLOUDS, of_clouds), (pairs, of_pairs)):
         for population, draw in at_hand(sets).items():
             say(population)
             for title, draws in read(draw, n, seeds).items():

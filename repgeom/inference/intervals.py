@@ -13,6 +13,7 @@ from repgeom.data.numbers import real_number
 
 # scipy.special loads a third of a second sooner than scipy.stats, so that is what the functions here import where they can.
 
+_FEW = 3 + 1e-9  # samples, of which rounding makes no more
 _BESIDE = 1e-9  # of a mean of −1, 0 and 1: far less than one row of any sample
 
 
@@ -64,6 +65,23 @@ def wilson(share: float, n: float, z: float) -> tuple[float, float]:
         low = 0.0
     if share == 1:
         high = 1.0
+    return low, high
+
+
+def share_interval(share: float, n: float, confidence: float, z: float) -> tuple[float, float]:
+    """Return Wilson's interval, let out where at most three samples are hits, or misses (Brown, Cai & DasGupta 2001).
+
+    Of a share that one sample in five shows at all, the one sample would otherwise say that the share must be larger. The
+    end is that of Poisson's law.
+    """
+    from scipy.special import gammaincinv
+
+    low, high = wilson(share, n, z)
+    hits, misses = share * n, (1 - share) * n
+    if 0 < hits <= _FEW:
+        low = min(low, float(gammaincinv(hits, 1 - confidence)) / n)
+    if 0 < misses <= _FEW:
+        high = max(high, 1 - float(gammaincinv(misses, 1 - confidence)) / n)
     return low, high
 
 

@@ -18,7 +18,7 @@ from torch import Tensor
 from repgeom.data.arrays import pair_blocks
 from repgeom.inference.estimate import Estimate
 from repgeom.inference.halves import SPLITS, error_of_mean, halves, in_own_half, listed_for_halves
-from repgeom.inference.intervals import normal_quantile, quantile, tango, wilson
+from repgeom.inference.intervals import normal_quantile, quantile, share_interval, tango
 from repgeom.measures.nearest_rows import check_neighbours, most_neighbours, nearest, rows_of_few_groups
 
 
@@ -62,8 +62,8 @@ class NeighbourMean:
         assert self.error is not None
         variance = self.value * (1 - self.value)
         if variance == 0 or variance >= self.n * self.error**2:
-            return wilson(self.value, self.n, normal_quantile(confidence))
-        return wilson(self.value, variance / self.error**2, quantile(confidence, SPLITS))
+            return share_interval(self.value, self.n, confidence, normal_quantile(confidence))
+        return share_interval(self.value, variance / self.error**2, confidence, quantile(confidence, SPLITS))
 
 
 class Neighbours:

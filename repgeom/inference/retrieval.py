@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import torch
 from torch import Tensor
@@ -24,8 +25,9 @@ _TIED = 1e-12  # cosines that differ by less differ by rounding
 class Retrieval(ShownInNotebook):
     """How often the most similar row is the partner; rows that tie with it share the hit.
 
-    Where fewer than about five rows are found, or change, no interval can be exact: those given hold more often than asked. Where
-    clouds lie further apart than they are wide, single rows draw most of the others, and 95 % intervals before the change hold 90 %.
+    Where fewer than about five rows are found, are missed, or change, no interval can be exact: those given hold more often than
+    asked. Where clouds lie further apart than they are wide, a few rows are the most similar to most others. If these are fewer than
+    √n, how often others find their partner hangs on them, and there is no interval.
 
     Attributes:
         before, after: a change of both clouds.
@@ -52,24 +54,54 @@ def retrieval_of(
     `groups`: codes (n,), of which rows of a row's own group, but for its partner, are not sought among.
     """
     splits = halves(len(before[0]), 1, seed, groups)
+    candidates = 1 + round(mean_candidates(len(before[0]), groups))
     found = []
     for asking, sought in ((0, 1), (1, 0)):
-        hits = [
+        first, second = (
             _hits(unit_rows(pair[asking]), unit_rows(pair[sought]), splits, progress, groups)
             for pair in (before, after)
+        )
+        change = _change(second.found - first.found, splits, groups).estimate(confidence, least=-1.0)
+        shares = [
+            hits.unless_few_draw(_mean(hits.found, splits, groups).estimate(confidence, share_of_rows=True))
+            for hits in (first, second)
         ]
-        first, second = (_mean(h, splits, groups).estimate(confidence, share_of_rows=True) for h in hits)
-        gain = _change(hits[1] - hits[0], splits, groups).estimate(confidence, least=-1.0)
-        candidates = 1 + round(mean_candidates(len(before[0]), groups))
-        found.append(Retrieval(first, second, gain, candidates))
+        found.append(Retrieval(shares[0], shares[1], change, candidates))
     return found[0], found[1]
 
 
-def _hits(queries: Tensor, rows: Tensor, splits: list[Tensor], progress: bool, groups: Tensor | None) -> Tensor:
-    """Which rows find their partner (1 + splits, n): among all rows, and among those of their own half of each split."""
+@dataclasses.dataclass(frozen=True)
+class _Hits:
+    """What one search found.
+
+    Attributes:
+        found: (1 + splits, n), which rows find their partner: among all rows, and among those of their own half of each split.
+        drawn: (n,), to how many rows each is the most similar.
+    """
+
+    found: Tensor
+    drawn: Tensor
+
+    def unless_few_draw(self, share: Estimate) -> Estimate:
+        """The share without its interval where fewer than √n rows draw all others, of which halves see too little."""
+        n = len(self.drawn)
+        # As many rows that draw alike would have this sum of squares.
+        drawing = n**2 / float(self.drawn.square().sum())
+        if share.low is None or drawing >= math.sqrt(n):
+            return share
+        reason = (
+            f"no interval: about {drawing:.2g} of {n:,} rows are the most similar to all others; "
+            f"it takes at least {math.ceil(math.sqrt(n))}"
+        )
+        return dataclasses.replace(
+            share, low=None, high=None, se=None, degrees=None, warnings=(*share.warnings, reason)
+        )
+
+
+def _hits(queries: Tensor, rows: Tensor, splits: list[Tensor], progress: bool, groups: Tensor | None) -> _Hits:
     n = len(rows)
     side = torch.stack([torch.ones(n), *(half.double() for half in splits)]).to(rows)
-    found = torch.empty_like(side)
+    found, drawn = torch.empty_like(side), rows.new_zeros(n)
     for start, block in with_bar(list(pair_blocks(queries)), "retrieval", progress):
         similarity = block @ rows.mT
         own = torch.arange(start, start + len(block), device=rows.device)
@@ -77,12 +109,13 @@ def _hits(queries: Tensor, rows: Tensor, splits: list[Tensor], progress: bool, g
         if groups is not None:
             similarity = similarity.masked_fill(groups[own][:, None] == groups, -torch.inf)
             similarity.scatter_(1, own[:, None], partner)
+        drawn += similarity.argmax(1).bincount(minlength=n)
         ahead = (similarity > partner + _TIED).to(rows)
         level = ((similarity - partner).abs() <= _TIED).to(rows)
         # Of the rows in each half; column 0 counts all rows.
         counts = [_in_own(kind @ side.mT, kind.sum(1), side[:, own].mT) for kind in (ahead, level)]
         found[:, own] = torch.where(counts[0] == 0, 1 / counts[1].clamp(min=1), 0).mT
-    return found
+    return _Hits(found, drawn)
 
 
 def _in_own(of_ones: Tensor, total: Tensor, side: Tensor) -> Tensor:

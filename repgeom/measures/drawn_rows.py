@@ -14,10 +14,7 @@ AUDITED_ROWS = 1_024  # whose nearest rows an audit looks at: a tenth of a secon
 
 
 def drawn_rows(x: Tensor, max_rows: int | None, seed: int) -> tuple[Tensor, np.ndarray]:
-    """At most `max_rows` rows (..., m, d), drawn with a seed, and their numbers (m,).
-
-    In float64; of more than `MOST_ROWS` float32 rows in float32, whose copies would take gigabytes otherwise.
-    """
+    """At most `max_rows` rows (..., m, d), drawn with a seed, in the precision of `as_searched`, and their numbers (m,)."""
     x = x.detach()
     refuse_nonfinite(x, "features")
     n = x.shape[-2]
@@ -31,6 +28,11 @@ def drawn_rows(x: Tensor, max_rows: int | None, seed: int) -> tuple[Tensor, np.n
         if n > most:
             rows = np.sort(np.random.default_rng(seed).choice(n, most, replace=False))
             x = x[..., torch.as_tensor(rows, device=x.device), :]
-    if len(rows) > MOST_ROWS and x.dtype != torch.float64:
-        return x.float(), rows
-    return x.double(), rows
+    return as_searched(x), rows
+
+
+def as_searched(x: Tensor) -> Tensor:
+    """Rows (..., n, d) in float64; of more than `MOST_ROWS` in float32, unless they are float64: copies would take gigabytes."""
+    if x.shape[-2] > MOST_ROWS and x.dtype != torch.float64:
+        return x.float()
+    return x.double()

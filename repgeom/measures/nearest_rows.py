@@ -81,7 +81,7 @@ def neighbour_counts(
     similarity = _similarities(queries, units, start, groups)
     most_similar = similarity.topk(k, dim=-1)
     last = most_similar.values[..., -1:]
-    rounding: Any = _TIED_FLOAT32 if units.dtype == torch.float32 else _TIED
+    rounding: Any = _rounding(units.dtype)
     if lengths is not None:
         of_queries = lengths[..., start : start + queries.shape[-2], None]
         of_last = lengths[..., None, :].expand(similarity.shape).gather(-1, most_similar.indices[..., -1:])
@@ -95,10 +95,15 @@ def neighbour_counts(
 def refuse_one_direction(units: Tensor, name: str) -> None:
     """Raises ValueError where all rows of unit length are equal: each is then as near as any other."""
     # Without a copy of the rows, of which there may be many.
-    if bool((units.amax(-2) - units.amin(-2) <= _TIED).all(-1).any()):
+    if bool((units.amax(-2) - units.amin(-2) <= _rounding(units.dtype)).all(-1).any()):
         raise ValueError(
             f"all rows of `{name}` point one way, so every row is as near as any other: none is a neighbour."
         )
+
+
+def _rounding(dtype: torch.dtype) -> float:
+    """By how much cosines, or entries of unit rows, differ where they would be equal but for rounding."""
+    return _TIED_FLOAT32 if dtype == torch.float32 else _TIED
 
 
 def _similarities(queries: Tensor, units: Tensor, start: int, groups: Tensor | None) -> Tensor:

@@ -9,6 +9,7 @@ from repgeom.data.kinds import Features, Groups, Numbers
 from repgeom.data.row_names import require_same_order
 from repgeom.data.settings import own_settings, warn_caller
 from repgeom.measures.directions import OTHER_WIDTHS
+from repgeom.measures.drawn_rows import as_searched
 from repgeom.measures.measure import REFERENCE, Measure, Size, register
 from repgeom.measures.nearest_rows import check_neighbours, group_codes, neighbour_counts, refuse_one_direction
 from repgeom.measures.pair_sums import as_pair, cka_of, pair_sums
@@ -110,7 +111,8 @@ register(
 def mutual_knn(features: Features, reference: Features, *, k: int = 10, groups: Groups = None) -> Numbers:
     """Share of the k nearest neighbours (by cosine) that both representations agree on (Huh et al. 2024).
 
-    Mean over samples of |N_k(x_i) ∩ N_k(y_i)| / k; a sample is not its own neighbour. Costs O(n² (d1 + d2)), in blocks.
+    Mean over samples of |N_k(x_i) ∩ N_k(y_i)| / k; a sample is not its own neighbour. Costs O(n² (d1 + d2)), in
+    blocks; of more than 16,384 rows that are not float64 in float32.
 
     Rows as near as the k-th (rows that repeat, binary codes) share the places that are left: of t such rows for p places each
     counts p/t, in both representations alike, and a sample's share is the cosine of the two lists of counts. Without ties that
@@ -134,19 +136,19 @@ def mutual_knn(features: Features, reference: Features, *, k: int = 10, groups: 
     1.0
     """
     require_same_order(features, groups=groups)
-    x, y = as_pair(features, reference, same_rows=True)
+    x, y = as_pair(features, reference, same_rows=True, double=False)
     n = x.shape[-2]
     own = group_codes(groups, n, x.device)
     k = check_neighbours(k, n, own)
     lead = torch.broadcast_shapes(x.shape[:-2], y.shape[:-2])
-    x, y = unit_rows(x).expand(*lead, -1, -1), unit_rows(y).expand(*lead, -1, -1)
+    x, y = (unit_rows(as_searched(z)).expand(*lead, -1, -1) for z in (x, y))
     refuse_one_direction(x, "features")
     refuse_one_direction(y, "reference")
-    shared = x.new_zeros(lead)
+    shared = x.new_zeros(lead, dtype=torch.float64)
     for (start, a), (_, b) in zip(pair_blocks(x), pair_blocks(y), strict=True):
         mine, theirs = neighbour_counts(a, x, start, k, own), neighbour_counts(b, y, start, k, own)
         lengths = mine.square().sum(-1) * theirs.square().sum(-1)
-        shared = shared + ((mine * theirs).sum(-1) / lengths.sqrt()).sum(-1)
+        shared = shared + ((mine * theirs).sum(-1).double() / lengths.double().sqrt()).sum(-1)
     return give_back(features)(shared / n)
 
 

@@ -35,6 +35,9 @@ from repgeom.robustness.tails import heavy_tails
 
 HELD_BYTES = 1 << 28  # of what is worked out of layers and held at once
 FEWEST_ROWS = 20  # from which leaving out one row says how far off a value may be
+# So many times √n rows must carry a layer's lengths. Of 300 rows of Student's t with 5 degrees √n leaves the fifth of the samples
+# whose heavy rows did not come, of whose intervals 87 % hold. A quarter leaves 79 %, and 93 % hold.
+_CARRYING = 0.25
 _GROUPED = "no interval: rows come in groups that depend on each other (tokens of a text), which leaving out one row does not see"
 
 
@@ -271,7 +274,7 @@ def jackknifed(
         return Measurement(name, value, n, note="no interval: single rows decide it")
     pseudo = value + (n - 1) * (without.mean() - without)
     found = Measurement(name, value, n, pseudo.cpu(), kind)
-    note = heavy_tails(*lengths) if lengths else ""
+    note = heavy_tails(*lengths, times=_CARRYING) if lengths else ""
     return found.without_interval(note) if note else found
 
 

@@ -31,17 +31,17 @@ def carrying_rows(squares: Tensor) -> float:
     return float(deviations.sum().square() / deviations.square().sum())
 
 
-def heavy_tails(*lengths: Tensor) -> str:
-    """Return why there is no interval where fewer than √n rows carry the variance of any of the squared lengths, else ''.
+def heavy_tails(*lengths: Tensor, times: float = 1.0) -> str:
+    """Return why there is no interval where fewer than `times` √n rows carry the variance of any of the squared lengths, else ''.
 
-    Normal rows have ten times as many at n = 1,000; a bound that grows with n is passed by tails of finite kurtosis only.
+    Normal rows have ten times √n at n = 1,000; a bound that grows with n is passed by tails of finite kurtosis only.
     """
     n = len(lengths[0])
     fewest = min(carrying_rows(squares) for squares in lengths)
-    if fewest >= math.sqrt(n):
+    needed = times * math.sqrt(n)
+    if fewest >= needed:
         return ""
-    needed = math.ceil(math.sqrt(n))
     return (
         f"no interval: about {fewest:.2g} of {n:,} rows, whose lengths stand out, decide how wide it would be; "
-        f"it takes at least {needed}"
+        f"it takes at least {math.ceil(needed)}"
     )

@@ -12,6 +12,7 @@ from repgeom.inference.intervals import (
     normal_quantile,
     p_value,
     quantile,
+    share_interval,
     standard_error,
     tango,
     wilson,
@@ -35,6 +36,19 @@ def test_a_t_test_is_students(rng):
 
 def test_without_scatter_a_difference_is_certain():
     assert (p_value(0.0, 0.0, 9), p_value(1e-9, 0.0, 9)) == (1.0, 0.0)
+
+
+def test_of_few_hits_or_misses_a_share_may_be_as_small_as_poissons_law_allows():
+    z, n = scipy.stats.norm.ppf(0.975), 300
+    for hits in (0, 1, 2, 3, 4, 150):
+        low, high = share_interval(hits / n, n, 0.95, z)
+        expected_low, expected_high = wilson(hits / n, n, z)
+        if hits in (1, 2, 3):
+            expected_low = scipy.stats.chi2.ppf(0.05, 2 * hits) / 2 / n
+        assert (low, high) == pytest.approx((expected_low, expected_high), rel=1e-12)
+        assert share_interval(1 - hits / n, n, 0.95, z) == pytest.approx((1 - high, 1 - low), abs=1e-12)
+    # With one hit it begins at −ln 0.95 / n: larger shares show a hit in more than 5 % of the draws.
+    assert share_interval(1 / n, n, 0.95, z)[0] == pytest.approx(-np.log(0.95) / n)
 
 
 def test_shares_at_their_ends_have_exact_ends():

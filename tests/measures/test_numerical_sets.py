@@ -169,6 +169,19 @@ def test_rows_that_point_one_way_have_no_neighbours(constant):
             rg.mutual_knn(*pair, k=5)
 
 
+def test_many_float32_rows_are_compared_in_float32(monkeypatch):
+    """As in float64 where no two cosines nearly tie; rows of one direction, equal to float32's rounding, are refused there too."""
+    monkeypatch.setattr("repgeom.measures.drawn_rows.MOST_ROWS", 100)
+    random = np.random.default_rng(0)
+    x, y = random.standard_normal((2, 300, 5)).astype(np.float32)
+    expected = rg.mutual_knn(x.astype(float), y.astype(float), k=7)
+    assert rg.mutual_knn(x, y, k=7) == pytest.approx(expected, rel=1e-12)
+    assert rg.mutual_knn(x.astype(np.float16), y, k=7) == pytest.approx(expected, abs=0.05)
+    one_way = (random.uniform(1, 2, (300, 1)) * [1.0, 0.3, 0.7]).astype(np.float32)
+    with pytest.raises(ValueError, match="all rows of `reference` point one way"):
+        rg.mutual_knn(x, one_way)
+
+
 @pytest.mark.parametrize(("n", "d", "k"), [(20, 4, 4), (20, 6, 3), (5, 8, 4), (7, 7, 3)])
 @pytest.mark.parametrize("same", [False, True])
 def test_principal_angles_have_a_gradient(n, d, k, same):

@@ -211,6 +211,24 @@ def test_no_interval_where_none_is_known(profile):
     assert "All rows of a layer lie equally far apart." in corners.notes
 
 
+@pytest.mark.parametrize(("n_long", "given"), [(8, True), (4, False)])
+@pytest.mark.parametrize("measure", ["linear_cka", "angular_cka"])
+def test_a_quarter_of_the_root_of_n_rows_must_carry_the_lengths(measure, n_long, given):
+    """Rows in pairs v, −v have mean 0 and keep their lengths: 3 of the first, else 1. With p = n_long / 400 and q = 1 − p
+
+    400 p q / (1 − 3 p q) rows carry them, 8.3 of 8 and 4.1 of 4, and it takes 5.
+    """
+    rng = np.random.default_rng(0)
+    half = rng.standard_normal((200, 6))
+    half /= np.linalg.norm(half, axis=1, keepdims=True)
+    x, y = half.copy(), half @ np.linalg.qr(rng.standard_normal((6, 6)))[0][:, :3]
+    y /= np.linalg.norm(y, axis=1, keepdims=True)
+    x[: n_long // 2] *= 3
+    found = rg.cka_map({"x": np.r_[x, -x]}, {"y": np.r_[y, -y]}, measure=measure)
+    assert np.isfinite(found.low[0, 0]) == given
+    assert any("it takes at least 5" in note for note in found.notes) != given
+
+
 def test_forms_and_heat_map(profile, tmp_path):
     found = profile.compare(names=("$\\bad{$", "other"))
     stored = json.loads(found.to_json(tmp_path / "map.json"))

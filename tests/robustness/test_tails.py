@@ -37,3 +37,10 @@ def test_the_bound_is_the_root_of_n_and_the_worst_decides():
     assert heavy_tails(tensor([1.0] + [0.0] * 399), tensor([1.0] * 400)) == (
         "no interval: about 1 of 400 rows, whose lengths stand out, decide how wide it would be; it takes at least 20"
     )
+
+
+def test_the_bound_can_be_a_part_of_the_root_of_n():
+    squares = tensor([1.0] * 9 + [0.0] * 391)  # 9.4 rows by the formula above
+    assert heavy_tails(squares).endswith("it takes at least 20")
+    assert heavy_tails(squares, times=0.25) == ""
+    assert heavy_tails(squares, times=0.5).endswith("it takes at least 10")
