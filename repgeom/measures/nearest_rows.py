@@ -92,6 +92,12 @@ def neighbour_counts(
     return nearer + tied * (places / tied.sum(-1, keepdim=True).to(units.dtype))
 
 
+def agreement(mine: Tensor, theirs: Tensor) -> Tensor:
+    """How far two lists of neighbours agree, (...), from counts (..., n) of each row: the cosine of the counts."""
+    lengths = mine.square().sum(-1).double() * theirs.square().sum(-1)
+    return (mine * theirs).sum(-1).double() / lengths.sqrt()
+
+
 def refuse_one_direction(units: Tensor, name: str) -> None:
     """Raises ValueError where all rows of unit length are equal: each is then as near as any other."""
     # Without a copy of the rows, of which there may be many.

@@ -11,7 +11,13 @@ from repgeom.data.settings import own_settings, warn_caller
 from repgeom.measures.directions import OTHER_WIDTHS
 from repgeom.measures.drawn_rows import as_searched
 from repgeom.measures.measure import REFERENCE, Measure, Size, register
-from repgeom.measures.nearest_rows import check_neighbours, group_codes, neighbour_counts, refuse_one_direction
+from repgeom.measures.nearest_rows import (
+    agreement,
+    check_neighbours,
+    group_codes,
+    neighbour_counts,
+    refuse_one_direction,
+)
 from repgeom.measures.pair_sums import as_pair, cka_of, pair_sums
 
 __all__ = ["cosine_alignment", "linear_cka", "mutual_knn", "procrustes_distance"]
@@ -147,8 +153,7 @@ def mutual_knn(features: Features, reference: Features, *, k: int = 10, groups: 
     shared = x.new_zeros(lead, dtype=torch.float64)
     for (start, a), (_, b) in zip(pair_blocks(x), pair_blocks(y), strict=True):
         mine, theirs = neighbour_counts(a, x, start, k, own), neighbour_counts(b, y, start, k, own)
-        lengths = mine.square().sum(-1) * theirs.square().sum(-1)
-        shared = shared + ((mine * theirs).sum(-1).double() / lengths.double().sqrt()).sum(-1)
+        shared = shared + agreement(mine, theirs).sum(-1)
     return give_back(features)(shared / n)
 
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from repgeom.data.arrays import unit_rows
-from repgeom.data.numbers import real_number
+from repgeom.data.numbers import real_number, whole_number
 from repgeom.inference.neighbours import Neighbours
 from repgeom.measures.canonical import pwcca, svcca
 from repgeom.measures.dissimilarities import PairOrder, ceiling_of, centred_ranks, correlation_without
@@ -27,6 +27,7 @@ from repgeom.measures.kernels import (
     row_products,
     without_diagonal,
 )
+from repgeom.measures.nearest_rows import agreement, neighbour_counts, refuse_one_direction
 from repgeom.measures.pair_sums import varying
 from repgeom.measures.pairs import procrustes_distance
 from repgeom.models.kept_rows import KeptRows
@@ -181,17 +182,26 @@ class MutualKNN(Similarity):
 
     name = "mutual_knn"
 
+    def __post_init__(self) -> None:
+        number = whole_number(self.k)
+        if number is None or number < 1:
+            raise ValueError(f"`k` must be a whole number of at least 1, got {self.k!r}.")
+
     def layers_at_once(self, n: int) -> int:
-        return HELD_BYTES // (8 * n * (4 * self.k + 16))
+        return HELD_BYTES // (8 * n * (n + 4 * self.k + 16))
 
     def prepared(self, x: Tensor, name: str, groups: Tensor | None) -> tuple[Neighbours, Tensor]:
         units = unit_rows(x.double())
-        return Neighbours(units, self.k, self.seed, None if groups is None else groups.to(x.device)), units
+        refuse_one_direction(units, name)
+        found = Neighbours(units, self.k, self.seed, None if groups is None else groups.to(x.device))
+        return found, neighbour_counts(units, units, 0, found.k, found.groups)
 
     def measured(self, a: tuple[Neighbours, Tensor], b: tuple[Neighbours, Tensor]) -> Measurement:
+        # Lists of neighbours name one of several rows that tie; counts share the place among them.
+        value = float(agreement(a[1], b[1].to(a[1].device)).mean())
         found = a[0].shared_between(b[0])
         note = "" if found.error is not None else f"no interval: {found.few} are too few to be split into halves"
-        return _WithError(self.name, found.value, found.n, note=note, error=found.error)
+        return _WithError(self.name, value, found.n, note=note, error=found.error)
 
     def interval(self, m: Measurement, confidence: float) -> tuple[float, float]:
         from repgeom.inference.neighbours import NeighbourMean

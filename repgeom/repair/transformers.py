@@ -202,8 +202,8 @@ class Whiten(_OfMoments):
 
 
 def _pieces(rows: NDArray[Any]) -> Iterator[NDArray[Any]]:
-    step = chunk_rows(rows.shape[1])
-    # Rows that scikit-learn is to refuse, such as none at all, are one piece.
+    # Rows that scikit-learn is to refuse, such as none at all, or of no columns, are one piece.
+    step = chunk_rows(max(1, rows.shape[1]))
     return (rows[start : start + step] for start in range(0, max(1, len(rows)), step))
 
 

@@ -211,6 +211,21 @@ def test_no_interval_where_none_is_known(profile):
     assert "All rows of a layer lie equally far apart." in corners.notes
 
 
+def test_rows_that_tie_share_places_in_a_map_too():
+    rng = np.random.default_rng(0)
+    codes, other = (rng.standard_normal((2, 60, 5)) > 0) * 1.0
+    cell = rg.cka_map({"x": codes}, {"y": other}, measure="mutual_knn", k=4)
+    assert cell.values[0, 0] == pytest.approx(rg.mutual_knn(codes, other, k=4), rel=1e-12)
+    with pytest.raises(ValueError, match="all rows of `layer 'y' of b` point one way"):
+        rg.cka_map({"x": codes}, {"y": np.ones((60, 3))}, measure="mutual_knn")
+
+
+@pytest.mark.parametrize("k", [0, -1, 2.5, "a", None, float("nan")])
+def test_neighbours_of_a_map_are_a_whole_number(k):
+    with pytest.raises(ValueError, match="`k` must be a whole number of at least 1"):
+        rg.cka_map({"x": X[:50]}, measure="mutual_knn", k=k)
+
+
 @pytest.mark.parametrize(("n_long", "given"), [(8, True), (4, False)])
 @pytest.mark.parametrize("measure", ["linear_cka", "angular_cka"])
 def test_a_quarter_of_the_root_of_n_rows_must_carry_the_lengths(measure, n_long, given):
