@@ -39,8 +39,6 @@ if TYPE_CHECKING:
 
 __all__ = ["LayerProfile", "audit", "layer_profile"]
 
-COLUMNS = ("effective_rank", "participation_ratio", "effective_rank_sigma", "mean_cosine", "norm_cv")
-
 
 @own_settings
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -94,16 +92,19 @@ class LayerProfile(ShownInNotebook, Mapping[str, Report]):
         """One row per layer, indexed by its path.
 
         Columns: kind, pool, width, n_samples; effective_rank of the population with its 95 % interval (low, high; NaN where none is
-        known), share (of the width), isotropic (what isotropic rows of the same size read, over the width), participation_ratio,
-        effective_rank_sigma, mean_cosine, norm_cv, verdict.
+        known), share (of the width), isotropic (what isotropic rows of the same size read, over the width), then every other measure
+        of the layers' reports by its name (with labels kNN accuracy among them), verdict.
         """
         import pandas as pd
 
-        rows = []
+        rows: list[dict[str, Any]] = []
+        measured = dict.fromkeys(
+            v.name for report in self.values() for v in report.values if v.name != "effective_rank"
+        )
         for layer, report in self.reports.items():
             rank = report["effective_rank"]
             values = {v.name: v.value for v in report.values}
-            row: dict[str, Any] = {
+            row = {
                 "layer": layer,
                 "kind": self.kinds.get(layer, ""),
                 "pool": report.convention.get("pool", ""),
@@ -114,12 +115,12 @@ class LayerProfile(ShownInNotebook, Mapping[str, Report]):
                 "high": rank.high,
                 "share": self._share(layer),
                 "isotropic": None if rank.baseline is None else rank.baseline / report.n_features,
-                **{name: values.get(name) for name in COLUMNS[1:]},
+                **{name: values.get(name) for name in measured},
                 "verdict": report.level,
             }
             rows.append(row)
         frame = pd.DataFrame(rows).set_index("layer")
-        numbers = ["effective_rank", "low", "high", "share", "isotropic", *COLUMNS[1:]]
+        numbers = ["effective_rank", "low", "high", "share", "isotropic", *measured]
         return frame.astype(dict.fromkeys(numbers, float))
 
     def plot(self, ax: Axes | None = None) -> Axes:

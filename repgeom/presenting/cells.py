@@ -44,8 +44,8 @@ def shortened(text: str, most: int, mark: str = "…") -> str:
 def told_apart(names: Sequence[str], most: int, mark: str = "…") -> list[str]:
     """Names in at most so many cells each, and no two of them alike.
 
-    Of those that would look the same the beginning that they share goes first. Where that does not help, their number stands
-    behind them.
+    Of those that would look the same the beginning that they share goes first, then the end. Where that does not help, their
+    number stands behind them.
 
     >>> told_apart(["encoder.layer.1.output.dense", "encoder.layer.2.output.dense", "output"], 12)
     ['…1.ou….dense', '…2.ou….dense', 'output']
@@ -53,8 +53,12 @@ def told_apart(names: Sequence[str], most: int, mark: str = "…") -> list[str]:
     short = [shortened(name, most, mark) for name in names]
     for text in {text for text in short if short.count(text) > 1}:
         alike = [i for i in range(len(names)) if short[i] == text]
-        for i, name in zip(alike, _without_start([names[i] for i in alike], mark), strict=True):
-            short[i] = shortened(name, most, mark)
+        whole = [names[i] for i in alike]
+        cut = [shortened(name, most, mark) for name in _without_start(whole, mark)]
+        if len(set(cut)) < len(cut):
+            cut = [shortened(name, most, mark) for name in _without_ends(whole, mark)]
+        for i, name in zip(alike, cut, strict=True):
+            short[i] = name
     found = []
     for i, text in enumerate(short):
         if short.count(text) > 1 and text.strip():
@@ -74,13 +78,18 @@ def without_shared(names: Sequence[str]) -> tuple[list[str], str]:
     """
     if len(set(names)) < 2:
         return list(names), ""
-    start = _shared_start(list(names))
-    # Read backwards, the end is a beginning.
-    end = _shared_start([name[start:][::-1] for name in names])
+    start, end = _shared_ends(list(names))
     middles = [name[start : len(name) - end] for name in names]
     if start + end == 0 or not all(middles):
         return list(names), ""
     return middles, f"{names[0][:start]}*{names[0][len(names[0]) - end :]}"
+
+
+def _shared_ends(names: list[str]) -> tuple[int, int]:
+    """How many signs the names share at their beginning, and at the end of the rest."""
+    start = _shared_start(names)
+    # Read backwards, the end is a beginning.
+    return start, _shared_start([name[start:][::-1] for name in names])
 
 
 def _shared_start(names: list[str]) -> int:
@@ -97,6 +106,18 @@ def _without_start(names: list[str], mark: str) -> list[str]:
     if start == 0 or len(set(names)) < len(names):
         return names
     return [mark + name[start:] for name in names]
+
+
+def _without_ends(names: list[str], mark: str) -> list[str]:
+    """The names without the parts that they share at their beginning and at their end; unchanged where one would be empty."""
+    if len(set(names)) < len(names):
+        return names
+    start, end = _shared_ends(names)
+    middles = [name[start : len(name) - end] for name in names]
+    if not all(middles):
+        return names
+    before, after = mark if start else "", mark if end else ""
+    return [before + middle + after for middle in middles]
 
 
 def broken(word: str, most: int) -> list[str]:

@@ -31,6 +31,7 @@ def profile_page(profile: LayerProfile, path: str | os.PathLike[str] | None = No
         .render(
             profile=profile,
             rows=rows,
+            labelled="knn_accuracy" in frame,
             sentence=_sentence(profile),
             worst=profile[profile.worst].level,
             charts=[_depth_chart(profile), *_spectra(profile)],

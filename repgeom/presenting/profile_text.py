@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING
 
 from repgeom.auditing.finding import LEVELS, Finding
 from repgeom.data.formats.stored import listing
-from repgeom.presenting.columns import Column, table_lines
+from repgeom.presenting.columns import Column, fitted, table_lines
 from repgeom.presenting.screen import Screen
 from repgeom.presenting.text import number, quoted, without_interval
 
@@ -15,22 +16,21 @@ if TYPE_CHECKING:
 
 # Columns of the profile's frame, with what stands above them. Where a line is too narrow, they go in the order of the numbers.
 _MAIN = {
-    "pool": ("pool", 7),
-    "width": ("width", 10),
+    "pool": ("pool", 3),
+    "width": ("width", 7),
     "effective_rank": ("effective rank", None),
-    "share": ("of width", 11),
-    "mean_cosine": ("mean cosine", 8),
+    "share": ("of width", 8),
+    "mean_cosine": ("mean cosine", 4),
+    "knn_accuracy": ("kNN accuracy", 5),  # of a profile with labels
 }
 _FURTHER = {
     "kind": ("module", 0),
     "n_samples": ("rows", 1),
-    "isotropic": ("isotropic, of width", 3),
-    "participation_ratio": ("participation ratio", 5),
-    "effective_rank_sigma": ("effective rank (σ)", 4),
-    "norm_cv": ("norm variation", 2),
+    "isotropic": ("isotropic, of width", 2),
 }
-_INTERVALS = 9  # when the intervals of effective ranks go
+_INTERVALS = 6  # when the intervals of effective ranks go
 _WORDS = ("pool", "kind")
+_FEWEST = 12  # cells that are left of a layer's name
 
 
 def profile_text(profile: LayerProfile, screen: Screen | None = None, *, every: bool = False) -> str:
@@ -39,14 +39,17 @@ def profile_text(profile: LayerProfile, screen: Screen | None = None, *, every: 
     Args:
         profile: of a model.
         screen: what it is laid out for; by default as piped output.
-        every: all measures of the profile's frame.
+        every: all measures of the layers' reports, in further tables below.
     """
     screen = screen or Screen()
     worst = profile[profile.worst]
     layers = "1 layer" if len(profile) == 1 else f"{len(profile)} layers"
     title = f"{profile.name}: {layers}, {worst.n_samples:,} rows each"
     first, *others = screen.sentence(title, first=f"{worst.level.upper()}  ", further="  ")
-    lines = [screen.coloured(first, worst.level), *others, *_rows(profile, screen, every), *_found(profile, screen)]
+    lines = [screen.coloured(first, worst.level), *others, *_rows(profile, screen, every)]
+    if every:
+        lines += ["", *_further(profile, screen), ""]
+    lines += _found(profile, screen)
     for layer, why in profile.unmeasured.items():
         lines += screen.sentence(f"Not measured: {layer} ({why}).", further="  ")
     for note in profile.notes:
@@ -64,14 +67,15 @@ def profile_headline(profile: LayerProfile, screen: Screen) -> str:
 
 def _rows(profile: LayerProfile, screen: Screen, every: bool) -> list[str]:
     frame = profile.to_frame()
-    names = [screen.shown(str(layer)) for layer in frame.index]
-    columns = [Column("", names, left=True, fewest=12)]
+    columns = [_layers(profile, screen)]
     for name, (head, goes) in (_MAIN | _FURTHER if every else _MAIN).items():
+        if name not in frame:
+            continue
         if name in _WORDS:
             words = [screen.shown(str(word)) for word in frame[name]]
             columns.append(Column(head, words, left=True, goes=goes, fewest=8))
         elif name == "effective_rank":
-            columns.append(_ranks(profile, screen, head))
+            columns.append(_measure(name, head, profile, screen))
         else:
             columns.append(
                 Column(screen.shown(head), [screen.shown(number(value)) for value in frame[name]], goes=goes)
@@ -90,11 +94,35 @@ def _with_colour(row: str, level: str, screen: Screen) -> str:
     return start + screen.coloured(level, level, level)
 
 
-def _ranks(profile: LayerProfile, screen: Screen, head: str) -> Column:
-    """Effective ranks with their intervals."""
-    values = [report["effective_rank"] for report in profile.values()]
+def _layers(profile: LayerProfile, screen: Screen) -> Column:
+    return Column("", [screen.shown(layer) for layer in profile], left=True, fewest=_FEWEST)
+
+
+def _measure(name: str, head: str, profile: LayerProfile, screen: Screen) -> Column:
+    """A measure of every layer, with its intervals."""
+    values = [{v.name: v for v in report.values}.get(name) for report in profile.values()]
     full = [screen.shown(quoted(value)) for value in values]
-    return Column(head, full, shortens=_INTERVALS, brief=[screen.shown(without_interval(value)) for value in values])
+    brief = [screen.shown(without_interval(value)) for value in values]
+    return Column(screen.shown(head), full, shortens=_INTERVALS, brief=brief)
+
+
+def _further(profile: LayerProfile, screen: Screen) -> list[str]:
+    """Tables of all measures that the first table does not have, each with as many as fit beside the layers."""
+    labels = {v.name: v.label.strip() for report in profile.values() for v in report.values if v.name not in _MAIN}
+    tables: list[list[Column]] = []
+    for name, label in labels.items():
+        column = _measure(name, label, profile, screen)
+        whole = dataclasses.replace(column, shortens=None)  # a further table costs less than an interval
+        if tables and fitted([*tables[-1], whole], screen.width) is not None:
+            tables[-1].append(whole)
+        elif fitted([_layers(profile, screen), whole], screen.width) is not None:
+            tables.append([_layers(profile, screen), whole])
+        else:
+            tables.append([_layers(profile, screen), column])
+    lines = []
+    for columns in tables:
+        lines += ["", *(table_lines(columns, screen) or [])]
+    return lines[1:]
 
 
 def _found(profile: LayerProfile, screen: Screen) -> list[str]:

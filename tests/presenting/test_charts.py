@@ -160,6 +160,20 @@ def test_a_dot_stands_in_the_row_of_its_name():
     assert [dot[0] for dot in dots] == [25, 100]
 
 
+def test_long_names_beside_dots_are_told_apart(tmp_path):
+    (tmp_path / "mine.j2").write_text(
+        '{% extends "page.html.j2" %}{% from "parts.html.j2" import dot_chart with context %}{% block main %}{{ dot_chart(dots) }}{% endblock %}'
+    )
+    names = [f"a class with a really long name, number {i} of the set" for i in range(12)]
+    dots = DotChart("ranks", names, "dimensions", [Series("a", range(12))])
+    page = templates(tmp_path).get_template("mine.j2").render(dots=dots)
+    for kind, most in (("for-wide", 22), ("for-narrow", 14)):
+        shown = re.findall(rf'<bdi class="{kind}" title="(.*?)">(.*?)</bdi>', page)
+        assert [whole for whole, _ in shown] == names
+        assert len({short for _, short in shown}) == 12
+        assert all(len(short) <= most for _, short in shown)
+
+
 def test_a_template_of_ones_own_has_the_parts_of_a_report(tmp_path):
     (tmp_path / "mine.j2").write_text(
         '{% extends "page.html.j2" %}{% from "parts.html.j2" import line_chart, dot_chart, table_of, level with context %}'

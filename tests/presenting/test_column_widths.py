@@ -79,6 +79,15 @@ def test_no_two_names_look_the_same(names, most):
             assert short == name
 
 
+@pytest.mark.parametrize("most", [14, 22, 40])
+def test_names_that_differ_between_a_long_beginning_and_end_show_where(most):
+    names = [f"a class with a very long name, kind_{i}_of_all_that_there_are" for i in (3, 14, 15)]
+    checkpoints = [f"runs of last week/wrote_epoch=0{i}-val_loss=0.12345.npy" for i in (3, 14, 15)]
+    for names_of_a_kind in (names, checkpoints):
+        shown = told_apart(names_of_a_kind, most)
+        assert all(str(i) in short and "[" not in short for i, short in zip((3, 14, 15), shown, strict=True))
+
+
 def test_headings_stand_above_the_rows_of_their_group():
     rows = [Column("", ["a", "b", "c"], left=True), Column("n", ["1", "2", "3"])]
     lines = table_lines(rows, Screen(colour=True), indent=2, groups=["One", "One", "Two"])
