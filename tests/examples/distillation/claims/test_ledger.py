@@ -10,6 +10,7 @@ import torch
 
 from repgeom_examples.distillation import cli, stored
 from repgeom_examples.distillation.claims import ledger, verdicts
+from repgeom_examples.distillation.claims.reader import Missing
 from repgeom_examples.distillation.claims.uncertainty import Measured, Spread
 from repgeom_examples.distillation.claims.verdicts import CONTRADICTED, DOES_NOT_APPLY, NOT_RUN, SUPPORTED, UNDECIDED
 from repgeom_examples.distillation.settings.configs import Config, Setting
@@ -145,6 +146,7 @@ def test_how_many_seeds_would_decide_is_told(rng):
         from_seeds = scipy.stats.t.ppf(0.975, k - 1) ** 2 * np.var(values, ddof=1) / k
         return math.sqrt(from_seeds + scipy.stats.t.ppf(0.975, 399) ** 2 * np.var(contributions, ddof=1) / 400)
 
+    assert row.reason == ""
     assert half(row.seeds_needed) < 0.5 - 0.3 <= half(row.seeds_needed - 1)
     assert row.outlook == f"about {row.seeds_needed} seeds would decide"
     # A value outside must leave the range behind by the same distance.
@@ -174,6 +176,34 @@ def test_what_is_outside_at_95_percent_alone_says_so():
     assert (row.verdict, row.reason) == (UNDECIDED, "outside, but not by the interval at 99.00% that 5 tests ask for")
     assert row.seeds_needed > 3
     assert row_with((0.5, 0.6, 0.7), np.zeros(400), 0, 0.34).verdict == CONTRADICTED
+    # One reason is enough: here that there are too few seeds.
+    few = row_with((0.5, 0.6, 0.7), np.zeros(400), 0, 0.34, n_seeds=50, n_tests=5)
+    assert few.verdict == UNDECIDED
+    assert "outside" not in few.reason
+
+
+@pytest.mark.parametrize(("n_seeds", "n_read"), [(2, 3), (3, 3), (4, 5)])
+def test_further_seeds_are_read_for_tests_that_need_more_than_there_are(n_seeds, n_read):
+    config = dataclasses.replace(CONFIG, more_seeds=(11, 22))
+    test = verdicts.Test("a number", lambda m: Measured.of(0.5, "images", torch.zeros(9)), 0, 1, n_seeds=n_seeds)
+    assert ledger._reading(test, None, config, CLIP).n_asked == n_read
+
+
+@pytest.mark.parametrize(("n_found", "verdict"), [(1, CONTRADICTED), (2, UNDECIDED)])
+def test_a_test_of_one_seed_cannot_err_and_is_not_allowed_for(n_found, verdict):
+    """A test whose 95 % interval decides, beside four of so many seeds: if they can err, its interval must be wider."""
+    numbers = dict(zip(CONFIG.seeds, (0.5, 0.6, 0.7), strict=True))
+
+    def statistic_of(seeds):
+        def statistic(models):
+            if models.seed not in seeds:
+                raise Missing("not trained")
+            return Measured.of(numbers[models.seed], "images", torch.zeros(400))
+
+        return statistic
+
+    tests = [verdicts.Test("a number", statistic_of(CONFIG.seeds[:n]), 0, 0.34) for n in (3, *[n_found] * 4)]
+    assert ledger._rows(tests, None, CONFIG, CLIP)[0].verdict == verdict
 
 
 def test_tests_that_decide_nothing_are_not_allowed_for():
@@ -197,6 +227,8 @@ def test_every_claim_is_in_the_ledger_of_any_run():
     assert {e.claim.number for e in found if e.verdict == NOT_RUN} == {2, 4, 8, 10, 11, 12, 13}
     assert [e.claim.number for e in found if e.ours] == [9, 10, 11, 12, 13]
     assert all(e.claim.short for e in found)
+    nothing = [row.test for e in found if e.verdict == NOT_RUN for row in e.rows if row.test.text == e.claim.needs]
+    assert {(test.low, test.high) for test in nothing} == {(-math.inf, math.inf)}
 
 
 def test_a_test_beside_the_others_decides_nothing():

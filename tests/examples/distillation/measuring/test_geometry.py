@@ -228,6 +228,15 @@ def test_the_teacher_against_itself(rng):
     assert record["mutual_knn"] == record["linear_cka"] == pytest.approx(1)
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_all_directions_capture_all_and_no_more(seed):
+    _, t = embedded(np.random.default_rng(seed))
+    record, _ = geometry.geometry(t, t, Evaluation(leading=4))
+    for curve in (record["captured_curve"], record["captured_curve_student_not_centred"]):
+        assert max(curve) <= 1
+    assert record["captured_curve"][-1] == pytest.approx(1)
+
+
 def test_equal_embeddings_have_no_geometry(rng):
     _, t = embedded(rng)
     with pytest.raises(ValueError, match="all rows are equal"):
