@@ -98,9 +98,7 @@ def _headline(first: _Found, controls: list[_Found]) -> str:
     words += f" ({first.setting.name})."
     alike = [f for f in controls if f.setting.data == first.setting.data and f != first]
     for control in alike[:1]:
-        words += (
-            f" Of a teacher that was never trained: {control.numbers[control.plain]:.1f} of {control.numbers['teacher']:.1f}"
-        )
+        words += f" Of a teacher that was never trained: {control.numbers[control.plain]:.1f} of {control.numbers['teacher']:.1f}"
         if control.known(WITH):
             words += f", and {control.numbers[WITH]:.1f}"
         words += "."

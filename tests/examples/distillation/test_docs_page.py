@@ -13,7 +13,9 @@ from repgeom_examples.distillation.students.networks import ARCHITECTURES, BASE
 from repgeom_examples.distillation.students.objectives import SETTINGS, TERMS, objective_of
 from repgeom_examples.distillation.teachers.load import TEACHERS
 
-PAGE = (Path(__file__).parents[3] / "docs" / "distillation.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[3]
+PAGE = (ROOT / "docs" / "distillation.md").read_text(encoding="utf-8")
+REPORT = ROOT / "examples" / "distillation_report"
 BLOCKS = re.findall(r"^```\{code-block\} python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
 OWN = {"package.module:function"}
 
@@ -69,3 +71,48 @@ def test_the_images_that_rows_of_features_belong_to_are_read_as_said():
     digits = names["digits"]
     said = re.search(r"# uint8: (\(.*\)) and (\(.*\))", code)
     assert [str(tuple(half.pixels.shape)) for half in (digits.train, digits.test)] == [said[1], said[2]]
+
+
+TEACHERS_OF = {"EfficientNet-lite0": "efficientnet-lite0", "never trained": "random-relu"}
+IMAGES = {"digits": "digits", "photographs": "photos"}
+
+
+def test_the_table_of_ranks_is_that_of_the_stored_report():
+    ranks = pd.read_csv(REPORT / "table1.csv").set_index(["setting", "model"])["effective rank"]
+    rows = PAGE.split("\n| effective rank |")[1].split("\n\n")[0].splitlines()[2:-1]
+    assert len(rows) == 4
+    for row in rows:
+        name, teacher, *students = (cell.strip() for cell in row.strip("|").split("|"))
+        setting = "-".join(names[part] for names, part in zip((TEACHERS_OF, IMAGES), name.split(", "), strict=True))
+        assert teacher == f"{ranks[setting, 'teacher']:.1f}"
+        for objective, said in zip(("cosine", "cosine+infonce"), students, strict=True):
+            models = [(setting, f"cnn-w{width}-{objective}") for width in (1, 2, 4)]
+            assert said == ", ".join(f"{ranks[model]:.1f}" for model in models if model in ranks)
+
+
+def test_what_is_said_of_claims_is_what_the_stored_ledger_has():
+    ledger = pd.read_csv(REPORT / "ledger.csv")
+    verdict = ledger.groupby(["claim", "setting"])["claim verdict"].first()
+    digits = "efficientnet-lite0-digits"
+    assert {verdict[number, digits] for number in (1, 6, 7, 8, 13)} == {"undecided"}
+    shares = {"0.93": digits, "0.78": "efficientnet-lite0-photos", "0.86": "random-relu-digits"}
+    captured = pd.read_csv(REPORT / "overview.csv").set_index("setting")["captured by 20"]
+    for said, setting in shares.items():
+        assert f"({said})" in PAGE
+        assert said == f"{captured[setting]:.2f}"
+        assert verdict[5, setting] == ("supported" if setting == digits else "contradicted")
+    (longest,) = ledger[ledger["test"] == "effective rank over the teacher's after 100 epochs"].to_dict("records")
+    assert (longest["verdict"], f"{longest['value']:.0%}") == ("undecided", "55%")
+    (larger,) = ledger[(ledger["test"] == "effective rank, width 4 over width 1")].to_dict("records")
+    low, high = larger["low"], larger["high"]
+    assert f"{larger['value']:.2f} times the rank of the smallest ({low:.2f} to {high:.2f})" in PAGE
+
+
+def test_the_stored_report_says_first_what_its_overview_has():
+    from repgeom_examples.distillation.reporting.in_short import in_short
+    from repgeom_examples.distillation.settings.presets import PRESETS
+
+    short = in_short(pd.read_csv(REPORT / "overview.csv"), PRESETS["packaged"])
+    report = (REPORT / "report.md").read_text(encoding="utf-8")
+    assert report.split("\n\n")[1] == f"**{short.headline}**"
+    assert all(f"* **{about}:** {words}\n" in report for about, words in short.lines)
