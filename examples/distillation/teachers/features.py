@@ -14,7 +14,8 @@ from ..data.views import crop_flip
 from ..stored import Stored, fingerprint, made_once
 from .teacher import Teacher
 
-BATCH = 256
+# Small enough that a layer's outputs stay in a processor's cache.
+BATCH = 64
 Tick = Callable[[int], None]  # told how many images more are done
 
 

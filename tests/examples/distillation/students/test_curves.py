@@ -32,7 +32,7 @@ def weights(curve, settings=STEPS):
 def test_a_student_that_is_read_is_trained_bit_for_bit_as_one_that_is_not():
     curve = planted_curve()
     (one, losses), (other, same) = weights(curve), weights(None)
-    assert len(curve.readings) == 5
+    assert [reading["step"] for reading in curve.readings] == [0, 5, 10, 15]
     assert losses == same
     assert one.training
     for name, value in one.state_dict().items():
@@ -58,10 +58,11 @@ def test_readings_are_those_of_the_student_at_that_step():
 @pytest.mark.parametrize(
     ("n_images", "every", "expected"),
     [
-        (2, 2, [0, 2, 4, 5, 6, 8, 10, 12, 14, 15]),  # all of them: every second step, and steps 5, 10 and 15
-        (96, 50, [0, 15]),  # a reading costs 96 / (3 · 8) = 4 steps, so 40 must lie between
-        (12, 2, [0, 5, 10, 15]),  # 5 between: step 2 and 4 come too soon
-        (2, 100, [0, 5, 10, 15]),  # the ends of epochs alone
+        (1, 2, [0, 2, 4, 5, 6, 8, 10, 12, 14, 15]),  # all of them: every second step, and steps 5, 10 and 15
+        (72, 50, [0, 15]),  # a reading costs 72 / (3 · 8) = 3 steps and a third more, so 40 must lie between
+        (9, 2, [0, 5, 10, 15]),  # 9 / 24 · 4/3 = half a step, so 5 between: step 2 and 4 come too soon
+        (10, 2, [0, 6, 12, 15]),  # 6 between
+        (1, 100, [0, 5, 10, 15]),  # the ends of epochs alone
     ],
 )
 def test_readings_are_due_every_so_many_steps_and_at_each_end_of_an_epoch(n_images, every, expected, monkeypatch):
