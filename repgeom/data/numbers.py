@@ -42,3 +42,11 @@ def whole_number(value: Any) -> int | None:
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (numbers.Integral, np.integer)):
         return None
     return int(value)
+
+
+def checked_seed(seed: Any) -> int:
+    """The seed as an int. Raises ValueError unless it is a whole number of at least 0."""
+    number = whole_number(seed)
+    if number is None or number < 0:
+        raise ValueError(f"`seed` must be a whole number of at least 0, got {seed!r}.")
+    return number

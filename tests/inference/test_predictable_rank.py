@@ -304,6 +304,7 @@ REFUSED = {
     "many folds": (X, Y, {"folds": 31}, r"`folds` must be .* 30; got 31"),
     "few groups": (X, Y, {"groups": np.arange(30) % 3}, r"`folds` must be .* the number of groups, 3; got 5"),
     "normalize": (X, Y, {"normalize": "l1"}, r"`normalize` must be None or \"l2\""),
+    "seed": (X, Y, {"seed": -1}, r"`seed` must be a whole number of at least 0, got -1"),
     "confidence": (X, Y, {"confidence": 95}, r"`confidence` must lie between 0 and 1"),
     "another order": (pd.DataFrame(X), pd.DataFrame(Y).iloc[::-1], {}, r"`teacher` has the rows of `features`"),
 }

@@ -13,6 +13,7 @@ from ..settings.configs import Config, Setting
 from ..settings.grid import Cell, cells_of
 from ..students.curves import PASSES_OF_A_STEP
 from ..students.networks import make_student
+from ..wording import counted
 from .status import flop, spoken
 
 # Pixels in a step of the measurement, and images at least: a training batch at 224 pixels would take many seconds.
@@ -76,8 +77,8 @@ def _rate(config: Config, cells: list[Cell], gigaflops: float | None) -> tuple[f
     students = [cell for cell in cells if cell.kind == "student"]
     largest = max(students, key=lambda cell: work(cell, config, sizes[cell.setting]))
     side, out = sizes[largest.setting].side, sizes[largest.setting].width
-    threads = torch.get_num_threads()
-    where = f"measured here now: {threads} threads, width {largest.width} at {side} pixels"
+    threads = counted(torch.get_num_threads(), "thread")
+    where = f"measured here now: {threads}, width {largest.width} at {side} pixels"
     return measured_rate(largest.architecture, largest.width, out, side), where
 
 

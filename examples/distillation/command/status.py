@@ -12,6 +12,7 @@ from ..running.costs import Sizes, expected, work
 from ..running.run import results
 from ..settings.configs import Config, Setting
 from ..settings.grid import Cell, cells_of
+from ..wording import counted
 
 # Models that remain and are listed by name.
 LISTED = 20
@@ -99,6 +100,4 @@ def spoken(seconds: float) -> str:
     minutes = max(1, round(seconds / 60))
     if minutes >= 90:
         return f"{seconds / 3600:.1f} hours"
-    if minutes == 1:
-        return "1 minute"
-    return f"{minutes} minutes"
+    return counted(minutes, "minute")

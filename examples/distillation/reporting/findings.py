@@ -80,6 +80,8 @@ def settings_of(out: Path) -> tuple[Config, dict[str, Any]]:
         FileNotFoundError: no run in this folder.
         Damaged: its settings are damaged.
     """
+    if out.is_file():
+        raise FileNotFoundError(f"{out} is a file; name the run's folder.")
     saved = stored.load(out / "run")
     if saved is None:
         raise FileNotFoundError(f"{out} holds no run; `repgeom-distill run --out {out}` begins one.")

@@ -13,11 +13,13 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-NOTE = (
-    "Predictable: effective rank of what can be predicted of the teacher from pixels, by ridge regression out of fold. Explained: the "
-    "share of the teacher's variance that can be predicted from the student. Captured: the share of the cosine student's variance in "
-    "the teacher's leading directions."
-)
+# What columns mean, by how their heads begin.
+NOTES = {
+    "predictable": "Predictable: effective rank of what can be predicted of the teacher from pixels, by ridge regression out of fold.",
+    "explained": "Explained: the share of the teacher's variance that can be predicted from the student.",
+    "captured": "Captured: the share of the cosine student's variance in the teacher's leading directions.",
+}
+NOTE = " ".join(NOTES.values())
 
 
 def overview_table(config: Config, cells: Cells) -> pd.DataFrame:

@@ -12,10 +12,11 @@ from ..claims.summaries import models, teacher_of
 from ..claims.verdicts import RULE
 from ..data.cifar import ARCHIVES
 from ..settings.grid import cells_of
+from ..wording import counted
 from .findings import TABLES, Findings
 from .in_short import in_short
 from .matrix import KINDS, letters, matrix_lines
-from .overview import NOTE
+from .overview import NOTES
 from .table_text import N_NAMES, aligned, models_without, named_tests, published_rows, shown, value_of
 
 if TYPE_CHECKING:
@@ -129,7 +130,7 @@ def text(found: Findings, screen: Screen | None = None, *, details: bool = False
     verdicts = matrix_lines(found.entries, settings, screen)
     parts.append("\n".join([*screen.sentence("Claims of arXiv 2603.06698"), *verdicts]))
     if details:
-        parts.append("\n".join([_titled("overview", found, screen, n_names=1), *screen.sentence(NOTE)]))
+        parts.append(_overview(found, screen))
         parts += [_titled(name, found, screen) for name in ("objectives", "table1", "table2")]
         parts.append(_wrapped([comparability(settings)], screen, ""))
         parts += [_published(setting, found, screen) for setting in settings]
@@ -144,17 +145,21 @@ def _wrapped(sentences: list[str], screen: Screen, further: str) -> str:
     return "\n".join(line for words in sentences for line in screen.sentence(words, further=further))
 
 
-def counted(n: int, name: str) -> str:
-    """A number of things, in the singular where it is one."""
-    if n == 1:
-        return f"1 {name}"
-    return f"{n} {name}s"
-
-
 def _titled(name: str, found: Findings, screen: Screen, n_names: int = N_NAMES) -> str:
     """A table below its title."""
     title = screen.sentence(TABLES[name][0], further="  ")
     return "\n".join([*title, aligned(shown(found.tables[name]), screen, n_names)])
+
+
+def _overview(found: Findings, screen: Screen) -> str:
+    """The first table, and what those of its columns mean that the line has room for."""
+    lines = _titled("overview", found, screen, n_names=1).splitlines()
+    # The title may take several lines, so that the heads are looked for above the last rows.
+    head = lines[-1 - len(found.tables["overview"])]
+    notes = " ".join(note for column, note in NOTES.items() if column in head)
+    if notes:
+        lines += screen.sentence(notes)
+    return "\n".join(lines)
 
 
 def _published(setting: Setting, found: Findings, screen: Screen) -> str:

@@ -14,6 +14,7 @@ import repgeom as rg
 
 from ..data.images import Dataset, Images
 from ..data.load import load_dataset
+from ..measuring.geometry import teacher_rows
 from ..progress import progress_bar
 from ..settings.configs import Config, Setting
 from ..settings.grid import Cell
@@ -22,6 +23,7 @@ from ..teachers.features import teacher_features
 from ..teachers.load import load_teacher
 from ..teachers.teacher import Teacher
 from ..teachers.transforms import fitted, narrow_cone, transformed
+from ..wording import counted
 
 # Images, below which nothing can be measured.
 LEAST_TEST = 4
@@ -82,12 +84,25 @@ def prepare(setting: Setting, config: Config, place: Place) -> Prepared:
     # Fitted on the images to train on, as they are.
     transform = fitted(setting.teacher_transform, features[1])
     test, train, *views = [transform(x) for x in features]
+    _refuse_one_direction(setting, teacher, test)
     mean_cosine = float(rg.mean_cosine(train.double()))
     warning = narrow_cone(setting.name, mean_cosine)
     if warning is not None:
         print(f"repgeom-distill: warning: {warning}", file=sys.stderr)
     teacher = transformed(teacher, setting.teacher_transform, transform)
     return Prepared(setting, dataset, teacher, [train], views, test, mean_cosine, warning)
+
+
+def _refuse_one_direction(setting: Setting, teacher: Teacher, test: torch.Tensor) -> None:
+    """Raises ValueError where a teacher's unit rows are all equal: there is nothing to copy, and no rank."""
+    try:
+        # It is decomposed for all students anyway.
+        teacher_rows(test)
+    except ValueError:
+        raise ValueError(
+            f"{setting.name}: the teacher's features of all images to measure on have one direction, so there is nothing "
+            f"to copy. It gives {counted(teacher.width, 'feature')}; a single one has but its sign."
+        ) from None
 
 
 def _features(setting: Setting, teacher: Teacher, dataset: Dataset, config: Config, place: Place) -> list[torch.Tensor]:

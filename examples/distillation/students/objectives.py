@@ -77,12 +77,20 @@ def objective_of(name: str, training: Training) -> Objective:
         own = training.weight_of(term) if weight is None else weight
         weighted.append((own, TERMS[term]))
     fields = {SETTINGS[key][0]: value for key, value in given.items()}
-    return Objective(tuple(names), tuple(weighted), dataclasses.replace(training, **fields))
+    try:
+        trained = dataclasses.replace(training, **fields)
+    except ValueError as error:
+        raise ValueError(f"objective {name!r}: {error}") from None
+    return Objective(tuple(names), tuple(weighted), trained)
 
 
 def _refuse_names(names: list[str]) -> None:
     """Raises ValueError where a term is unknown or there twice."""
     for term in names:
+        if not term:
+            raise ValueError(
+                f"objective {'+'.join(names)!r} lacks a term; there are {', '.join(TERMS)}, and sums of them with +."
+            )
         if term not in TERMS:
             raise ValueError(f"unknown objective {term!r}; there are {', '.join(TERMS)}, and sums of them with +.")
         if names.count(term) > 1:

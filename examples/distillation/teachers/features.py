@@ -66,12 +66,18 @@ def encoded(teacher: Teacher, pixels: Tensor) -> Tensor:
     """Features (b, width), float32; refuses what cannot be a target.
 
     Raises:
-        ValueError: NaN or infinity; a teacher that is only known by its features.
+        ValueError: NaN or infinity; another shape than (b, width); a teacher that is only known by its features.
     """
     if teacher.encode is None:
         raise ValueError(f"teacher {teacher.name} is known by its features only, and cannot be shown other images.")
     with torch.no_grad():
         found = teacher.encode(pixels).float()
+    shape = tuple(found.shape)
+    if shape != (len(pixels), teacher.width):
+        raise ValueError(
+            f"teacher {teacher.name} must give features of shape {(len(pixels), teacher.width)}, as its width says; it gave "
+            f"{shape}."
+        )
     if not bool(torch.isfinite(found).all()):
         raise ValueError(f"teacher {teacher.name} returned values that are not finite; load it in float32.")
     return found

@@ -11,6 +11,7 @@ import repgeom as rg
 
 from ..data.images import Dataset
 from ..settings.configs import Setting
+from ..wording import counted
 from .teacher import Teacher, native_preprocessing
 
 NAME = "features"
@@ -57,8 +58,8 @@ def _rows(path: str, half: str, n_images: int) -> Tensor:
     source = rg.open_source(path)
     if source.n_samples != n_images:
         raise ValueError(
-            f"{path} has {source.n_samples} rows and the data {n_images} images to {half} on; a row for each of them is "
-            f"needed, in their order. --n-{half} takes a part of the images that no file knows of."
+            f"{path} has {counted(source.n_samples, 'row')} and the data {counted(n_images, 'image')} to {half} on; a row for "
+            f"each of them is needed, in their order. --n-{half} takes a part of the images that no file knows of."
         )
     rows = torch.cat([part.float() for part in source.chunks()])
     infinite = ~torch.isfinite(rows).all(1)
@@ -69,7 +70,7 @@ def _rows(path: str, half: str, n_images: int) -> Tensor:
     if bool(empty.any()):
         first = int(empty.nonzero()[0, 0])
         raise ValueError(
-            f"{path} has {int(empty.sum())} rows of zeros, which have no direction; the first is row {first}."
+            f"{path} has {counted(int(empty.sum()), 'row')} of zeros only, without a direction; the first is row {first}."
         )
     return rows
 

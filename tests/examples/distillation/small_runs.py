@@ -13,7 +13,7 @@ SMALL = configs.Training(epochs=2, batch_size=8)
 
 
 PLANTED = '''
-import os, time
+import dataclasses, os, time
 import torch
 from repgeom_examples.distillation import stored
 from repgeom_examples.distillation.teachers.teacher import Preprocessing, Teacher
@@ -26,6 +26,12 @@ def make(path, device, scale=1.0):
 
 def other(path, device):
     return torch.zeros(3)
+
+def narrow(path, device):
+    return dataclasses.replace(make(path, device), encode=lambda x: x.mean((1, 2, 3))[:, None], recipe={})
+
+def single(path, device):
+    return dataclasses.replace(make(path, device), encode=lambda x: 2 + x.mean((1, 2, 3))[:, None], width=1, recipe={})
 
 def infinite(path, device):
     return make(path, device, float("inf"))

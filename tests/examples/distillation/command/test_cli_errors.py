@@ -16,12 +16,16 @@ from ..small_runs import N_CELLS, arguments, assert_same, contents, one_line
 
 ERRORS = {
     "objective": ("--objectives cosine nonsense", "unknown objective 'nonsense'; there are cosine, mse, centered-cosine"),
+    "half a sum": ("--objectives cosine+", "objective 'cosine+' lacks a term; there are cosine, mse"),
+    "no epochs": ("--objectives cosine@epochs=0", "objective 'cosine@epochs=0': epochs must be at least 1, got 0"),
     "architecture": ("--architectures nonsense", "'nonsense'; there are"),
     "teacher": ("--teacher nonsense", "unknown teacher 'nonsense'; there are clip, dinov2"),
     "data": ("--data nonsense", "unknown data 'nonsense'; there are cifar10, cifar100"),
     "no module": ("--teacher nowhere.at.all:make", "teacher 'nowhere.at.all:make' cannot be found: No module named"),
     "no function": ("--teacher planted_teachers:nothing", "'planted_teachers:nothing' cannot be found"),
     "not a teacher": ("--teacher planted_teachers:other", "must return a Teacher, it returned Tensor"),
+    "a teacher of another width": ("--teacher planted_teachers:narrow", "must give features of shape (64, 24), as its width says; it gave (64, 1)"),
+    "a teacher of one number": ("--teacher planted_teachers:single", "have one direction, so there is nothing to copy. It gives 1 feature;"),
     "an infinite teacher": ("--teacher planted_teachers:infinite", "values that are not finite"),
     "no path for CIFAR": ("--data cifar10", "cifar10 needs --data-path"),
     "no CIFAR": ("--data cifar10 --data-path {here}/none", "no cifar10 at {here}/none: looked for"),
@@ -83,6 +87,13 @@ def test_what_the_parser_refuses(line, capsys):
         cli.main(["run", *line.split()])
     assert caught.value.code == 2
     assert "error: argument" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["report", "status"])
+def test_a_file_in_place_of_a_folder_is_named(command, tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    assert cli.main([command, str(tmp_path / "file")]) == 2
+    assert f"{tmp_path / 'file'} is a file; name the run's folder" in one_line(capsys)
 
 
 @pytest.mark.parametrize("command", ["report", "status"])

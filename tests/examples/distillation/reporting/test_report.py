@@ -219,6 +219,22 @@ def test_the_text_fits_a_terminal_and_numbers_stay_whole(written, width):
     assert set(shown) <= numbers
 
 
+def test_numbers_of_things_are_spelled_out(written):
+    line = next(line for line in report_text.heading(written[0]) if "begun" in line)
+    assert ", 2 cores, 1 thread a process, torch 2," in line
+
+
+def test_notes_are_of_the_columns_that_fit(written):
+    """A narrow terminal has no room for the last columns, so their meaning is not told either."""
+    for width, expected in (
+        (60, ["Predictable"]),
+        (110, ["Predictable", "Explained"]),
+        (200, ["Predictable", "Explained", "Captured"]),
+    ):
+        text = report_text.text(written[0], Screen(width, wraps=True), details=True)
+        assert [name for name in ("Predictable", "Explained", "Captured") if f"{name}: " in text] == expected
+
+
 def test_the_text_is_one_screen_unless_details_are_asked_for(written):
     found = written[0]
     short = report_text.text(found, Screen(100, wraps=True)).splitlines()

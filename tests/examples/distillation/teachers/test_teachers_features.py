@@ -78,6 +78,7 @@ def test_what_does_not_fit_the_images_is_refused(tmp_path, rng):
     files, (train, _) = write(tmp_path, rng)
     for change, message in (
         ({"n_train": 47}, r"train\.npy has 48 rows and the data 47 images to train on; .* --n-train takes a part"),
+        ({"n_train": None}, r"train\.npy has 48 rows and the data 1,198 images to train on"),
         ({"n_test": None}, r"test\.safetensors has 40 rows and the data 599 images to test on"),
         ({"augmented": True}, "--augmented needs the teacher's features of crops"),
         ({"teacher_features": None}, "needs its files: --teacher-features TRAIN TEST"),
@@ -98,7 +99,7 @@ def test_what_does_not_fit_the_images_is_refused(tmp_path, rng):
     train[7] = 0
     np.save(files[0], train)
     with pytest.raises(
-        ValueError, match=r"train\.npy has 1 rows of zeros, which have no direction; the first is row 7"
+        ValueError, match=r"train\.npy has 1 row of zeros only, without a direction; the first is row 7"
     ):
         prepared(setting_of(files), tmp_path)
 
