@@ -8,7 +8,7 @@ import pytest
 import repgeom_examples.distillation
 
 HOUSE = Path(repgeom_examples.distillation.__file__).parent
-BESIDE = {"__init__", "outside", "progress", "stored"}  # which every room may use
+BESIDE = {"__init__", "outside", "progress", "stored", "wording"}  # which every room may use
 ROOMS = ["settings", "data", "teachers", "students", "measuring", "claims", "running", "reporting", "command", "cli"]
 
 
