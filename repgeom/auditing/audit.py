@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from repgeom.auditing.audit_tally import Asked, AuditTally
@@ -159,19 +160,26 @@ def audit(
     paired = shared_rows(paired, mode, processes)
     columns, width = paired.source.columns, paired.source.n_features
     options = options.without(drop_columns, width, columns.used if columns is not None else None)
-    kept = None
-    if checkpoint is not None:
-        asked = (*options.of_sums(), paired.first, paired.total)
-        kept = processes.agreed(functools.partial(Checkpoint, checkpoint, processes, *asked))
+    asked = (*options.of_sums(), paired.first, paired.total)
+    with _kept_in(checkpoint, processes, asked) as kept:
+        return _audited(paired, options, name=name, processes=processes, checkpoint=kept, progress=progress)
+
+
+@contextlib.contextmanager
+def _kept_in(
+    folder: str | os.PathLike[str] | None, processes: Processes, asked: tuple[Any, ...]
+) -> Iterator[Checkpoint | None]:
+    """What keeps the sums of an audit that asks for these things, if the caller names a folder for it."""
+    if folder is None:
+        yield None
+        return
+    kept = processes.agreed(functools.partial(Checkpoint, folder, processes, *asked))
     try:
-        report = _audited(paired, options, name=name, processes=processes, checkpoint=kept, progress=progress)
-        if kept is not None:
-            # Only now: whatever fails before the report is there keeps what was read.
-            kept.remove()
+        yield kept
+        # Only now: whatever fails before the report is there keeps what was read.
+        kept.remove()
     finally:
-        if kept is not None:
-            kept.close()
-    return report
+        kept.close()
 
 
 def _audited(

@@ -21,6 +21,7 @@ from repgeom.presenting.screen import screen_of
 
 if TYPE_CHECKING:
     from repgeom.auditing.report import Report
+    from repgeom.data.processes import Processes
 
 
 def add_parser(commands: Any) -> None:
@@ -181,58 +182,30 @@ def _audited(args: argparse.Namespace, thresholds: dict[str, tuple[float | None,
     # These imports are heavy, so they wait until the command runs: `repgeom --help` stays quick.
     from repgeom.auditing.audit import audit
     from repgeom.auditing.comparing import check_row_ids, with_row_ids
-    from repgeom.data.files import labels_by, open_source, read_labels
+    from repgeom.data.files import read_labels
     from repgeom.data.places import shown_name
     from repgeom.data.processes import Processes
 
-    # What stands beside the rows is opened once and serves every file.
-    labels = groups = reference = corrupted = row_ids = None
+    row_ids = None
     if args.row_ids is not None:
         row_ids = read_labels(args.row_ids)
-    if args.labels is not None and args.labels_column is not None:
-        raise ValueError("--labels names a file of labels and --labels-column a column of FEATURES: give one of them.")
-    layout = {name: getattr(args, name) for name in ("header", "delimiter") if getattr(args, name) is not None}
-    said = {**layout, "columns": args.columns, "drop": args.drop, "labels_column": args.labels_column}
-    if args.labels is not None:
-        labels = read_labels(args.labels, key=args.labels_key)
-    if args.groups is not None:
-        groups = labels_by(args.groups, args.groups_key, "groups-key")
-    if args.reference is not None:
-        reference = open_source(
-            args.reference, key=args.reference_key or args.key, **_said_of(args.reference, args, said)
-        )
-    if args.corrupted is not None:
-        corrupted = open_source(args.corrupted, key=args.key, **_said_of(args.corrupted, args, said))
+    asked = _beside(args) | {
+        "purpose": args.purpose,
+        "normalize": args.normalize,
+        "thresholds": thresholds,
+        "drop_nonfinite": args.drop_nonfinite,
+        "seed": args.seed,
+        "checkpoint": args.checkpoint,
+        **row_options(args),
+    }
     reports: list[Report] = []
     names = names_of(args)
     with joined_processes(args.distributed) as distributed:
-        processes = Processes(distributed)
         for path, name in zip(args.features, names, strict=True):
             try:
-                if args.labels_column is not None:
-                    labels = processes.agreed(
-                        functools.partial(labels_by, path, args.labels_column, "labels-column", **layout)
-                    )
-                source = processes.agreed(
-                    functools.partial(open_source, path, key=args.key, format=args.format, **said)
-                )
-                check_row_ids(row_ids, source.n_samples)
-                report = audit(
-                    source,
-                    reference=reference,
-                    corrupted=corrupted,
-                    labels=labels,
-                    groups=groups,
-                    purpose=args.purpose,
-                    normalize=args.normalize,
-                    thresholds=thresholds,
-                    drop_nonfinite=args.drop_nonfinite,
-                    seed=args.seed,
-                    name=name,
-                    **row_options(args),
-                    checkpoint=args.checkpoint,
-                    distributed=distributed,
-                )
+                rows = _rows(path, args, Processes(distributed))
+                check_row_ids(row_ids, rows["features"].n_samples)
+                report = audit(**asked | rows, name=name, distributed=distributed)
             except ValueError as error:
                 # Of several files the message must name the one that it is about.
                 if len(args.features) == 1:
@@ -242,10 +215,52 @@ def _audited(args: argparse.Namespace, thresholds: dict[str, tuple[float | None,
     return reports
 
 
-def _said_of(path: str, args: argparse.Namespace, said: dict[str, Any]) -> dict[str, Any]:
+def _beside(args: argparse.Namespace) -> dict[str, Any]:
+    """What stands beside the rows, opened: once, since it serves every file."""
+    from repgeom.data.files import labels_by, open_source, read_labels
+
+    if args.labels is not None and args.labels_column is not None:
+        raise ValueError("--labels names a file of labels and --labels-column a column of FEATURES: give one of them.")
+    found: dict[str, Any] = {}
+    if args.labels is not None:
+        found["labels"] = read_labels(args.labels, key=args.labels_key)
+    if args.groups is not None:
+        found["groups"] = labels_by(args.groups, args.groups_key, "groups-key")
+    if args.reference is not None:
+        key = args.reference_key or args.key
+        found["reference"] = open_source(args.reference, key=key, **_said_of(args.reference, args))
+    if args.corrupted is not None:
+        found["corrupted"] = open_source(args.corrupted, key=args.key, **_said_of(args.corrupted, args))
+    return found
+
+
+def _rows(path: str, args: argparse.Namespace, processes: Processes) -> dict[str, Any]:
+    """The features of one file, opened, and the labels that stand in a column of it."""
+    from repgeom.data.files import labels_by, open_source
+
+    found: dict[str, Any] = {}
+    if args.labels_column is not None:
+        in_column = functools.partial(labels_by, path, args.labels_column, "labels-column", **_layout(args))
+        found["labels"] = processes.agreed(in_column)
+    opening = functools.partial(open_source, path, key=args.key, format=args.format, **_said(args))
+    found["features"] = processes.agreed(opening)
+    return found
+
+
+def _layout(args: argparse.Namespace) -> dict[str, Any]:
+    """What was said about how a text table is written."""
+    return {name: getattr(args, name) for name in ("header", "delimiter") if getattr(args, name) is not None}
+
+
+def _said(args: argparse.Namespace) -> dict[str, Any]:
+    """What was said about the table FEATURES."""
+    return {**_layout(args), "columns": args.columns, "drop": args.drop, "labels_column": args.labels_column}
+
+
+def _said_of(path: str, args: argparse.Namespace) -> dict[str, Any]:
     """What was said about the table FEATURES, for a file beside it: it holds where that is a table of the same kind."""
     same_kind = os.path.splitext(path)[1] == os.path.splitext(args.features[0])[1]
-    return said if same_kind else {}
+    return _said(args) if same_kind else {}
 
 
 def _json(reports: Sequence[Report], keep_scores: bool) -> str:

@@ -107,18 +107,10 @@ def fourier_heatmap(
         raise ValueError(f"`images` has {n} image{'s' * (n != 1)}; at least 2 are needed for a scale of the drift.")
     if (labels is None) != (probe is None):
         raise ValueError("`labels` and `probe` go together: the error needs both, the drift neither.")
-    if norm is None:
-        norm = PUBLISHED_RMS * math.sqrt(h * w)
-    length = real_number(norm)
-    if length is None or not 0 < length < math.inf:
-        raise ValueError(f"`norm` must be a positive number, got {norm!r}.")
-    norm = length
+    norm = _checked_norm(norm, h, w)
     waves = _Waves(h, norm, phase, seed, x.device)
     clean = _clean_features(encoder, x, batch_size)
-    # Features that do not differ have no scale in which a distance could be large or small.
-    scale = float(row_norms(clean - clean.mean(0)).mean())
-    if scale == 0:
-        raise ValueError("the encoder gives all clean images the same features: there is no scale for a drift.")
+    scale = _scale_of(clean)
     codes = None
     if probe is not None:
         codes = codes_among(labels, n, probe.classes).to(x.device)
@@ -147,6 +139,24 @@ def fourier_heatmap(
         n_evaluated=len(frequencies),
         n_samples=n,
     )
+
+
+def _checked_norm(norm: float | None, h: int, w: int) -> float:
+    """The L2 norm of a wave in each channel, by default that of the published amplitude in such images."""
+    if norm is None:
+        norm = PUBLISHED_RMS * math.sqrt(h * w)
+    length = real_number(norm)
+    if length is None or not 0 < length < math.inf:
+        raise ValueError(f"`norm` must be a positive number, got {norm!r}.")
+    return length
+
+
+def _scale_of(clean: Tensor) -> float:
+    """The mean distance of features from their mean. Features that do not differ have none, and then no drift is large or small."""
+    scale = float(row_norms(clean - clean.mean(0)).mean())
+    if scale == 0:
+        raise ValueError("the encoder gives all clean images the same features: there is no scale for a drift.")
+    return scale
 
 
 def _clean_features(encoder: Callable[[Tensor], Any], x: Tensor, batch_size: int | None) -> Tensor:
