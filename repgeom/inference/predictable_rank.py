@@ -109,7 +109,8 @@ def predictable_rank(
 
     Its limits: it sees linear maps only, so a network that reads more out of the features keeps more. It is for this number of
     rows: fewer are learnt from worse and read lower, so compare at one n. It counts the teacher's directions one by one; where
-    what is predicted lies across them, its own covariance has a lower rank, never a higher one.
+    what is predicted lies across them, its own covariance has a lower rank, never a higher one. The interval takes those directions
+    as known: between neighbours of which much and little is predicted it is a third too narrow and held the value 82 of 100 times.
 
     Its cost: O(folds (n p² + p³ + n p r)) for p columns (n where that is fewer) and r directions of the teacher. 10,000 rows of
     768 columns against 512 take 8 s of one CPU thread and 1 GB.

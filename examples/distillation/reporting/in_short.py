@@ -75,7 +75,10 @@ def in_short(table: pd.DataFrame, config: Config) -> InShort:
     lines = []
     if trained:
         lines.append(
-            ("Collapse", f"dimensions that the smallest student by {plain} uses, of its teacher's: {_listed(trained)}.")
+            (
+                "Rank kept",
+                f"dimensions that the smallest student by {plain} uses, of its teacher's: {_listed(trained)}.",
+            )
         )
     lines += _why(untransformed)
     lines.append(("Control", NO_CONTROL))

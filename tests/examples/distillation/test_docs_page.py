@@ -59,7 +59,10 @@ def test_the_lines_of_pandas_read_a_run(whole, tmp_path, monkeypatch):
     (grouped, logged) = re.findall(r"`((?:table\.group|pd\.read)[^`]*)`", PAGE)
     ranks = eval(grouped, names)
     record = json.loads((whole / "cells" / "make-digits--teacher.json").read_text())["record"]
-    assert ranks["make-digits", "", 0] == record["effective_rank"]
+    assert ranks["make-digits", record["cell"]["architecture"], False, "", 0] == record["effective_rank"]
+    # A group holds the seeds of one model, and no other model.
+    files = [p.stem for p in (whole / "cells").glob("*.json")]
+    assert len(ranks) == len({re.sub(r"-s\d+$", "", name) for name in files})
     log = eval(logged, {"pd": pd})
     assert set(log.name) == {"make-digits", *(p.name.removesuffix(".json") for p in (whole / "cells").glob("*.json"))}
 

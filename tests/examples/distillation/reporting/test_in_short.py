@@ -33,8 +33,8 @@ def test_the_headline_is_the_collapse_and_its_control():
 def test_each_question_has_its_answer_in_order():
     table, short = said(CONTROLLED)
     answers = dict(short.lines)
-    assert list(answers) == ["Collapse", "Why", "Control", "InfoNCE", "Common mean"]
-    assert "A 20.0 of 100.0 (20 %)." in answers["Collapse"]
+    assert list(answers) == ["Rank kept", "Why", "Control", "InfoNCE", "Common mean"]
+    assert "A 20.0 of 100.0 (20 %)." in answers["Rank kept"]
     assert "B 15.0 of 97.0 (15 %); with InfoNCE B 38.0." in answers["Control"]
     assert "predicts A 9.0, B 9.0 dimensions" in answers["Why"]
     assert "A 2.4, B 2.5" in answers["InfoNCE"]
