@@ -78,3 +78,20 @@ def arranged(x: Tensor, n: int, samples: int | None, unusual_features: bool, lay
     if x.ndim == 3:
         return x.transpose(1, 2)
     return x.movedim(-1, 1)
+
+
+def arranged_by_sight(x: Tensor, n: int, length: int | None, module: nn.Module, layer: str) -> Tensor:
+    """The same where a layer is only watched: no run of fewer samples tells which dimension counts them.
+
+    Args:
+        x: what `module` gave for `n` samples.
+        length: positions of a sequence, where a mask says how many there are.
+        layer: its path, for errors.
+
+    Raises:
+        ValueError: no dimension has `n` entries, or it cannot be told which one counts the samples.
+    """
+    if x.is_nested:
+        return arranged(x, n, None, False, layer)
+    samples = dimension_of_samples(x.shape, n, None, length)
+    return arranged(x, n, samples, has_unusual_features(module, x.shape, None), layer)

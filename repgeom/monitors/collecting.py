@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from repgeom.models.batches import Batch, batch_of
-from repgeom.models.outputs import batch_first, first_tensor
+from repgeom.models.layout import arranged_by_sight
+from repgeom.models.outputs import first_tensor
 from repgeom.models.paths import OUTPUT, modules_by_path
 from repgeom.models.pooling import Pooling, Positions
 
@@ -103,7 +104,7 @@ class Collector:
             # Gradient checkpointing runs a layer a second time, in the backward pass: those rows are here already.
             if not _in_backward():
                 batch = self._calls[0] if self._calls else None
-                self._take(path, output, batch or self._looked_at(module, args, kwargs))
+                self._take(path, module, output, batch or self._looked_at(module, args, kwargs))
 
         return hook
 
@@ -114,7 +115,7 @@ class Collector:
         except (TypeError, ValueError):
             return None
 
-    def _take(self, path: str, output: Any, batch: Batch | None) -> None:
+    def _take(self, path: str, module: nn.Module, output: Any, batch: Batch | None) -> None:
         before = self._parts.setdefault(path, [])
         room = self._most - sum(len(part.rows) for part in before)
         if room <= 0:
@@ -124,7 +125,7 @@ class Collector:
             raise ValueError(f"layer {path!r} gave no tensor, so a monitor cannot watch it.")
         positions = Positions() if batch is None else batch.positions_of(path)
         length = None if positions.mask is None else positions.mask.shape[1]
-        x = batch_first(x, len(x) if batch is None else batch.n, length, path)
+        x = arranged_by_sight(x, len(x) if batch is None else batch.n, length, module, path)
         found = self._pooling(x, positions, path)
         groups = None if found.groups is None else found.groups[:room]
         rounding = torch.finfo(x.dtype).eps

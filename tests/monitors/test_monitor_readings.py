@@ -163,3 +163,19 @@ def test_padding_does_not_count():
     tokens, groups = model.embed(ids)[mask].detach(), np.nonzero(mask.numpy())[0]
     assert monitor.history["value"][0] == rg.estimate(tokens, groups=groups).value
     assert monitor.history["n"][0] == int(mask.sum())
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape", "positions"),
+    [(nn.Conv1d(5, 8, 3), (60, 5, 9), 2), (nn.Linear(5, 8), (60, 4, 6, 5), (1, 2)), (nn.Linear(5, 8), (60, 9, 5), 1)],
+    ids=["channels, then positions", "a map with channels last", "a sequence"],
+)
+def test_positions_are_averaged_wherever_the_features_lie(layer, shape, positions):
+    x = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    model = nn.Sequential(layer, nn.Flatten())
+    monitor = Monitor(model, layers=["0"], every=1)
+    with monitor.step(), torch.no_grad():
+        model(x)
+    found = monitor.history.set_index("measure")["value"]
+    expected = read(layer(x).detach().mean(positions))["value"]
+    assert found["effective_rank"] == pytest.approx(expected["effective_rank"], rel=1e-6)
