@@ -203,7 +203,7 @@ def agreement_sentence(e: Evidence, value: float) -> str:
     assert e.labels.votes is not None
     words = f"{e.labels.votes.value:.1%} of the rows have the label that their nearest neighbours have"
     if value < 0.05:
-        words += ": no better than guessing"
+        words += ": hardly better than guessing"
         if has_structure(e.spectrum):
             words += ", although the rows have a structure of their own; labels in another order?"
         return words

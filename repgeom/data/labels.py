@@ -39,16 +39,23 @@ def as_values(labels: Any, n_samples: int, name: str = "labels") -> np.ndarray:
             f"row. Was one of them extracted with a last batch dropped, or from another split{header}?"
         )
     if values.dtype.kind == "f" and not np.isfinite(values).all():
-        bad = np.flatnonzero(~np.isfinite(values))
-        raise ValueError(f"`{name}` has {len(bad)} values that are not finite; the first is at {int(bad[0])}.")
+        raise _missing_error(~np.isfinite(values), name, "not finite")
     if values.dtype.kind == "O":
         missing = np.array([v is None or v != v for v in values])
         if missing.any():
-            raise ValueError(f"`{name}` has {missing.sum()} missing values; the first is at {missing.argmax()}.")
+            raise _missing_error(missing, name, "missing")
         values = values.astype(str)
     if values.dtype.kind not in "iufbUS":
         raise TypeError(f"`{name}` must be whole numbers or text, got {values.dtype}.")
     return values
+
+
+def _missing_error(missing: np.ndarray, name: str, what: str) -> ValueError:
+    values = f"{missing.sum():,} of {len(missing):,} values that are {what}"
+    return ValueError(
+        f"`{name}` has {values}; the first is at {missing.argmax()}. Leave those rows out of all arrays, or give them a value of their own, "
+        "such as -1, which is then one more class or group."
+    )
 
 
 def codes_among(labels: Any, n_samples: int, classes: np.ndarray) -> Tensor:

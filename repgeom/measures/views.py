@@ -13,7 +13,7 @@ from repgeom.data.kinds import Features, Groups, Numbers
 from repgeom.data.labels import as_labels
 from repgeom.data.numbers import real_number
 from repgeom.data.row_names import require_same_order
-from repgeom.data.settings import own_settings
+from repgeom.data.settings import own_settings, warn_caller
 from repgeom.measures.measure import LABELS, Measure, register
 from repgeom.measures.shares import entropy_of
 
@@ -33,7 +33,7 @@ def lidar(features: Features, views: Groups, *, delta: float = 1e-4, epsilon: fl
     different numbers of views, each sample counts the same.
 
     δ has the unit of the features' variance: features times 1,000, or another δ, read otherwise wherever some variance within is not far
-    above δ. Compare only numbers of one δ, ε and number of samples: it cannot exceed C − 1, and reads low where C is below ten
+    above δ. A warning says where δ outweighs the views' mean variance. Compare only numbers of one δ, ε and number of samples: it cannot exceed C − 1, and reads low where C is below ten
     times the width. There is no interval, because this bias is not corrected.
 
     Args:
@@ -74,6 +74,7 @@ def lidar(features: Features, views: Groups, *, delta: float = 1e-4, epsilon: fl
     largest = between.detach().diagonal(dim1=-2, dim2=-1).amax(-1)[..., None, None]
     if not bool((largest > 0).all()):
         raise ValueError("all samples of `views` have the same mean, so no direction tells them apart.")
+    _warn_where_delta_decides(delta, within)
     identity = torch.eye(x.shape[-1], dtype=within.dtype, device=x.device)
     factor, failed = torch.linalg.cholesky_ex(within + delta * identity)
     if bool((failed != 0).any()):
@@ -87,6 +88,16 @@ def lidar(features: Features, views: Groups, *, delta: float = 1e-4, epsilon: fl
     eigenvalues = torch.linalg.eigvalsh((whole + whole.mT) / 2).clamp(min=0)
     p = eigenvalues / eigenvalues.sum(-1, keepdim=True) + epsilon
     return give_back(features)(entropy_of(p).exp())
+
+
+def _warn_where_delta_decides(delta: float, within: Tensor) -> None:
+    """Say that δ outweighs the views: the number is then nearly the effective rank of the samples' means."""
+    spread = float(within.detach().diagonal(dim1=-2, dim2=-1).mean(-1).min())
+    if spread < delta:
+        warn_caller(
+            f"δ = {delta:.3g} outweighs what differs between views, whose mean variance along a feature is {spread:.3g}: LiDAR then hardly "
+            "depends on the views. Scale the features up, or give a smaller `delta`, and compare only numbers of one scale and δ."
+        )
 
 
 def _not_negative(value: float, name: str) -> float:

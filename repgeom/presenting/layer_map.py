@@ -52,7 +52,14 @@ def plot_layer_map(found: LayerMap, ax: Axes | None = None) -> Axes:
     )
     figure = ax.figure
     # Above the map: beside the colour bar it would run into a neighbour in a figure without constrained layout.
-    figure.colorbar(image, ax=ax, location="top", label=axis_label(found.measure), shrink=0.9, pad=0.04)
+    figure.colorbar(
+        image,
+        ax=ax,
+        location="top",
+        label=f"{axis_label(found.measure)}; circle: most alike of its row",
+        shrink=0.9,
+        pad=0.04,
+    )
     for row, line in enumerate(values):
         if np.isfinite(line).any():
             best = np.nanargmin(line) if is_distance else np.nanargmax(line)

@@ -74,4 +74,7 @@ def _blocks(found: LayerMap, rows: Sequence[str], heads: Sequence[str], screen: 
 def _value(value: float, screen: Screen) -> str:
     if value != value:
         return screen.shown("–")
-    return f"{value:.3f}"
+    text = f"{value:.3f}"
+    if float(text) == 0:
+        return "0.000"  # without the sign of what was rounded away
+    return text

@@ -38,7 +38,7 @@ def report_markdown(r: Report) -> str:
     for f in r.findings:
         if f.level != "ok":
             lines.append(
-                f"* **{f.level.upper()}** {escaped(f.reason)}. Likely: {escaped(f.causes)}. Try: {escaped(f.advice)}."
+                f"* **{f.level.upper()}** {escaped(_ended(f.reason))} Likely: {escaped(f.causes)}. Try: {escaped(f.advice)}."
             )
     passed = sum(f.level == "ok" for f in r.findings)
     lines.append(f"* {passed} of {len(r.findings)} checks ok.")
@@ -58,7 +58,7 @@ def comparison_markdown(c: ReportComparison) -> str:
     ]
     lines += [_row(change) for change in c.changes if _worth_a_line(change)]
     lines.append("")
-    lines += [f"* Worse: {escaped(f.reason)}." for f in c.new.findings if f.name in c.new_findings]
+    lines += [f"* Worse: {escaped(_ended(f.reason))}" for f in c.new.findings if f.name in c.new_findings]
     lines += [f"* {escaped(note)}" for note in c.notes]
     return "\n".join(lines).rstrip() + "\n"
 
@@ -81,5 +81,10 @@ def _worth_a_line(c: Change) -> bool:
     return c.name in QUOTED or surely_changed(c)
 
 
+def _ended(sentence: str) -> str:
+    """With a full stop, but after a question."""
+    return sentence if sentence.endswith("?") else f"{sentence}."
+
+
 def _sentence(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:]}."
+    return _ended(f"{text[:1].upper()}{text[1:]}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from repgeom.data.numbers import real_number, whole_number
 from repgeom.data.settings import own_settings
@@ -53,9 +53,7 @@ def remove_top(k: int = 1) -> RemoveTop:
            [ 0.,  1.],
            [ 0., -1.]])
     """
-    number = whole_number(k)
-    if number is None or number < 0:
-        raise ValueError(f"`k` must be a whole number of at least 0, got {k!r}.")
+    number = checked_k(k)
     from repgeom.repair.transformers import RemoveTop
 
     return RemoveTop(number)
@@ -84,9 +82,25 @@ def whiten(shrinkage: float | str = "ledoit-wolf") -> Whiten:
            [ 0.   ,  1.414],
            [ 0.   , -1.414]])
     """
-    number = real_number(shrinkage)
-    if shrinkage != "ledoit-wolf" and (number is None or not 0 <= number <= 1):
-        raise ValueError(f"`shrinkage` must be 'ledoit-wolf' or a number from 0 to 1, got {shrinkage!r}.")
+    checked_shrinkage(shrinkage)
     from repgeom.repair.transformers import Whiten
 
     return Whiten(shrinkage)
+
+
+def checked_k(k: Any) -> int:
+    """`k` of `remove_top` as an int; raises ValueError where it is no whole number of at least 0."""
+    number = whole_number(k)
+    if number is None or number < 0:
+        raise ValueError(f"`k` must be a whole number of at least 0, got {k!r}.")
+    return number
+
+
+def checked_shrinkage(shrinkage: Any) -> float | None:
+    """`shrinkage` of `whiten` as a float, None for "ledoit-wolf"; raises ValueError where it is neither."""
+    if isinstance(shrinkage, str) and shrinkage == "ledoit-wolf":
+        return None
+    number = real_number(shrinkage)
+    if number is None or not 0 <= number <= 1:
+        raise ValueError(f"`shrinkage` must be 'ledoit-wolf' or a number from 0 to 1, got {shrinkage!r}.")
+    return float(number)

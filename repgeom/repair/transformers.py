@@ -16,6 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from repgeom.data.arrays import chunk_rows
+from repgeom.repair.made import checked_k, checked_shrinkage
 
 try:
     from sklearn.utils.validation import validate_data
@@ -148,16 +149,17 @@ class RemoveTop(_OfMoments):
 
     def _fitted(self, shape: tuple[int, int], moments: Callable[[], _Moments]) -> RemoveTop:
         n, d = shape
-        if self.k >= max(2, d) and self.k > 0:
-            raise ValueError(f"`k={self.k}` directions of {d} features leave nothing; take fewer than {d}.")
+        k = checked_k(self.k)  # may have been set after the transformer was made, as a search over settings does
+        if k >= max(2, d) and k > 0:
+            raise ValueError(f"`k={k}` directions of {d} features leave nothing; take fewer than {d}.")
         found = moments()
         self.mean_ = found.mean
         self.directions_ = np.zeros((0, d))
-        if self.k > 0:
-            variances, vectors = found.directions("`remove_top`", self.k)
+        if k > 0:
+            variances, vectors = found.directions("`remove_top`", k)
             n_varying = int((variances > variances[0] * max(n, d) * np.finfo(float).eps).sum())
-            if n_varying < self.k:
-                raise ValueError(f"`k={self.k}`, and the rows vary along {n_varying} directions only.")
+            if n_varying < k:
+                raise ValueError(f"`k={k}`, and the rows vary along {n_varying} directions only.")
             self.directions_ = vectors.T.copy()
         return self
 
@@ -182,10 +184,11 @@ class Whiten(_OfMoments):
         self.shrinkage = shrinkage
 
     def _fitted(self, shape: tuple[int, int], moments: Callable[[], _Moments]) -> Whiten:
+        shrinkage = checked_shrinkage(self.shrinkage)
         found = moments()
         variances, vectors = found.directions("`whiten`")
         self.mean_ = found.mean
-        self.shrinkage_ = _ledoit_wolf(found, shape[0]) if self.shrinkage == "ledoit-wolf" else float(self.shrinkage)
+        self.shrinkage_ = _ledoit_wolf(found, shape[0]) if shrinkage is None else shrinkage
         drawn_in = (1 - self.shrinkage_) * variances + self.shrinkage_ * variances.mean()
         # What is left of rounding is no variance.
         varies = drawn_in > drawn_in[0] * max(shape) * np.finfo(float).eps

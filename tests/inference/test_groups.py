@@ -82,8 +82,8 @@ def test_groups_of_one_row_are_no_groups_for_the_participation_ratio():
     [
         (np.arange(29), ValueError, "`groups` has 29 entries and `features` 30 rows"),
         ([], ValueError, "`groups` has 0 entries"),
-        (np.full(30, np.nan), ValueError, "`groups` has 30 values that are not finite"),
-        ([None] * 30, ValueError, "`groups` has 30 missing values"),
+        (np.full(30, np.nan), ValueError, "`groups` has 30 of 30 values that are not finite"),
+        ([None] * 30, ValueError, "`groups` has 30 of 30 values that are missing"),
         (np.arange(30) / 7, ValueError, "different fractions"),
         (np.zeros((15, 2)), ValueError, "shape"),
         (np.zeros(30, complex), TypeError, "whole numbers or text"),

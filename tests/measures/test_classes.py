@@ -241,8 +241,16 @@ def test_codes_and_names():
 BAD = {
     "length": ([0, 1, 0], ValueError, "`labels` has 3 entries and `features` 4 rows"),
     "one-hot": (np.eye(4), ValueError, r"shape \(n_samples,\), got shape \(4, 4\)"),
-    "NaN": ([0, np.nan, 1, np.inf], ValueError, "`labels` has 2 values that are not finite; the first is at 1"),
-    "missing text": (np.array(["a", None, "b", "a"], object), ValueError, "`labels` has 1 "),
+    "NaN": (
+        [0, np.nan, 1, np.inf],
+        ValueError,
+        "`labels` has 2 of 4 values that are not finite; the first is at 1. Leave those rows out",
+    ),
+    "missing text": (
+        np.array(["a", None, "b", "a"], object),
+        ValueError,
+        "`labels` has 1 of 4 values that are missing",
+    ),
     "missing in pandas": (pd.Series(["a", None, "b", "a"]), ValueError, "`labels` has 1 "),
     "complex": ([1j, 0, 0, 1], TypeError, "whole numbers or text, got complex128"),
     "fractions": ([0.1, 0.2, 0.3, 0.4], ValueError, "`labels` holds 4 different fractions"),

@@ -1,5 +1,7 @@
 """LiDAR against its definition with loops and a matrix square root, and planted answers."""
 
+import warnings
+
 import numpy as np
 import pytest
 import scipy.linalg
@@ -53,9 +55,11 @@ def test_views_that_agree_leave_the_rank_of_the_means():
     rng = np.random.default_rng(0)
     means = rng.standard_normal((500, 20)) @ np.linalg.qr(rng.standard_normal((64, 20)))[0].T
     x, views = np.repeat(means, 3, 0), np.repeat(np.arange(500), 3)
-    assert rg.lidar(x, views, epsilon=0) == pytest.approx(rg.effective_rank(means), rel=1e-9)
-    assert rg.lidar(x, views) == pytest.approx(20 * np.exp(-20 / (2 * 499)), rel=0.01)
-    assert rg.lidar(x, views) <= 20 * (1 + 1e-5)
+    with pytest.warns(UserWarning, match="outweighs what differs between views"):
+        found, without_epsilon = rg.lidar(x, views), rg.lidar(x, views, epsilon=0)
+    assert without_epsilon == pytest.approx(rg.effective_rank(means), rel=1e-9)
+    assert found == pytest.approx(20 * np.exp(-20 / (2 * 499)), rel=0.01)
+    assert found <= 20 * (1 + 1e-5)
 
 
 def test_directions_in_which_views_differ_do_not_count():
@@ -72,7 +76,8 @@ def test_lidar_ignores_rotation_and_translation_and_feels_the_unit():
     x, views = views_of()
     rotation = np.linalg.qr(np.random.default_rng(2).standard_normal((10, 10)))[0]
     assert rg.lidar(x @ rotation + 1e3, views) == pytest.approx(rg.lidar(x, views), rel=1e-8)
-    assert abs(rg.lidar(x * 1e-3, views) - rg.lidar(x, views)) > 0.1
+    with pytest.warns(UserWarning, match="δ = 0.0001 outweighs"):
+        assert abs(rg.lidar(x * 1e-3, views) - rg.lidar(x, views)) > 0.1
     assert rg.lidar(x * 1e-3, views, delta=1e-10) == pytest.approx(rg.lidar(x, views), rel=1e-9)
 
 
@@ -119,3 +124,17 @@ def test_what_lidar_cannot_answer_is_refused(call, message):
 def test_an_epsilon_that_leaves_the_range_is_refused(epsilon):
     with pytest.raises(ValueError, match=r"`epsilon` must be at most 0\.001, got"):
         rg.lidar(X, VIEWS, epsilon=epsilon)
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1e-3, 1, 1e30])
+def test_a_warning_says_where_delta_decides_and_not_the_views(scale):
+    """δ against the mean variance of views about their sample's mean, by hand."""
+    x, views = views_of()
+    about = x - np.stack([x[views == view].mean(0) for view in views])
+    each = [np.square(about[views == view]).sum(0) / ((views == view).sum() - 1) for view in np.unique(views)]
+    spread = np.mean(each) * scale**2
+    for delta in (0.9 * spread, 1.1 * spread):
+        with warnings.catch_warnings(record=True) as found:
+            warnings.simplefilter("always")
+            rg.lidar(x * scale, views, delta=delta)
+        assert ["outweighs" in str(warning.message) for warning in found] == [True] * int(delta > spread)

@@ -33,7 +33,7 @@ def test_a_map_fits_the_screen_with_every_number(name, width):
     assert max(map(cells, text.splitlines())) <= width
     words = text.split()
     for value in found.values.ravel():
-        assert f"{value:.3f}" in words
+        assert f"{value:.3f}".replace("-0.000", "0.000") in words
 
 
 def test_printing_it_fits_too(capsys):

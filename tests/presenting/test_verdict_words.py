@@ -147,3 +147,12 @@ def test_reports_side_by_side_each_have_their_verdict():
     assert text.count("  Verdict: ") == 2
     assert text.index("Verdict: OK for transfer") < text.index("Verdict: FAIL for retrieve")
     assert page([first, second]).count("Verdict: <span") == 2
+
+
+def test_a_reason_that_asks_ends_with_its_question_mark():
+    labels = np.random.default_rng(0).permutation(np.arange(600) % 300)
+    x = np.random.default_rng(1).standard_normal((600, 24)) * np.arange(1, 25) ** -0.7
+    report = rg.audit(x, labels=labels)
+    assert any(f.reason.endswith("labels in another order?") for f in report.findings if f.level != "ok")
+    assert "in another order? Likely: " in report.to_markdown()
+    assert "?." not in report.to_markdown()

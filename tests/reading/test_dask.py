@@ -211,7 +211,7 @@ def test_rows_of_an_array_know_their_number():
     ("beside", "error", "message"),
     [
         ({"labels": np.zeros((ROWS, 2))}, ValueError, r"`labels` must be one label per row"),
-        ({"labels": np.full(ROWS, np.nan)}, ValueError, "`labels` has 301 values that are not finite"),
+        ({"labels": np.full(ROWS, np.nan)}, ValueError, "`labels` has 301 of 301 values that are not finite"),
         ({"labels": "nowhere.npy"}, FileNotFoundError, "nowhere.npy"),
         ({"labels": 3}, ValueError, "`labels` must be one label per row"),
         ({"reference": "x.npy"}, TypeError, "`reference` is a path, and `features` a Dask array"),

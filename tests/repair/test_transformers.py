@@ -21,6 +21,18 @@ def test_scikit_learn_takes_them_for_its_own(estimator, check):
     check(estimator)
 
 
+@pytest.mark.parametrize("bad", [-1, 2.5, True, "1", None])
+def test_a_k_that_is_set_later_is_refused_when_fitted(bad):
+    with pytest.raises(ValueError, match=r"`k` must be a whole number of at least 0, got "):
+        remove_top().set_params(k=bad).fit(rows())
+
+
+@pytest.mark.parametrize("bad", [-0.1, 1.1, "oas", None, np.nan])
+def test_a_shrinkage_that_is_set_later_is_refused_when_fitted(bad):
+    with pytest.raises(ValueError, match=r"`shrinkage` must be 'ledoit-wolf' or a number from 0 to 1, got "):
+        whiten().set_params(shrinkage=bad).fit(rows())
+
+
 def rows(n=200, d=8, dtype=np.float64, seed=0):
     rng = np.random.default_rng(seed)
     return (rng.standard_normal((n, d)) @ rng.standard_normal((d, d)) + 5).astype(dtype)
