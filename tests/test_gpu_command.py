@@ -9,10 +9,13 @@ from pathlib import Path
 import pytest
 
 from benchmarks.gpu import __main__ as command
-from benchmarks.gpu import page
+from benchmarks.gpu import distilling, page
 from benchmarks.gpu.checkout import environment
 from benchmarks.gpu.rows import ROWS, Row
 from benchmarks.gpu.working import Worker
+from repgeom_examples.distillation.running import costs
+from repgeom_examples.distillation.settings.grid import cells_of
+from repgeom_examples.distillation.settings.presets import PRESETS
 
 ROOT = Path(__file__).parent.parent
 BREAKING = """
@@ -75,6 +78,30 @@ def test_the_page_shows_every_bar_and_number(tried):
 def test_the_page_is_made_of_the_results():
     if command.RESULTS.exists():
         assert command.PAGE.read_text() == page.page(json.loads(command.RESULTS.read_text()))
+
+
+def test_hours_of_the_grid_are_its_operations_over_the_rates():
+    """At one rate for all widths: the operations that `status` counts, over that rate."""
+    config = PRESETS["paper"]
+    numbers = {
+        distilling.rate_name(width, "float32", "cosine+infonce"): 1e12
+        / (3 * costs.student_flops("cnn", width, 512, 224))
+        for width in (1, 4)
+    }
+    sizes = {setting.name: costs.expected(setting) for setting in config.settings}
+    students = [cell for cell in cells_of(config) if cell.kind == "student"]
+    flops = sum(costs.work(cell, config, sizes[cell.setting]) for cell in students)
+    assert distilling.hours(config, numbers, "float32") == pytest.approx(flops / 1e12 / 3600)
+    # Twice the rate at width 4, √2 times that of width 2: of nothing else.
+    numbers[distilling.rate_name(4, "float32", "cosine+infonce")] *= 2
+    of_width = {w: sum(costs.work(c, config, sizes[c.setting]) for c in students if c.width == w) for w in (1, 2, 4)}
+    expected = of_width[1] + of_width[2] / 2**0.5 + of_width[4] / 2
+    assert distilling.hours(config, numbers, "float32") == pytest.approx(expected / 1e12 / 3600)
+
+
+def test_the_grid_is_not_told_without_its_rates():
+    assert page.grid({}) == ""
+    assert page.grid({"distillation": {"numbers": {}}}) == ""
 
 
 @pytest.fixture

@@ -1,10 +1,10 @@
-"""One cell of the paper's grid at the teacher's 224 pixels, the hours of the whole preset, and a linear probe's path."""
+"""One cell of the paper's grid at the teacher's 224 pixels, what that makes of a whole run, and a linear probe's path."""
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
@@ -18,14 +18,16 @@ from repgeom.corruptions import CLIP_STD
 from repgeom.models import Preprocessing
 from repgeom.probes.linear import DEFAULT_C
 from repgeom.probes.logistic import LogisticPath
+from repgeom_examples.distillation.running.costs import expected, student_flops, work
 from repgeom_examples.distillation.settings.configs import Config, Training
-from repgeom_examples.distillation.settings.presets import PRESETS
+from repgeom_examples.distillation.settings.grid import cells_of
 from repgeom_examples.distillation.students import training
+from repgeom_examples.distillation.students.curves import PASSES_OF_A_STEP
 from repgeom_examples.distillation.students.networks import make_student
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 WIDTH = 512  # of CLIP ViT-B/32's embedding
-CIFAR = 50_000
+SIDE = 224  # pixels that it sees
 
 
 def cells(setting: Setting) -> Iterator[Number]:
@@ -34,7 +36,7 @@ def cells(setting: Setting) -> Iterator[Number]:
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(256, (n, 3, 32, 32), dtype=torch.uint8, generator=generator).to(setting.device)
     target = torch.nn.functional.normalize(torch.randn(n, WIDTH, generator=generator)).to(setting.device)
-    side = setting.size(224, 32)
+    side = setting.size(SIDE, 32)
     preprocessing = Preprocessing(side, side, CLIP_MEAN, CLIP_STD)
     rates: dict[tuple[int, str], float] = {}
 
@@ -47,13 +49,9 @@ def cells(setting: Setting) -> Iterator[Number]:
             for objective in ("cosine", "cosine+infonce"):
                 rate = n / seconds_of(lambda w=width, o=objective, p=precision: train(w, o, p), 1)
                 rates[width, precision] = rate
-                yield Number(f"images a second, width {width}, {precision}, {objective}", rate)
+                yield Number(rate_name(width, precision, objective), rate)
     resized = seconds_of(lambda: [preprocessing(part) for part in images.split(64)], 3)
     yield Number("images a second, resized alone", n / resized)
-    for precision in ("bfloat16", "float32"):
-        narrow, wide = rates[1, precision], rates[4, precision]
-        rate = {1: narrow, 2: math.sqrt(narrow * wide), 4: wide}
-        yield Number(f"hours of students of --preset paper, {precision}", hours(PRESETS["paper"], rate))
     yield from profile(setting, "an epoch, width 1", lambda: train(1), n / rates[1, "float32"])
     yield from profile(setting, "an epoch, width 4", lambda: train(4), n / rates[4, "float32"])
     model = vit(setting).to(setting.device).eval()
@@ -65,15 +63,27 @@ def cells(setting: Setting) -> Iterator[Number]:
         )
 
 
-def hours(config: Config, rate: dict[int, float]) -> float:
-    """Of all students of a run: images that each sees over the rate of its width. A view, a probe and measures come on top."""
-    cells_of_width = {
-        width: len(config.settings) * len(config.objectives) * len(config.seeds) for width in config.widths
-    }
-    for setting in config.settings:
-        cells_of_width[min(config.widths)] += len(setting.architectures) * len(config.seeds)
-        cells_of_width[max(config.widths)] += setting.augmented * len(config.objectives) * len(config.seeds)
-    seconds = sum(cells * config.training.epochs * CIFAR / rate[width] for width, cells in cells_of_width.items())
+def rate_name(width: int, precision: str, objective: str) -> str:
+    """What the number of images a second is called."""
+    return f"images a second, width {width}, {precision}, {objective}"
+
+
+def hours(config: Config, numbers: Mapping[str, Any], precision: str) -> float:
+    """Of all students of a run, trained and measured, by the measured rates of the row `distillation`.
+
+    A student's operations are those that `repgeom-distill status` counts. Operations a second are those of its width in
+    training; of width 2, which is not measured, the geometric mean of the others.
+    """
+    narrow, wide = (
+        PASSES_OF_A_STEP
+        * numbers[rate_name(width, precision, "cosine+infonce")]
+        * student_flops("cnn", width, WIDTH, SIDE)
+        for width in (1, 4)
+    )
+    flops_a_second = {1: narrow, 2: math.sqrt(narrow * wide), 4: wide}
+    sizes = {setting.name: expected(setting) for setting in config.settings}
+    students = [cell for cell in cells_of(config) if cell.kind == "student"]
+    seconds = sum(work(cell, config, sizes[cell.setting]) / flops_a_second[cell.width] for cell in students)
     return seconds / 3600
 
 

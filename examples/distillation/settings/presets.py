@@ -148,7 +148,7 @@ QUICK = dataclasses.replace(
     PACKAGED,
     name="quick",
     settings=(
-        dataclasses.replace(BARE, architectures=("global-pool",)),
+        BARE,
         dataclasses.replace(CONTROL_DIGITS, widths=(1,)),
     ),
     widths=(1, 2),
