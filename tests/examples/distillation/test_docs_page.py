@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from repgeom_examples.distillation import cli
 from repgeom_examples.distillation.data.load import DATASETS
 from repgeom_examples.distillation.settings.presets import PUBLISHED
 from repgeom_examples.distillation.students.networks import ARCHITECTURES, BASE
@@ -74,6 +75,21 @@ def test_the_images_that_rows_of_features_belong_to_are_read_as_said():
     digits = names["digits"]
     said = re.search(r"# uint8: (\(.*\)) and (\(.*\))", code)
     assert [str(tuple(half.pixels.shape)) for half in (digits.train, digits.test)] == [said[1], said[2]]
+
+
+def test_a_teacher_and_a_student_of_ones_own_run_to_a_report_as_the_page_has_them(tmp_path, monkeypatch, capsys):
+    (code,) = (block for block in BLOCKS if "def teacher" in block)
+    run, report = re.findall(r"^repgeom-distill (.*runs/mine)$", PAGE, re.MULTILINE)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "mine.py").write_text(code)
+    small = (
+        "--n-train 70 --n-test 64 --epochs 1 --batch-size 32 --widths 1 2 --objectives cosine --seeds 1 --device cpu"
+    )
+    assert cli.main([*run.split(), *small.split(), "--quiet", "--cache", "cache"]) == 0
+    assert cli.main(report.split()) == 0
+    assert "your own teacher mine (64 features" in capsys.readouterr().out.replace("\n", " ")
+    assert (tmp_path / "runs" / "mine" / "report" / "report.html").exists()
 
 
 TEACHERS_OF = {"EfficientNet-lite0": "efficientnet-lite0", "never trained": "random-relu"}
