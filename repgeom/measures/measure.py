@@ -7,6 +7,7 @@ write its function, register a record beside it, and give it a slow definition i
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -255,8 +256,14 @@ def estimable(measure: Any) -> Measure:
     known = [m for m in names_of_estimable() if not any(re.fullmatch(f.pattern, m) for f in _families)]
     choices = [", ".join(known), *(f.described for f in _families)]
     shown = getattr(measure, "__name__", repr(measure)) if callable(measure) else repr(measure)
+    meant = ""
+    close = difflib.get_close_matches(str(measure), known, 1)
+    if found is not None and not found.function.__name__.startswith("_"):
+        meant = f"`repgeom.{found.function.__name__}` gives {found.label}. "
+    elif close:
+        meant = f"Did you mean {close[0]!r}? "
     raise ValueError(
-        f"`measure` must be one of {' or '.join(choices)}, or the function of one of them; got {shown}. "
+        f"`measure` must be one of {' or '.join(choices)}, or the function of one of them; got {shown}. {meant}"
         "Numerical rank, condition number and power law rest on the smallest variances, of which samples say too little."
     )
 

@@ -17,10 +17,11 @@ def standardize() -> Standardize:
     here refuses NaN and infinity.
 
     Helps where a few columns hold most of the variance. A column that does not vary is only centred. Values
-    beyond 1e150 overflow in it to infinity: divide them first.
+    beyond 1e150, or none above 1e-150, have no variance in float64: divide them by their largest first.
 
     Raises:
-        ValueError: in `fit` and `transform`, rows that hold NaN or infinity.
+        TypeError: a sparse matrix.
+        ValueError: in `fit` and `transform`, rows that hold NaN or infinity; in `fit`, such large or small values.
 
     >>> standardize().fit_transform([[0.0, 10.0], [2.0, 30.0]])
     array([[-1., -1.],

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
+import scipy.sparse
 import torch
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
@@ -29,6 +30,7 @@ except ImportError:  # scikit-learn before 1.6
 
 Array = NDArray[np.float64]
 _TYPES = (np.float64, np.float32)
+_LARGEST = 1e150  # whose square, times as many rows as there can be, is a float64
 
 
 class _Moments:
@@ -78,16 +80,36 @@ def _as_array(X: Any) -> Any:
     return (X.float() if X.dtype == torch.bfloat16 else X).numpy()
 
 
+def _dense(X: Any) -> Any:
+    """The same where X is no sparse matrix and finite; raises TypeError or ValueError."""
+    rows = _as_array(X)
+    if scipy.sparse.issparse(rows):
+        raise TypeError("Sparse data was passed for X, but dense data is required. Use '.toarray()' to convert it.")
+    assert_all_finite(rows, input_name="X")
+    return rows
+
+
+def _refuse_squares_out_of_range(rows: NDArray[Any]) -> None:
+    """Raises ValueError where variances would overflow to infinity, or all vanish; scikit-learn takes either as it comes."""
+    if not rows.size or rows.dtype.kind != "f":
+        return
+    largest = max(float(rows.max()), -float(rows.min()))
+    if largest > _LARGEST:
+        raise ValueError("`X` holds values too large to be squared in float64; divide them by their largest.")
+    if 0 < largest < 1 / _LARGEST:
+        raise ValueError("`X` holds values too small to be squared in float64; divide them by their largest.")
+
+
 class Standardize(StandardScaler):  # type: ignore[misc]
     """scikit-learn's `StandardScaler`, which refuses NaN as the other repairs do; made by `repgeom.repair.standardize`."""
 
     def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Standardize:
         """Add rows X (n_samples, n_features) to mean and variance; y is not read."""
-        rows = _as_array(X)
-        assert_all_finite(rows, input_name="X")
+        rows = _dense(X)
         if sample_weight is not None or not isinstance(rows, np.ndarray) or rows.ndim != 2:
             super().partial_fit(rows, y, sample_weight)
             return self
+        _refuse_squares_out_of_range(rows)
         # In pieces, since it copies what it is given more than once.
         for piece in _pieces(rows):
             super().partial_fit(piece)
@@ -96,12 +118,11 @@ class Standardize(StandardScaler):  # type: ignore[misc]
     def transform(self, X: Any, copy: bool | None = None) -> Any:
         """Rows X (n_samples, n_features) less the mean, over the standard deviation."""
         check_is_fitted(self)
-        assert_all_finite(_as_array(X), input_name="X")
-        return super().transform(_as_array(X), copy)
+        return super().transform(_dense(X), copy)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = False
+        tags.input_tags.allow_nan = tags.input_tags.sparse = False
         return tags
 
 

@@ -321,3 +321,21 @@ def test_the_catalogue_prints_every_record(capsys):
     for m in [*measures(), *called_alone()]:
         assert f"`{m.name}`" in printed
         assert m.formula.replace("|", r"\|") in printed
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ("intrinsic_dimension", "`repgeom.intrinsic_dimension` gives intrinsic dimension. "),
+        (rg.knn_accuracy, "`repgeom.knn_accuracy` gives kNN accuracy. "),
+        ("norm_cv", "`repgeom.norms` gives norm variation. "),
+        ("efective_rank", "Did you mean 'effective_rank'? "),
+        ("rank_retained", ""),  # of two representations, and no function's own name
+        ("nothing alike", ""),
+    ],
+)
+def test_what_cannot_be_estimated_is_told_where_it_is_read(asked, words):
+    with pytest.raises(ValueError, match="`measure` must be one of ") as error:
+        rg.estimate(features()[0], asked)
+    after = str(error.value).split("got ", 1)[1]
+    assert after.split(". ", 1)[1].startswith(words + "Numerical rank")

@@ -16,7 +16,7 @@ from repgeom.repair import remove_top, standardize, whiten
 from repgeom.repair.transformers import fitted_together
 
 
-@parametrize_with_checks([remove_top(1), remove_top(0), whiten(), whiten(0.1)])
+@parametrize_with_checks([remove_top(1), remove_top(0), whiten(), whiten(0.1), standardize()])
 def test_scikit_learn_takes_them_for_its_own(estimator, check):
     check(estimator)
 
@@ -117,6 +117,16 @@ def test_repairs_stand_in_pipelines_and_are_cloned_and_pickled():
 def test_what_cannot_be_repaired_is_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize(("scale", "words"), [(1e200, "too large"), (1e-200, "too small"), (1e140, ""), (1e-140, "")])
+def test_values_without_a_variance_in_float64_are_refused_by_standardize(scale, words):
+    x = rows()
+    if words:
+        with pytest.raises(ValueError, match=f"`X` holds values {words} to be squared in float64; divide them"):
+            standardize().fit(x * scale)
+    else:
+        np.testing.assert_allclose(standardize().fit_transform(x * scale), standardize().fit_transform(x), atol=1e-9)
 
 
 @pytest.mark.parametrize("made", [standardize, remove_top, whiten])
