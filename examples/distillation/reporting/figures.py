@@ -97,6 +97,8 @@ def _plot_bars(chart: DotChart, ax: Axes) -> None:
         if series.low is not None:
             ends = np.abs(np.array([series.values - series.low, series.high - series.values]))
             ax.errorbar(series.values, places, xerr=ends, fmt="none", color="0.2", capsize=2, linewidth=1)
+    # More numbers than these run into each other.
+    ax.locator_params(axis="x", nbins=6)
     ax.set_yticks(places, chart.names, fontsize=7)
     ax.invert_yaxis()
     if chart.limits is not None:

@@ -1,6 +1,7 @@
 """Pictures read back from what they draw: each is the chart that it is made of."""
 
 import dataclasses
+import itertools
 
 import numpy as np
 import pytest
@@ -55,6 +56,23 @@ def test_every_figure_has_a_panel_for_each_chart(name):
     assert [ax.get_title().replace("\n", " ") for ax in figures.picture(figure).axes] == [
         chart.title for chart in figure.charts
     ]
+
+
+def test_numbers_beside_an_axis_do_not_run_into_each_other():
+    """Uniformity is negative, so its numbers are long."""
+    values = Series("ours", [-0.68, -0.63], low=[-0.78, -0.67], high=[-0.57, -0.59])
+    published = Series("published", [-0.4061, -0.4285], points=True)
+    chart = DotChart(
+        "title", ["S (w1), cosine", "L (w4), cosine"], "uniformity", [values, published], limits=(-0.817, -0.37)
+    )
+    picture = figures.picture(charts.Drawn("v1-figure2", "title", "", [chart] * 3, []))
+    picture.draw_without_rendering()
+    for ax in picture.axes:
+        inside = [
+            label.get_window_extent() for label in ax.get_xticklabels() if -0.817 <= label.get_position()[0] <= -0.37
+        ]
+        assert len(inside) > 2
+        assert all(left.x1 + 4 < right.x0 for left, right in itertools.pairwise(inside))
 
 
 def test_a_figure_without_a_chart_is_not_drawn():
