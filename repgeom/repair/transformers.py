@@ -125,6 +125,10 @@ class Standardize(StandardScaler):  # type: ignore[misc]
         tags.input_tags.allow_nan = tags.input_tags.sparse = False
         return tags
 
+    def _more_tags(self) -> dict[str, bool]:
+        """The same for scikit-learn before 1.6."""
+        return {"allow_nan": False}
+
 
 class _OfMoments(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
     """A repair that is fitted to mean and covariance alone."""
