@@ -120,6 +120,14 @@ def test_what_is_said_of_claims_is_what_the_stored_ledger_has():
         assert f"({said})" in PAGE
         assert said == f"{captured[setting]:.2f}"
         assert verdict[5, setting] == ("supported" if setting == digits else "contradicted")
+    published = pd.read_csv(REPORT / "published.csv")
+    control = published[published["setting"] == "random-relu-digits"].set_index(["quantity", "published in"])
+    figure = [control.loc[(f"captured by the teacher's leading {n}", "v1, figure 1")] for n in (20, 100)]
+    words = " ".join(PAGE.split())
+    ours, theirs, raw = ([row[name] for row in figure] for name in ("ours", "published", "ours as published"))
+    assert f"With both centred, {ours[0]:.2f} of the student's variance" in words
+    assert f"directions and {ours[1]:.2f} in 100; published are {theirs[0]:.3f} and {theirs[1]:.3f}." in words
+    assert f"it would be {raw[0]:.2f} and {raw[1]:.2f}." in words
     (longest,) = ledger[ledger["test"] == "effective rank over the teacher's after 100 epochs"].to_dict("records")
     assert (longest["verdict"], f"{longest['value']:.0%}") == ("undecided", "55%")
     (larger,) = ledger[(ledger["test"] == "effective rank, width 4 over width 1")].to_dict("records")
