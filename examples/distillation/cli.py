@@ -15,7 +15,7 @@ from .command.configuring import configured, settings_of
 
 __all__ = ["configured", "main", "parser"]
 
-# Bytes that must be free before a teacher is trained.
+# Bytes that must be free before a teacher is trained or a report is written.
 ROOM = 100_000_000
 
 
@@ -68,11 +68,13 @@ def _run(arguments: argparse.Namespace) -> int:
 def _report(arguments: argparse.Namespace) -> int:
     from repgeom.terminal import screen_of
 
+    from . import stored
     from .reporting import findings, report, report_text
 
     found = findings.read(Path(arguments.run))
-    print(report_text.text(found, screen_of(sys.stdout), details=arguments.details))
     folder = Path(arguments.to or Path(arguments.run) / "report")
+    stored.check_room(folder, ROOM, "--to")
+    print(report_text.text(found, screen_of(sys.stdout), details=arguments.details))
     written = report.write(found, folder)
     print(f"\n{len(written)} files in {folder}: report.html, report.md, figures as .png and tables as .csv")
     return 0

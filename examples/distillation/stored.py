@@ -159,8 +159,10 @@ def lock_file(path: Path) -> Path:
     return path.parent / ".locks" / path.name
 
 
-def check_room(folder: Path, n_bytes: int) -> None:
+def check_room(folder: Path, n_bytes: int, option: str = "--out or --cache") -> None:
     """Makes the folder and tries to write in it, before hours are spent on what could not be kept.
+
+    `option` is how another folder is named.
 
     Raises:
         OSError: it cannot be written, or less than `n_bytes` are free.
@@ -171,13 +173,13 @@ def check_room(folder: Path, n_bytes: int) -> None:
             file.write(b"0" * 4096)
     except OSError as error:
         raise OSError(
-            f"{folder} cannot be written ({error.strerror or error}); name another folder with --out or --cache."
+            f"{folder} cannot be written ({error.strerror or error}); name another folder with {option}."
         ) from None
     free = shutil.disk_usage(folder).free
     if free < n_bytes:
         raise OSError(
             f"{folder} has {free / 1e9:.2f} GB free and this run may need {n_bytes / 1e9:.2f} GB there; free some, or "
-            "name another folder with --out or --cache."
+            f"name another folder with {option}."
         )
 
 

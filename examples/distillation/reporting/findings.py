@@ -82,7 +82,10 @@ def settings_of(out: Path) -> tuple[Config, dict[str, Any]]:
     """
     if out.is_file():
         raise FileNotFoundError(f"{out} is a file; name the run's folder.")
-    saved = stored.load(out / "run")
+    try:
+        saved = stored.load(out / "run")
+    except stored.Damaged as error:
+        raise stored.Damaged(f"{error} The command that began the run writes it again.") from None
     if saved is None:
         raise FileNotFoundError(f"{out} holds no run; `repgeom-distill run --out {out}` begins one.")
     return Config.from_dict(saved.record["config"]), saved.record["machine"]

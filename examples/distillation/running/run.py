@@ -78,8 +78,8 @@ def _run_cells(config: Config, place: Place) -> None:
                 with sharing.taken(place.result(cell)) as is_free:
                     if not is_free:
                         continue
-                    # By another process, before this one held the lock.
-                    if _is_finished(config, place, cell):
+                    # By another process, before this one held the lock. A damaged one has been named above.
+                    if _is_finished(config, place, cell, named=False):
                         bar.update(costs[cell])
                     else:
                         bar.set_description_str(f"{len(cells) - len(waiting)}/{len(cells)} {cell.name}")
@@ -99,12 +99,13 @@ def _prepared(setting: Setting, config: Config, place: Place) -> Prepared:
     return found
 
 
-def _is_finished(config: Config, place: Place, cell: Cell) -> bool:
-    """A damaged result is named and counts as missing; one of other settings must not count as this run's."""
+def _is_finished(config: Config, place: Place, cell: Cell, *, named: bool = True) -> bool:
+    """A damaged result is `named` and counts as missing; one of other settings must not count as this run's."""
     try:
         found = stored.load(place.result(cell))
     except stored.Damaged as error:
-        print(f"{error} It is made again.", file=sys.stderr)
+        if named:
+            print(f"{error} It is made again.", file=sys.stderr)
         return False
     if found is not None and found.record.get("config") != config.fingerprint:
         raise Refused(f"{place.result(cell)}.json is of a run with other settings; name another folder with --out.")
@@ -244,7 +245,7 @@ def results(config: Config, out: Path) -> Iterator[tuple[Cell, stored.Stored]]:
         try:
             found = stored.load(out / "cells" / cell.name)
         except stored.Damaged as error:
-            print(error, file=sys.stderr)
+            print(f"{error} It is left out here; the command that began the run makes it again.", file=sys.stderr)
             continue
         if found is not None and found.record.get("config") == config.fingerprint:
             yield cell, found

@@ -122,6 +122,22 @@ def test_a_folder_that_cannot_be_written_is_an_error_before_anything_runs(plante
     assert "cannot be written (Read-only file system)" in one_line(capsys)
 
 
+def test_a_report_that_cannot_be_written_is_one_line_with_its_option(whole, tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    assert cli.main(["report", str(whole), "--to", str(tmp_path / "file" / "here")]) == 2
+    assert f"{tmp_path}/file/here cannot be written (Not a directory); name another folder with --to." in one_line(
+        capsys
+    )
+
+
+@pytest.mark.parametrize("command", ["report", "status"])
+def test_damaged_settings_say_what_writes_them_again(command, copied, capsys):
+    (copied / "run.json").write_text("{")
+    assert cli.main([command, str(copied)]) == 2
+    assert "run.json is damaged" in (said := one_line(capsys))
+    assert "The command that began the run writes it again." in said
+
+
 def test_a_full_disk_is_an_error_before_anything_runs(planted, tmp_path, monkeypatch, capsys):
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(stored.shutil, "disk_usage", lambda folder: usage(10**12, 10**12, 10**6))
