@@ -141,7 +141,7 @@ def test_a_process_that_is_lost_ends_the_others(number):
     command = [sys.executable, "-c", LOST, number]
     second = subprocess.Popen(command, env=env | {"RANK": "1"})
     try:
-        first = subprocess.run(command, env=env | {"RANK": "0"}, capture_output=True, text=True, timeout=120)
+        first = subprocess.run(command, env=env | {"RANK": "0"}, capture_output=True, text=True, timeout=280)
     finally:
         second.send_signal(signal.SIGKILL)
         second.wait()

@@ -4,7 +4,6 @@ import errno
 import hashlib
 import os
 import shutil
-import signal
 import subprocess
 import sys
 
@@ -104,17 +103,14 @@ time.sleep(60)
 
 def test_a_lock_ends_with_its_process(tmp_path):
     path = tmp_path / "x.lock"
-    holder = subprocess.Popen(
-        [sys.executable, "-c", HOLDER, str(path)],
-        stdout=subprocess.PIPE,
-        text=True,
-        env=os.environ | {"PYTHONPATH": os.getcwd()},
-    )
-    assert holder.stdout.readline() == "True\n"
-    assert not Lock(path).take()
-    holder.send_signal(signal.SIGKILL)
-    holder.wait()
-    holder.stdout.close()
+    command = [sys.executable, "-c", HOLDER, str(path)]
+    env = os.environ | {"PYTHONPATH": os.getcwd()}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env) as holder:
+        try:
+            assert holder.stdout.readline() == "True\n"
+            assert not Lock(path).take()
+        finally:
+            holder.kill()
     assert path.exists()
     mine = Lock(path)
     assert mine.take()
