@@ -24,7 +24,7 @@ from repgeom.inference.intervals import check_confidence
 from repgeom.inference.neighbours import Neighbours
 from repgeom.inference.sample import opened
 from repgeom.measures.measure import DIMENSIONS, Measure, estimable, register
-from repgeom.measures.nearest_rows import group_codes
+from repgeom.measures.nearest_rows import group_codes, point_one_way, refuse_one_direction
 from repgeom.spectral.directions import directions_of
 
 if TYPE_CHECKING:
@@ -80,8 +80,8 @@ def truncation_curve(
         n_neighbour_rows and no_interval, which lists why.
 
     Raises:
-        ValueError: numbers of dimensions out of range, fewer than 20 rows if `principal`, k out of range, an unknown measure; else as
-            `effective_rank`.
+        ValueError: numbers of dimensions out of range, fewer than 20 rows if `principal`, k out of range, an unknown measure, rows
+            that all point one way; else as `effective_rank`.
 
     Of rows in the plane of the first two columns, two dimensions keep every neighbour:
 
@@ -174,6 +174,10 @@ def _made_of(source: Source, n_dims: int, change: Callable[[Tensor], Tensor]) ->
     return dataclasses.replace(source, n_features=n_dims, columns=None, read=read)
 
 
+def _units(rows: Tensor) -> Tensor:
+    return unit_rows(finite_matrix(rows, "features"))
+
+
 class _Reader:
     """Reads one row of the table after the other, beside the features that are not cut."""
 
@@ -201,18 +205,25 @@ class _Reader:
         rows = source.rows(self.drawn)
         self.own = group_codes(None if groups is None else groups[self.drawn], len(rows), rows.device)
         self.labels = None if classes is None else torch.as_tensor(classes[self.drawn], device=rows.device)
-        self.whole = self._neighbours(rows)
+        units = _units(rows)
+        refuse_one_direction(units, "features")
+        self.whole = self._neighbours(units)
 
-    def _neighbours(self, rows: Tensor) -> Neighbours:
-        return Neighbours(unit_rows(finite_matrix(rows, "features")), self.k, self.seed, self.own)
+    def _neighbours(self, units: Tensor) -> Neighbours:
+        return Neighbours(units, self.k, self.seed, self.own)
 
     def row(self, name: str, n_dims: int, cut: Source) -> dict[str, Any]:
         """One kind of directions, cut to so many."""
         found: dict[str, Any] = {"directions": name, "n_dims": n_dims}
         rank = estimate_or_reason(cut, self.measure, normalize="l2", groups=self.groups, confidence=self.confidence)
         found |= self._ends("", rank, "value", f"{self.measure} of {n_dims} dimensions of {name}")
-        rows = cut.rows(self.drawn)
-        here = self._neighbours(rows)
+        units = _units(cut.rows(self.drawn))
+        if point_one_way(units):
+            self.reasons[f"neighbours: all rows of {n_dims} dimensions of {name} point one way, so none is nearer"] = (
+                None
+            )
+            return found
+        here = self._neighbours(units)
         kept = self.whole.shared_between(here).estimate(self.confidence)
         found |= self._ends("kept_", kept, "kept", "neighbours")
         if self.labels is None:

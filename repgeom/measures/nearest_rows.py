@@ -100,11 +100,16 @@ def agreement(mine: Tensor, theirs: Tensor) -> Tensor:
 
 def refuse_one_direction(units: Tensor, name: str) -> None:
     """Raises ValueError where all rows of unit length are equal: each is then as near as any other."""
-    # Without a copy of the rows, of which there may be many.
-    if bool((units.amax(-2) - units.amin(-2) <= _rounding(units.dtype)).all(-1).any()):
+    if point_one_way(units):
         raise ValueError(
             f"all rows of `{name}` point one way, so every row is as near as any other: none is a neighbour."
         )
+
+
+def point_one_way(units: Tensor) -> bool:
+    """Whether all rows of unit length are equal, in any of a stack."""
+    # Without a copy of the rows, of which there may be many.
+    return bool((units.amax(-2) - units.amin(-2) <= _rounding(units.dtype)).all(-1).any())
 
 
 def _rounding(dtype: torch.dtype) -> float:

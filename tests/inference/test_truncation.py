@@ -175,3 +175,15 @@ def test_the_users_row_is_named(principal, row):
     x[row, 5] = np.nan
     with pytest.raises(ValueError, match=rf"nan at row {row}, column 5 \(shape \(120, 8\)"):
         rg.truncation_curve(x, principal=principal)
+
+
+def test_where_all_rows_point_one_way_no_row_has_neighbours():
+    random = np.random.default_rng(0)
+    x = np.c_[np.ones((60, 2)), random.standard_normal((60, 4))]
+    labels = np.arange(60) % 3
+    table = rg.truncation_curve(x, labels, dims=[2, 6], k=3, principal=False)
+    assert table.loc[0, ["kept", "kept_low", "accuracy", "lost"]].isna().all()
+    assert table.loc[1, ["kept", "accuracy", "lost"]].notna().all()
+    assert any("2 dimensions of features point one way" in reason for reason in table.attrs["no_interval"])
+    with pytest.raises(ValueError, match="all rows of `features` point one way"):
+        rg.truncation_curve(random.uniform(1, 2, (60, 1)) * [1.0, 2.0, 3.0], k=3)

@@ -143,6 +143,13 @@ def test_all_repairs_refuse_nan_and_take_tensors_that_need_a_gradient(made):
     made().fit_transform(tensor.bfloat16())
 
 
+@pytest.mark.parametrize("repair", [standardize(), remove_top(1), whiten()])
+@pytest.mark.parametrize("shape", [(0, 6), (6, 0), (6,), ()])
+def test_rows_that_are_none_are_refused_as_scikit_learn_does(repair, shape):
+    with pytest.raises(ValueError, match=r"Found array with 0|Expected 2D array"):
+        repair.fit(np.zeros(shape))
+
+
 def test_repairs_that_are_fitted_together_are_those_that_are_fitted_alone():
     x = rows(60, 8, np.float32)
     alone = {
