@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,10 @@ def as_values(labels: Any, n_samples: int, name: str = "labels") -> np.ndarray:
 
     Raises ValueError for another shape or length and for missing values, TypeError for another kind.
     """
+    if isinstance(labels, (str, os.PathLike)):
+        raise TypeError(
+            f"`{name}` is text ({str(labels)!r:.60}), not one value for each row. If it is the path of a file, load it first."
+        )
     if isinstance(labels, Tensor):
         labels = labels.detach().cpu()
         # NumPy has no bfloat16.

@@ -244,6 +244,11 @@ class _Rows:
     def refuse_beyond(self, method: str, numbers: Sequence[int], argument: str) -> None:
         """Raises ValueError for a k, given as `argument`, that looks at more neighbours than every row has."""
         looked_at = METHODS[method][1]
+        if method == "mle" and self.groups is None and numbers[0] > self.most:
+            raise ValueError(
+                f"`k` is {numbers[0]:,} for mle ({METHODS[method][2]} unless given), and each of {len(self.rows):,} different rows has "
+                f"{self.most:,} others: give a smaller `k`, at least 2."
+            )
         beyond = [k for k in numbers if looked_at(k) > self.most and looked_at(k) > k]
         if not beyond:  # what looks at k neighbours is named well by the search itself
             return

@@ -223,7 +223,16 @@ REFUSED = {
     "k of TwoNN": (cloud(), {"k": 3}, r"`k` is 2 for twonn, got 3"),
     "k of one": (cloud(), {"method": "mle", "k": 1}, r"at least 2 for mle, got 1"),
     "half a k": (cloud(), {"method": "gride", "k": 1.5}, r"at least 1 for gride, got 1.5"),
-    "k of all rows": (cloud(20), {"method": "mle", "k": 20}, r"`k` must be a whole number from 1 to 19 here, got 20"),
+    "k of all rows": (
+        cloud(20),
+        {"method": "mle", "k": 25},
+        r"`k` is 25 for mle \(20 unless given\), and each of 20 .* has 19 others",
+    ),
+    "mle of few rows": (
+        cloud(12),
+        {"method": "mle"},
+        r"`k` is 20 for mle .* each of 12 different rows has 11 others: give a smaller",
+    ),
     "twice k of all rows": (
         cloud(20),
         {"method": "gride", "k": 10},

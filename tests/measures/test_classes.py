@@ -252,6 +252,7 @@ BAD = {
         "`labels` has 1 of 4 values that are missing",
     ),
     "missing in pandas": (pd.Series(["a", None, "b", "a"]), ValueError, "`labels` has 1 "),
+    "a path": ("labels.npy", TypeError, r"`labels` is text \('labels.npy'\), .* load it first"),
     "complex": ([1j, 0, 0, 1], TypeError, "whole numbers or text, got complex128"),
     "fractions": ([0.1, 0.2, 0.3, 0.4], ValueError, "`labels` holds 4 different fractions"),
 }
