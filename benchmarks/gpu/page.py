@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchmarks.gpu.distilling import hours
 from benchmarks.page import listed, markdown
-from repgeom_examples.distillation.settings.presets import PRESETS
 
 HEAD = """\
 # On a GPU
@@ -67,6 +65,10 @@ DERIVED = "hours of students of --preset paper"
 
 def grid(rows: dict[str, Any]) -> str:
     """How long the students of the paper's preset would take, by the rates of the row `distillation`; empty without them."""
+    # Here and not above: the command that measures runs in a bare checkout, where only its children find the examples.
+    from benchmarks.gpu.distilling import hours
+    from repgeom_examples.distillation.settings.presets import PRESETS
+
     row = rows.get("distillation", {})
     try:
         float32, bfloat16 = (hours(PRESETS["paper"], row["numbers"], name) for name in ("float32", "bfloat16"))
