@@ -94,10 +94,10 @@ hold it; of 400 draws 0.95 is known to 0.011, one standard error. Width / spread
 standard deviation. Gain: retrieval after the gap is removed, less before.
 
 Each table begins with populations that the intervals were made with: five clouds, four pairs. Others were chosen afterwards, four
-clouds and twice four pairs. What failed among these pairs was mended or is refused by a rule: RSA, CKA of heavy tails,
-separability near 1, retrieval where hardly a row is missed, and where fewer than √n rows draw all others. Of two standard
-deviations apart one sample in eight escapes that last rule, and holds 61 %. t with 2.5 degrees is a limit of CKA: its squared
-lengths have no variance, and no rule sees that in every sample.
+clouds and twice four pairs. What failed among these pairs was mended or is refused by a rule: RSA, CKA of lengths
+with a tail index below 4, separability near 1, retrieval where hardly a row is missed, and where fewer than 1.5 √n rows draw all
+others. No rule on a sample sees rows that did not come: of t with few degrees hardly a sample has an interval of CKA, and those few
+hold less often than asked.
 
 Counts of less than about five rows leave no interval that is exact. So shares near 0 or 1, and changes of hardly any row, have
 intervals that hold more often than asked: separability of clouds that a plane parts, retrieval of hardly any row or of nearly

@@ -158,9 +158,10 @@ def cka_map(
     `a` and `b` are profiles of `models.layer_profile`, which keep a sample of each layer's rows, or mappings from names to
     features. Row i of all must be one sample: profiles of other numbers of samples, of other labels, or from a loader that shuffles
     are refused. Intervals leave out one row at a time (jackknife), from which `LayerMap.difference` compares two cells row by row;
-    for "mutual_knn" they are of halves of the rows, and "svcca" and "pwcca" have none. Of linear and angular CKA there is none where a few
-    rows carry all lengths, which a sample does not always show: of 300 rows of Student's t with 4 degrees two samples in three have one,
-    and it holds 89 to 93 %; with 2.5 degrees one in three, and it holds 70 to 80 %.
+    for "mutual_knn" they are of halves of the rows, and "svcca" and "pwcca" have none. Of linear and angular CKA there is none
+    where a few rows carry all lengths, or lengths fall off more slowly than their fourth power (tail index below 4). A sample does not
+    always show that: of 300 or 1,000 rows of Student's t with 5 degrees two samples in three have an interval, and 93 to 95 % hold; with 4
+    degrees one in three, and 84 to 86 % hold; with 2.5 degrees one in a hundred.
 
     Args:
         a, b: `LayerProfile`, or {name: (n_samples, n_features)}; None for `b` compares the layers of `a` with each other.

@@ -13,6 +13,8 @@ import math
 
 from torch import Tensor
 
+_FEWEST_LARGEST = 10  # lengths that a tail is read from
+
 
 def carrying_rows(squares: Tensor) -> float:
     """Return how many rows carry the variance of these squared lengths: n where all deviate as much, 1 for a lone one.
@@ -29,6 +31,33 @@ def carrying_rows(squares: Tensor) -> float:
         return float(len(squares))
     deviations = deviations / deviations.max()
     return float(deviations.sum().square() / deviations.square().sum())
+
+
+def tail_index(squares: Tensor) -> float:
+    """Return how fast large lengths become rare: like length^-index (Hill 1975); infinite for lengths that are all equal.
+
+    From the √n largest of these squared lengths, at least ten: k / Σ ln(length_i / length_(k+1)). Moments of lengths up to the
+    index exist.
+    """
+    k = max(_FEWEST_LARGEST, math.isqrt(len(squares)))
+    # A sample of fewer rows has no smaller one to hold the largest against.
+    k = min(k, len(squares) - 1)
+    largest = squares.topk(k + 1).values
+    if not bool(largest[-1] > 0):
+        return 0.0
+    excess = float((largest[:-1] / largest[-1]).log().sum()) / 2
+    return k / excess if excess > 0 else math.inf
+
+
+def slow_tails(*lengths: Tensor, least: float) -> str:
+    """Return why there is no interval where the tail index of any of the squared lengths is below `least`, else ''."""
+    index = min(tail_index(squares) for squares in lengths)
+    if index >= least:
+        return ""
+    return (
+        f"no interval: lengths of rows fall off so slowly (tail index {index:.2g}) that rows which are not here would decide "
+        f"how wide it would be; it takes at least {least:g}"
+    )
 
 
 def heavy_tails(*lengths: Tensor, times: float = 1.0) -> str:

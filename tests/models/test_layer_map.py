@@ -206,6 +206,14 @@ def test_no_interval_where_none_is_known(profile):
     heavy = rg.cka_map(a, b)
     assert np.isnan(heavy.low[0]).all()
     assert any("whose lengths stand out" in note for note in heavy.notes)
+    # Lengths follow a power law of index 2, and no few of them carry all.
+    a, b = features()
+    lengths = np.linalg.norm(a["first"], axis=1, keepdims=True)
+    a["first"] *= np.linspace(0.02, 1, len(lengths))[:, None] ** (-1 / 2) / lengths
+    slow = rg.cka_map(a, b)
+    assert np.isnan(slow.low[0]).all()
+    assert np.isfinite(slow.low[1:]).any()
+    assert any("fall off so slowly" in note for note in slow.notes)
     corners = rg.cka_map({"x": np.eye(30)}, {"y": np.random.default_rng(0).standard_normal((30, 2))})
     assert np.isnan(corners.values).all()
     assert "All rows of a layer lie equally far apart." in corners.notes
@@ -229,7 +237,7 @@ def test_neighbours_of_a_map_are_a_whole_number(k):
 @pytest.mark.parametrize(("n_long", "given"), [(8, True), (4, False)])
 @pytest.mark.parametrize("measure", ["linear_cka", "angular_cka"])
 def test_a_quarter_of_the_root_of_n_rows_must_carry_the_lengths(measure, n_long, given):
-    """Rows in pairs v, −v have mean 0 and keep their lengths: 3 of the first, else 1. With p = n_long / 400 and q = 1 − p
+    """Rows in pairs v, −v have mean 0 and keep their lengths: 1.5 of the first, else 1. With p = n_long / 400 and q = 1 − p
 
     400 p q / (1 − 3 p q) rows carry them, 8.3 of 8 and 4.1 of 4, and it takes 5.
     """
@@ -238,7 +246,7 @@ def test_a_quarter_of_the_root_of_n_rows_must_carry_the_lengths(measure, n_long,
     half /= np.linalg.norm(half, axis=1, keepdims=True)
     x, y = half.copy(), half @ np.linalg.qr(rng.standard_normal((6, 6)))[0][:, :3]
     y /= np.linalg.norm(y, axis=1, keepdims=True)
-    x[: n_long // 2] *= 3
+    x[: n_long // 2] *= 1.5
     found = rg.cka_map({"x": np.r_[x, -x]}, {"y": np.r_[y, -y]}, measure=measure)
     assert np.isfinite(found.low[0, 0]) == given
     assert any("it takes at least 5" in note for note in found.notes) != given

@@ -1,10 +1,12 @@
 """Which squared lengths are carried by few rows."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
 
-from repgeom.robustness.tails import carrying_rows, heavy_tails
+from repgeom.robustness.tails import carrying_rows, heavy_tails, slow_tails, tail_index
 
 
 def tensor(values):
@@ -44,3 +46,29 @@ def test_the_bound_can_be_a_part_of_the_root_of_n():
     assert heavy_tails(squares).endswith("it takes at least 20")
     assert heavy_tails(squares, times=0.25) == ""
     assert heavy_tails(squares, times=0.5).endswith("it takes at least 10")
+
+
+def test_the_index_of_a_power_law_is_its_exponent():
+    # Quantiles of Pareto's law: the i-th largest of n lengths is (n / i)^(1/a), and Σ ln(length_i / length_(k+1)) = ln((k + 1)^k / k!) / a.
+    n, k = 900, 30
+    factor = k / (k * math.log(k + 1) - math.lgamma(k + 1))
+    for a in (2.5, 4, 8):
+        squares = tensor((n / np.arange(1, n + 1)) ** (2 / a))
+        assert tail_index(squares) == pytest.approx(a * factor)
+        assert tail_index(squares * 1e-200) == pytest.approx(a * factor)
+        assert (slow_tails(squares, least=4) == "") == (a * factor >= 4)
+
+
+def test_of_few_rows_ten_lengths_are_read_and_the_worst_layer_decides():
+    squares = tensor([4.0**j for j in range(11)] + [0.5] * 9)  # lengths 1, 2, ..., 1024: Σ = 55 ln 2
+    assert tail_index(squares) == pytest.approx(10 / (55 * math.log(2)))
+    assert tail_index(squares[:5]) == pytest.approx(4 / (10 * math.log(2)))
+    assert slow_tails(tensor([1.0] * 20), squares, least=4) == (
+        "no interval: lengths of rows fall off so slowly (tail index 0.26) that rows which are not here would decide how wide it would "
+        "be; it takes at least 4"
+    )
+
+
+def test_equal_lengths_have_no_tail_and_lengths_beside_zeros_have_nothing_else():
+    assert tail_index(tensor([7.1] * 30)) == math.inf
+    assert tail_index(tensor([1.0] * 3 + [0.0] * 30)) == 0
