@@ -17,7 +17,8 @@ def standardize() -> Standardize:
     here refuses NaN and infinity.
 
     Helps where a few columns hold most of the variance. A column that does not vary is only centred. Values
-    beyond 1e150, or none above 1e-150, have no variance in float64: divide them by their largest first.
+    beyond 1e150, or none above 1e-150, have no variance in float64: divide them by their largest first. Rows of float16 and float32 are
+    computed in that type: values near its largest overflow in it to infinity.
 
     Raises:
         TypeError: a sparse matrix.

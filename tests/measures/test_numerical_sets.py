@@ -36,7 +36,7 @@ DOCUMENTED = {
     "linear_cka": (rg.linear_cka, "NaN, with"),
     "compare_reports": (rg.types.Change, ""),
     "distance_concentration": (rg.types.Concentration, "Infinite where every row has a copy"),
-    "repair.standardize": (rg.repair.standardize, "Values beyond 1e150 overflow in it to infinity"),
+    "repair.standardize": (rg.repair.standardize, "values near its largest overflow in it to infinity"),
     "token_geometry": (rg.types.TokenGeometry, "NaN where no text has one"),
     "token_geometry_by_layer": (rg.token_geometry_by_layer, "NaN where no text has one"),
 }

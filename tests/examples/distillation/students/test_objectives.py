@@ -121,7 +121,7 @@ def test_crd_draws_so_many_others_and_never_the_image_itself(rng, monkeypatch):
         ("cosine+infonce@temperature=inf", "infonce temperature must be a number above 0, got inf"),
         ("cosine+infonce@temperature=0.1@temperature=0.2", "@temperature= is there twice"),
         ("cosine+cosine", "has cosine twice"),
-        ("cosine+", "unknown objective ''"),
+        ("cosine+", r"objective 'cosine\+' lacks a term"),
         ("cosine@size=1", "unknown setting @size=1"),
     ],
 )
