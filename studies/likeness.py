@@ -108,7 +108,7 @@ drawn without putting them back, and intervals narrowed by as much as that narro
 
 Assumed: independent rows. Not tried: groups.
 """,
-    minutes=10,
+    minutes=25,
     sizes={"rows": 300, "draws": 400},
     tiny={"rows": 60, "draws": 2},
     tables=tables,

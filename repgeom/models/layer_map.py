@@ -160,7 +160,7 @@ def cka_map(
     are refused. Intervals leave out one row at a time (jackknife), from which `LayerMap.difference` compares two cells row by row;
     for "mutual_knn" they are of halves of the rows, and "svcca" and "pwcca" have none. Of linear and angular CKA there is none
     where a few rows carry all lengths, or lengths fall off more slowly than their fourth power (tail index below 4). A sample does not
-    always show that: of 300 or 1,000 rows of Student's t with 5 degrees two samples in three have an interval, and 93 to 95 % hold; with 4
+    always show that: of 300 or 1,000 rows of Student's t with 5 degrees two samples in three have an interval, and 92 to 95 % hold; with 4
     degrees one in three, and 84 to 86 % hold; with 2.5 degrees one in a hundred.
 
     Args:
