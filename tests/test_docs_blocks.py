@@ -1,7 +1,9 @@
 """Blocks of the site's pages that its build does not run: Python prints what stands below it, commands run as they are."""
 
 import inspect
+import re
 import shlex
+import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -45,9 +47,14 @@ def test_commands_run_as_they_stand(tmp_path, monkeypatch, capsys):
         assert main(shlex.split(command)) in (0, 1), command
 
 
-def test_commands_of_the_experiments_are_understood():
+def test_commands_of_the_experiments_are_understood(tmp_path, monkeypatch):
     from repgeom_examples.distillation.cli import configured, parser
 
+    # The page's own teacher and student, which one of its commands names.
+    blocks = re.findall(r"^```\{code-block\} python\n(.*?)^```", PAGES["distillation"], re.DOTALL | re.MULTILINE)
+    (tmp_path / "mine.py").write_text(next(block for block in blocks if "def student" in block))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "mine", raising=False)
     commands = commands_of(blocks_of(PAGES["distillation"]), "repgeom-distill")
     assert len(commands) >= 6
     for command in commands:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -83,6 +84,7 @@ def test_a_teacher_and_a_student_of_ones_own_run_to_a_report_as_the_page_has_the
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
     (tmp_path / "mine.py").write_text(code)
+    monkeypatch.delitem(sys.modules, "mine", raising=False)
     small = (
         "--n-train 70 --n-test 64 --epochs 1 --batch-size 32 --widths 1 2 --objectives cosine --seeds 1 --device cpu"
     )
