@@ -44,9 +44,9 @@ def whole_number(value: Any) -> int | None:
     return int(value)
 
 
-def checked_seed(seed: Any) -> int:
-    """The seed as an int. Raises ValueError unless it is a whole number of at least 0."""
-    number = whole_number(seed)
-    if number is None or number < 0:
-        raise ValueError(f"`seed` must be a whole number of at least 0, got {seed!r}.")
+def whole_from(least: int, value: Any, name: str) -> int:
+    """A whole number of at least `least`, as an int. Raises ValueError, which calls it `name`, for any other value."""
+    number = whole_number(value)
+    if number is None or number < least:
+        raise ValueError(f"`{name}` must be a whole number of at least {least}, got {value!r}.")
     return number

@@ -12,7 +12,7 @@ from torch import Tensor
 from repgeom.data.arrays import ZeroVarianceError, centred, check_normalize, finite_matrix, too_large_error, unit_rows
 from repgeom.data.kinds import Features, Groups
 from repgeom.data.notebook import ShownInNotebook
-from repgeom.data.numbers import checked_seed, whole_number
+from repgeom.data.numbers import whole_from, whole_number
 from repgeom.data.row_names import require_same_order
 from repgeom.data.settings import own_settings
 from repgeom.inference.intervals import check_confidence, quantile
@@ -156,7 +156,9 @@ def predictable_rank(
         raise ValueError(f"`features` has {n} rows; predictable rank takes {FEWEST_ROWS} or more.")
     own = group_codes(groups, n, x.device)
     n_units = n if own is None else int(own.max()) + 1
-    split = drawn_folds(n, _checked_folds(folds, n_units, own is not None), checked_seed(seed), own).to(x.device)
+    split = drawn_folds(n, _checked_folds(folds, n_units, own is not None), whole_from(0, seed, "seed"), own).to(
+        x.device
+    )
     x, _ = _varying(x, "features")
     y, unit = _varying(unit_rows(y) if normalize else y, "teacher")
     read = out_of_fold(compact(x), _principal_scores(y.to(x.device)), split)

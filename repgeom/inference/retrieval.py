@@ -30,8 +30,7 @@ class Retrieval(ShownInNotebook):
 
     Where fewer than about five rows are found, are missed, or change, no interval can be exact: those given hold more often than
     asked. Where clouds lie further apart than they are wide, a few rows are the most similar to most others. If these are fewer than
-    √n, how often others find their partner hangs on them, and there is no interval; a sample that just escapes this has one that holds
-    too seldom.
+    1.5 √n, how often others find their partner hangs on them, and there is no interval.
 
     Attributes:
         before, after: a change of both clouds.

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from repgeom.data.arrays import unit_rows
-from repgeom.data.numbers import real_number, whole_number
+from repgeom.data.numbers import real_number, whole_from
 from repgeom.inference.neighbours import Neighbours
 from repgeom.measures.canonical import pwcca, svcca
 from repgeom.measures.dissimilarities import PairOrder, ceiling_of, centred_ranks, correlation_without
@@ -185,9 +185,7 @@ class MutualKNN(Similarity):
     name = "mutual_knn"
 
     def __post_init__(self) -> None:
-        number = whole_number(self.k)
-        if number is None or number < 1:
-            raise ValueError(f"`k` must be a whole number of at least 1, got {self.k!r}.")
+        whole_from(1, self.k, "k")
 
     def layers_at_once(self, n: int) -> int:
         return HELD_BYTES // (8 * n * (n + 4 * self.k + 16))

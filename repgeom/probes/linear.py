@@ -16,7 +16,7 @@ from repgeom.data.arrays import check_normalize, finite_matrix, unit_rows
 from repgeom.data.kinds import Features, Labels
 from repgeom.data.labels import as_labels, codes_among
 from repgeom.data.notebook import ShownInNotebook
-from repgeom.data.numbers import checked_seed, one_or_several, real_number
+from repgeom.data.numbers import one_or_several, real_number, whole_from
 from repgeom.data.row_names import require_same_order
 from repgeom.data.settings import own_settings, warn_caller
 from repgeom.probes.logistic import LogisticPath, spread_of
@@ -246,7 +246,7 @@ def _held_out(codes: np.ndarray, share: float, seed: int) -> Tensor:
     if number is None or not 0 < number < 1:
         raise ValueError(f"`validation` must lie between 0 and 1, got {share!r}.")
     share = number
-    rng = np.random.default_rng(checked_seed(seed))
+    rng = np.random.default_rng(whole_from(0, seed, "seed"))
     mask = np.zeros(len(codes), dtype=bool)
     for code in range(codes.max() + 1):
         rows = rng.permutation(np.flatnonzero(codes == code))

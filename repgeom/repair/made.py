@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from repgeom.data.numbers import real_number, whole_number
+from repgeom.data.numbers import real_number, whole_from
 from repgeom.data.settings import own_settings
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def remove_top(k: int = 1) -> RemoveTop:
            [ 0.,  1.],
            [ 0., -1.]])
     """
-    number = checked_k(k)
+    number = whole_from(0, k, "k")
     from repgeom.repair.transformers import RemoveTop
 
     return RemoveTop(number)
@@ -88,14 +88,6 @@ def whiten(shrinkage: float | str = "ledoit-wolf") -> Whiten:
     from repgeom.repair.transformers import Whiten
 
     return Whiten(shrinkage)
-
-
-def checked_k(k: Any) -> int:
-    """`k` of `remove_top` as an int; raises ValueError where it is no whole number of at least 0."""
-    number = whole_number(k)
-    if number is None or number < 0:
-        raise ValueError(f"`k` must be a whole number of at least 0, got {k!r}.")
-    return number
 
 
 def checked_shrinkage(shrinkage: Any) -> float | None:

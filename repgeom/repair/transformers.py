@@ -17,7 +17,8 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from repgeom.data.arrays import chunk_rows
-from repgeom.repair.made import checked_k, checked_shrinkage
+from repgeom.data.numbers import whole_from
+from repgeom.repair.made import checked_shrinkage
 
 try:
     from sklearn.utils.validation import validate_data
@@ -174,7 +175,9 @@ class RemoveTop(_OfMoments):
 
     def _fitted(self, shape: tuple[int, int], moments: Callable[[], _Moments]) -> RemoveTop:
         n, d = shape
-        k = checked_k(self.k)  # may have been set after the transformer was made, as a search over settings does
+        k = whole_from(
+            0, self.k, "k"
+        )  # may have been set after the transformer was made, as a search over settings does
         if k >= max(2, d) and k > 0:
             raise ValueError(f"`k={k}` directions of {d} features leave nothing; take fewer than {d}.")
         found = moments()

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from repgeom.data.arrays import ZeroVarianceError, centred, row_norms, unit_rows
 from repgeom.data.labels import as_labels
-from repgeom.data.numbers import checked_seed
+from repgeom.data.numbers import whole_from
 from repgeom.measures.nearest_rows import check_neighbours, group_codes, most_neighbours
 from repgeom.measures.pair_sums import check_k, check_pair
 from repgeom.probes.linear import LinearProbe
@@ -87,7 +87,7 @@ class Clean:
             raise ZeroVarianceError(
                 "`clean` has zero variance: all rows are equal, so there is nothing to compare with."
             )
-        seed = checked_seed(seed)
+        seed = whole_from(0, seed, "seed")
         if max_pair_rows < min(n, k + 2):
             raise ValueError(f"`max_pair_rows` must be at least k + 2, which is {k + 2}, got {max_pair_rows!r}.")
         # One draw for all conditions, and with one seed for all encoders, so that differences are of the same rows.
